@@ -1,0 +1,63 @@
+"""The one door to the chain families: from deployment facts to a `ChainSource`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from importlib import import_module
+from pathlib import Path
+
+from chains.model import Asset, ChainId
+from chains.source import ChainSource
+
+_FAMILIES = {"bip122": "chains.bitcoin.source", "eip155": "chains.evm.source", "tron": "chains.tron.source"}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a node answers. `url` may hold credentials and therefore never shows in repr; `name` is safe to show."""
+
+    name: str
+    url: str = field(repr=False)
+    cookie_file: Path | None = None
+    doorbell: str = field(default="", repr=False)
+    """ZMQ `tcp://…` for bitcoind (hashblock, hashtx), empty for none."""
+
+
+@dataclass(frozen=True, slots=True)
+class SourceSpec:
+    """Everything a family needs to open a source.
+
+    `confirmations`: a block is final when it has this many (1 = the tip itself); `finality` (`finalized`, `safe`,
+    `latest`) takes its place on networks that have the tag. `tokens` are the assets beside the native one.
+    An endpoint url `recorded:PATH` answers from a capture, without network. With `record_to` every answer is also
+    written to that file.
+    """
+
+    name: str
+    chain: ChainId
+    endpoints: tuple[Endpoint, ...]
+    confirmations: int = 6
+    finality: str | None = None
+    tokens: tuple[Asset, ...] = ()
+    timeout_secs: float = 20.0
+    record_to: Path | None = None
+
+
+def open_source(spec: SourceSpec) -> ChainSource:
+    """The source for `spec`; connects to nothing yet. Raises ValueError for a chain no family knows."""
+    module = _FAMILIES.get(spec.chain.namespace)
+    if module is None:
+        known = ", ".join(sorted(_FAMILIES))
+        raise ValueError(f"no chain family for {spec.chain} (known namespaces: {known})")
+    factory: Callable[[SourceSpec], ChainSource] = import_module(module).open_source
+    return factory(spec)
+
+
+def native_asset(chain: ChainId) -> Asset:
+    """The coin of `chain`, from the constants beside its family. Raises ValueError for an unknown namespace."""
+    module = _FAMILIES.get(chain.namespace)
+    if module is None:
+        raise ValueError(f"no chain family for {chain}")
+    lookup: Callable[[ChainId], Asset] = import_module(module.replace(".source", ".params")).native_asset
+    return lookup(chain)

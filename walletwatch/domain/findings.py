@@ -1,0 +1,96 @@
+"""A rule's answer, and what is kept of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from chains.model import TxId
+
+
+class VerdictKind(StrEnum):
+    """A rule passes, is violated, or could not be judged; the third is never read as the first."""
+
+    PASS = "pass"  # noqa: S105 - a verdict, not a secret
+    VIOLATION = "violation"
+    UNDETERMINED = "undetermined"
+
+
+class Severity(StrEnum):
+    """How loud; compare by `rank`, 0 is the loudest."""
+
+    CRITICAL = "critical"
+    HIGH = "high"
+    MEDIUM = "medium"
+    LOW = "low"
+    INFO = "info"
+
+    @property
+    def rank(self) -> int:
+        """Place in the order critical (0) … info (4)."""
+        return list(Severity).index(self)
+
+
+class Mode(StrEnum):
+    """`enforce` alerts; `shadow` is recorded and shown, and tells nobody."""
+
+    ENFORCE = "enforce"
+    SHADOW = "shadow"
+
+
+Evidence = Mapping[str, Any]
+"""JSON values only: text, bool, small int, list, mapping. Amounts are texts of base units."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a rule says of one outflow: `summary` is one sentence for a treasurer, `evidence` lets a person check it.
+
+    `severity` overrides the rule's own where the catalogue says so (a refused act beside a met quorum is `low`).
+    """
+
+    kind: VerdictKind
+    summary: str = ""
+    evidence: Evidence = field(default_factory=dict)
+    severity: Severity | None = None
+
+
+PASS = Verdict(VerdictKind.PASS)
+
+
+def violation(summary: str, severity: Severity | None = None, **evidence: Any) -> Verdict:
+    """The rule is broken."""
+    return Verdict(VerdictKind.VIOLATION, summary, evidence, severity)
+
+
+def undetermined(reason: str, **evidence: Any) -> Verdict:
+    """The rule could not be judged, for this reason."""
+    return Verdict(VerdictKind.UNDETERMINED, reason, {**evidence, "reason": reason})
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A violation or an undetermined verdict, as kept. `rule` is the type, `rule_id` the configured rule.
+
+    `chain` is the CAIP-2 text (empty for a feed's finding); `tx`, `wallet`, `asset`, `outflow` are empty or None where
+    the rule is not about a transaction. `rules_digest` is the SHA-256 of the configured rules in force.
+    """
+
+    id: str
+    rule: str
+    rule_id: str
+    verdict: VerdictKind
+    severity: Severity
+    mode: Mode
+    chain: str
+    tx: TxId | None
+    wallet: str
+    asset: str
+    outflow: str | None
+    summary: str
+    evidence: Evidence
+    rules_digest: str
+    found_at: datetime

@@ -1,0 +1,243 @@
+"""What left the perimeter: net of change and of moves between own wallets (DESIGN §4, CONTRACT §3 "Keys and edges")."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from chains.model import (
+    AccountTransaction,
+    Address,
+    AssetId,
+    BlockRef,
+    ChainId,
+    ChainTransaction,
+    TxId,
+    UtxoTransaction,
+)
+from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.payments import Payment
+from walletwatch.domain.wallets import Perimeter
+
+
+class OutflowState(StrEnum):
+    """Where an outflow is in its life: `seen → included → final`, or `orphaned`, or `replaced`."""
+
+    SEEN = "seen"
+    INCLUDED = "included"
+    FINAL = "final"
+    ORPHANED = "orphaned"
+    REPLACED = "replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class Outflow:
+    """Value that one wallet lost to outside in one transaction, in one asset.
+
+    `amount` is in base units, without fee; of a transaction that spends several own wallets each bears its share.
+    `payments` are the transaction's arrivals outside in this asset, all of them. `fee` (native base units) stands
+    on the first outflow of a transaction, 0 on the others. `foreign_inputs`: strangers paid in too, so `payments` may exceed
+    `amount`. `traced` False: destinations are first receivers, inner calls were not visible.
+    """
+
+    id: str
+    chain: ChainId
+    tx: TxId
+    state: OutflowState
+    wallet: str
+    asset: AssetId
+    amount: int
+    payments: tuple[Payment, ...]
+    fee: int
+    first_seen: datetime
+    block: BlockRef | None = None
+    block_time: datetime | None = None
+    family: TxId = b""
+    """The first transaction seen of those that replace each other; its own id if alone."""
+    foreign_inputs: bool = False
+    traced: bool = True
+
+    @property
+    def broadcast_at(self) -> datetime:
+        """The earliest we know it to have existed: first sight or block time."""
+        return self.first_seen if self.block_time is None else min(self.first_seen, self.block_time)
+
+
+@dataclass(frozen=True, slots=True)
+class Movement:
+    """What one transaction did to one own wallet in one asset, for the books: base units in, out (to anywhere else,
+    own wallets included) and fee paid.
+    """
+
+    wallet: str
+    asset: AssetId
+    received: int
+    sent: int
+    fee: int
+
+
+@dataclass(frozen=True, slots=True)
+class NetResult:
+    """What a transaction means for the perimeter."""
+
+    losses: tuple[tuple[str, AssetId, int, tuple[Payment, ...]], ...]
+    """(wallet, asset, amount to outside without fee, payments), in a stable order."""
+    movements: tuple[Movement, ...]
+    fee: int
+    """Native base units of the fee that the perimeter paid."""
+    foreign_inputs: bool = False
+    traced: bool = True
+
+
+def share_out(total: int, weights: Mapping[str, int]) -> dict[str, int]:
+    """Split `total` in proportion to `weights` by largest remainder (ties: name order); the shares add up exactly."""
+    whole = sum(weights.values())
+    if whole == 0:
+        return dict.fromkeys(weights, 0)
+    shares = {name: total * weight // whole for name, weight in weights.items()}
+    by_remainder = sorted(weights, key=lambda n: (-(total * weights[n] % whole), n))
+    for name in by_remainder[: total - sum(shares.values())]:
+        shares[name] += 1
+    return shares
+
+
+def net(tx: ChainTransaction, perimeter: Perimeter, native: AssetId) -> NetResult:
+    """What `tx` took from and brought to the perimeter."""
+    if isinstance(tx, UtxoTransaction):
+        return _net_utxo(tx, perimeter, native)
+    return _net_account(tx, perimeter, native)
+
+
+def _net_utxo(tx: UtxoTransaction, perimeter: Perimeter, native: AssetId) -> NetResult:
+    spent: dict[str, int] = defaultdict(int)
+    gained: dict[str, int] = defaultdict(int)
+    for tx_input in tx.inputs:
+        wallet = perimeter.wallet_of(tx_input.address)
+        if wallet is not None and tx_input.value is not None:
+            spent[wallet.name] += tx_input.value
+    outside: list[Payment] = []
+    for output in tx.outputs:
+        wallet = perimeter.wallet_of(output.address)
+        if wallet is not None:
+            gained[wallet.name] += output.value
+        elif output.value:
+            outside.append(Payment(output.vout, output.address, output.value))
+    own_in, own_out = sum(spent.values()), sum(gained.values())
+    foreign = any(perimeter.wallet_of(i.address) is None for i in tx.inputs)
+    fees = share_out(_own_fee(tx, own_in, own_out, foreign), spent)
+    # A wallet's own loss before the fee; the joint loss to outside is borne in proportion to it.
+    lost = {name: max(0, value - gained.get(name, 0) - fees[name]) for name, value in spent.items()}
+    to_outside = max(0, own_in - own_out - sum(fees.values()))
+    shares = share_out(to_outside, lost)
+    movements = tuple(
+        Movement(name, native, gained.get(name, 0), spent.get(name, 0) - fees.get(name, 0), fees.get(name, 0))
+        for name in sorted(spent.keys() | gained.keys())
+    )
+    losses = tuple((name, native, shares[name], tuple(outside)) for name in sorted(shares) if shares[name])
+    return NetResult(losses, movements, sum(fees.values()), foreign_inputs=bool(spent) and foreign)
+
+
+def _own_fee(tx: UtxoTransaction, own_in: int, own_out: int, foreign: bool) -> int:
+    """Our part of the fee: all of it if all inputs are ours, else by what we put in; never more than we lost."""
+    if not own_in:
+        return 0
+    if not foreign:
+        return own_in - sum(o.value for o in tx.outputs)
+    total_in = sum(i.value or 0 for i in tx.inputs)
+    if tx.fee is None or not total_in:
+        return 0
+    return min(tx.fee * own_in // total_in, max(0, own_in - own_out))
+
+
+def _net_account(tx: AccountTransaction, perimeter: Perimeter, native: AssetId) -> NetResult:
+    balance: dict[tuple[AssetId, bytes], int] = defaultdict(int)
+    seen: dict[bytes, Address] = {}
+    received: dict[tuple[str, AssetId], int] = defaultdict(int)
+    sent: dict[tuple[str, AssetId], int] = defaultdict(int)
+    for transfer in tx.transfers:
+        for address, sign, book in ((transfer.sender, -1, sent), (transfer.receiver, 1, received)):
+            balance[transfer.asset, address.key] += sign * transfer.amount
+            seen[address.key] = address
+            wallet = perimeter.wallet_of(address)
+            if wallet is not None:
+                book[wallet.name, transfer.asset] += transfer.amount
+    payer = perimeter.wallet_of(tx.sender)
+    fee = tx.fee if payer is not None else 0
+    losses = _account_losses(balance, seen, perimeter)
+    keys = set(received) | set(sent) | ({(payer.name, native)} if payer is not None and fee else set())
+    movements = tuple(
+        Movement(
+            name,
+            asset,
+            received.get((name, asset), 0),
+            sent.get((name, asset), 0),
+            fee if payer is not None and (name, asset) == (payer.name, native) else 0,
+        )
+        for name, asset in sorted(keys)
+    )
+    return NetResult(losses, movements, fee, traced=tx.traced)
+
+
+def _account_losses(
+    balance: Mapping[tuple[AssetId, bytes], int], seen: Mapping[bytes, Address], perimeter: Perimeter
+) -> tuple[tuple[str, AssetId, int, tuple[Payment, ...]], ...]:
+    """Net change per account and asset over the transaction; gainers outside are the destinations."""
+    losses: list[tuple[str, AssetId, int, tuple[Payment, ...]]] = []
+    for asset in sorted({asset for asset, _ in balance}):
+        by_wallet: dict[str, int] = defaultdict(int)
+        gainers: list[tuple[Address, int]] = []
+        for (of, key), change in balance.items():
+            if of != asset:
+                continue
+            wallet = perimeter.wallet_of(seen[key])
+            if wallet is not None:
+                by_wallet[wallet.name] += change
+            elif change > 0:
+                gainers.append((seen[key], change))
+        joint = -sum(by_wallet.values())
+        if joint <= 0:
+            continue
+        payments = tuple(Payment(n, address, amount) for n, (address, amount) in enumerate(gainers))
+        shares = share_out(joint, {name: -change for name, change in by_wallet.items() if change < 0})
+        losses += [(name, asset, share, payments) for name, share in sorted(shares.items()) if share]
+    return tuple(losses)
+
+
+def outflows_of(
+    tx: ChainTransaction,
+    result: NetResult,
+    chain: ChainId,
+    *,
+    state: OutflowState,
+    first_seen: datetime,
+    block: BlockRef | None = None,
+    block_time: datetime | None = None,
+    family: TxId = b"",
+) -> tuple[Outflow, ...]:
+    """The outflows of a netted transaction; the fee stands on the first."""
+    return tuple(
+        Outflow(
+            id=outflow_id(chain, tx.txid, wallet, asset),
+            chain=chain,
+            tx=tx.txid,
+            state=state,
+            wallet=wallet,
+            asset=asset,
+            amount=amount,
+            payments=payments,
+            fee=result.fee if n == 0 else 0,
+            first_seen=first_seen,
+            block=block,
+            block_time=block_time,
+            family=family or tx.txid,
+            foreign_inputs=result.foreign_inputs,
+            traced=result.traced,
+        )
+        for n, (wallet, asset, amount, payments) in enumerate(result.losses)
+    )
+
+
+__all__ = ["Movement", "NetResult", "Outflow", "OutflowState", "net", "outflows_of", "share_out"]

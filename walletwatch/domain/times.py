@@ -1,0 +1,29 @@
+"""One text form of time everywhere: UTC with six digits, as EU RTS 2025/1140 art. 2 asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+Clock = Callable[[], datetime]
+"""Gives the present as an aware datetime in UTC; injected, so that tests need not wait."""
+
+
+def utc_now() -> datetime:
+    """The present, UTC."""
+    return datetime.now(UTC)
+
+
+def format_utc(moment: datetime) -> str:
+    """`YYYY-MM-DDThh:mm:ss.ffffffZ`. Raises ValueError for a naive datetime."""
+    if moment.tzinfo is None:
+        raise ValueError(f"naive time: {moment}")
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def parse_utc(text: str) -> datetime:
+    """Read an ISO 8601 time that carries its offset. Raises ValueError otherwise."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"a time needs its offset (…Z): {text!r}")
+    return moment.astimezone(UTC)
