@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
-from chains.model import Asset, ChainId
+from chains.model import Address, Asset, ChainId
 from chains.source import ChainSource
 
 _FAMILIES = {"bip122": "chains.bitcoin.source", "eip155": "chains.evm.source", "tron": "chains.tron.source"}
@@ -61,3 +61,12 @@ def native_asset(chain: ChainId) -> Asset:
         raise ValueError(f"no chain family for {chain}")
     lookup: Callable[[ChainId], Asset] = import_module(module.replace(".source", ".params")).native_asset
     return lookup(chain)
+
+
+def parse_address(chain: ChainId, text: str) -> Address:
+    """Read an address of `chain` in its usual text form, without a node. Raises ValueError that says what is wrong."""
+    module = _FAMILIES.get(chain.namespace)
+    if module is None:
+        raise ValueError(f"no chain family for {chain}")
+    parse: Callable[[ChainId, str], Address] = import_module(module.replace(".source", ".addresses")).parse_address
+    return parse(chain, text)

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 CATEGORIES = frozenset(
-    ("exchange", "service", "mixer", "bridge", "sanctioned", "darknet", "scam", "theft", "gambling", "wallet")
-    + ("defi", "other")
+    {"exchange", "service", "mixer", "bridge", "sanctioned", "darknet", "scam", "theft", "gambling"}
+    | {"wallet", "defi", "other"}
 )
 STOP_CATEGORIES = frozenset({"exchange", "service", "mixer", "bridge", "sanctioned"})
 """Where the tracer stops: whoever holds funds there mixes them with others'."""

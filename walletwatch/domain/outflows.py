@@ -37,10 +37,10 @@ class OutflowState(StrEnum):
 class Outflow:
     """Value that one wallet lost to outside in one transaction, in one asset.
 
-    `amount` is in base units, without fee; of a transaction that spends several own wallets each bears its share.
-    `payments` are the transaction's arrivals outside in this asset, all of them. `fee` (native base units) stands
-    on the first outflow of a transaction, 0 on the others. `foreign_inputs`: strangers paid in too, so `payments` may exceed
-    `amount`. `traced` False: destinations are first receivers, inner calls were not visible.
+    `amount` is in base units, without fee; of a transaction that spends several own wallets each bears its share. `fee`
+    (native base units) stands on the first outflow of a transaction, 0 on the others.
+    `payments` are the transaction's arrivals outside in this asset, all of them; `foreign_inputs`: strangers paid in too,
+    so they may exceed `amount`. `traced` False: destinations are first receivers, inner calls were not visible.
     """
 
     id: str

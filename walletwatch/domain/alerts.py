@@ -1,0 +1,81 @@
+"""What people are told: one alert gathers the findings about one transaction family (or one trouble)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from walletwatch.domain.findings import Severity
+
+
+class AlertState(StrEnum):
+    """`silenced` alerts are kept and shown, and not delivered."""
+
+    OPEN = "open"
+    ACKNOWLEDGED = "acknowledged"
+    SILENCED = "silenced"
+    CLOSED = "closed"
+
+
+class Outcome(StrEnum):
+    """What became of telling one sink. `muted`: below the sink's severity, or silenced."""
+
+    DELIVERED = "delivered"
+    RETRYING = "retrying"
+    FAILED = "failed"
+    MUTED = "muted"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """The last word of one sink about one alert. `remote_id` is the sink's own name for the message (Slack `ts`)."""
+
+    sink: str
+    outcome: Outcome
+    attempts: int
+    remote_id: str
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Who acknowledged, closed or silenced, when and why."""
+
+    by: str
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """`severity` is the loudest of its findings. `version` grows with every change worth telling; a sink that was told
+    an older one is told again, in place.
+    """
+
+    id: str
+    fingerprint: str
+    severity: Severity
+    state: AlertState
+    title: str
+    findings: tuple[str, ...]
+    outflows: tuple[str, ...]
+    opened_at: datetime
+    version: int = 1
+    acknowledged: Decision | None = None
+    closed: Decision | None = None
+    deliveries: tuple[Delivery, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Mutes new alerts that fit every matcher given, until `until`. Matchers are rule ids, wallets and chains."""
+
+    id: str
+    by: str
+    reason: str
+    created_at: datetime
+    until: datetime
+    rule_ids: tuple[str, ...] = ()
+    wallets: tuple[str, ...] = ()
+    chains: tuple[str, ...] = ()
