@@ -1,0 +1,81 @@
+"""JSON-RPC 2.0 questions and answers as bytes, both ways, without I/O."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+import orjson
+
+from chains.errors import ChainError, LyingNode, Unreachable
+from chains.rpc.faults import from_rpc
+from chains.rpc.transport import Call, Json
+
+Loads = Callable[[bytes], Json]
+"""Decodes JSON; raises ValueError for what is none."""
+
+
+def loads_fast(body: bytes) -> Json:
+    """orjson: for nodes that write amounts as text or hexadecimal. Numbers with a point become floats."""
+    return orjson.loads(body)
+
+
+def loads_exact(body: bytes) -> Json:
+    """For nodes that write amounts as decimal numbers (bitcoind): a number with a point stays the text it was."""
+    try:
+        return json.loads(body, parse_float=str, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no JSON")
+
+
+def question(call: Call, number: int) -> dict[str, Json]:
+    """One call as a JSON-RPC request object."""
+    method, params = call
+    return {"jsonrpc": "2.0", "id": number, "method": method, "params": list(params)}
+
+
+def parse_body(body: bytes, loads: Loads, endpoint: str) -> Json:
+    """The decoded body. Raises Unreachable if it is no JSON (cut short, or a proxy's page)."""
+    try:
+        return loads(body)
+    except ValueError as error:
+        raise Unreachable(f"the answer is no JSON ({len(body)} bytes)", endpoint=endpoint) from error
+
+
+def result_of(answer: Json, number: int, endpoint: str) -> Json:
+    """The `result` of one answer object. Raises what its error means, or LyingNode if it answers another question."""
+    if not isinstance(answer, dict) or not ("result" in answer or answer.get("error")):
+        raise Unreachable("the answer is no JSON-RPC", endpoint=endpoint)
+    if answer.get("error"):
+        raise from_rpc(answer["error"], endpoint)
+    if answer.get("id") != number:
+        raise LyingNode(f"answer to question {answer.get('id')!r:.40} instead of {number}", endpoint=endpoint)
+    return answer["result"]
+
+
+def results_of(answer: Json, numbers: Sequence[int], endpoint: str) -> list[Json | ChainError]:
+    """The results of a batch in the order of `numbers`; an error stands in its place.
+
+    Raises what a single error object means (the node refused the whole batch).
+    """
+    if not isinstance(answer, list):
+        result_of(answer, numbers[0], endpoint)
+        raise Unreachable("a batch was answered by a single result", endpoint=endpoint)
+    by_number = {a.get("id"): a for a in answer if isinstance(a, dict) and isinstance(a.get("id"), int)}
+    if len(by_number) != len(answer) or len(answer) > len(numbers):
+        raise LyingNode("a batch answer repeats or invents questions", endpoint=endpoint)
+    return [_result_or_error(by_number.get(number), number, endpoint) for number in numbers]
+
+
+def _result_or_error(answer: Json, number: int, endpoint: str) -> Json | ChainError:
+    if answer is None:
+        return Unreachable("the node left out one answer of a batch", endpoint=endpoint)
+    try:
+        return result_of(answer, number, endpoint)
+    except ChainError as error:
+        return error

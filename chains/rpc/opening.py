@@ -1,0 +1,34 @@
+"""From deployment facts to a pool of endpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from chains.registry import Endpoint, SourceSpec
+from chains.rpc.endpoints import EndpointPool
+from chains.rpc.envelopes import Loads, loads_fast
+from chains.rpc.http import HttpTransport
+from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
+from chains.rpc.transport import Transport
+
+RECORDED: Final = "recorded:"
+
+
+def open_transport(spec: SourceSpec, identify: Callable[[Transport], None], loads: Loads = loads_fast) -> EndpointPool:
+    """The pool for `spec`: an endpoint url `recorded:PATH` answers from a capture, any other is asked over HTTP; with
+    `record_to` every answer of a node is also written there. Raises ValueError for an url that is neither,
+    PermanentError for a capture that cannot be read.
+    """
+    writer = CaptureWriter(spec.record_to) if spec.record_to is not None else None
+    transports = [_open_one(endpoint, spec.timeout_secs, loads) for endpoint in spec.endpoints]
+    if writer is not None:
+        return EndpointPool([RecordingTransport(t, writer) for t in transports], identify, spec.name)
+    return EndpointPool(transports, identify, spec.name)
+
+
+def _open_one(endpoint: Endpoint, timeout_secs: float, loads: Loads) -> Transport:
+    if endpoint.url.startswith(RECORDED):
+        return RecordedTransport(Path(endpoint.url.removeprefix(RECORDED)), loads, endpoint.name)
+    return HttpTransport(endpoint, timeout_secs, loads)
