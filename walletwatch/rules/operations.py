@@ -1,0 +1,61 @@
+"""Operation rules: trouble with what the monitor itself relies on. They are judged where the trouble shows (the chain
+worker, the feed reader, the scheduler) and are always on: a watcher that has stopped seeing must not look calm.
+"""
+
+from __future__ import annotations
+
+from walletwatch.domain.findings import Severity
+from walletwatch.rules.registry import declare
+
+declare(
+    "node_stale",
+    "operation",
+    Severity.HIGH,
+    "The blockchain node has shown no new block for far longer than its network needs to make one. "
+    "Withdrawals may be happening that nobody sees.",
+    "Bitcoin Core's initial download and stale-tip states",
+)
+declare(
+    "node_disagreement",
+    "operation",
+    Severity.CRITICAL,
+    "Two of our nodes name different blocks at the same height, or an answer contradicts itself. "
+    "One of them is wrong, or is being lied to.",
+    "Eclipse attacks, Heilman et al. 2015",
+)
+declare(
+    "wrong_chain",
+    "operation",
+    Severity.CRITICAL,
+    "A node follows another network than the one configured. Nothing it says is used.",
+    "CAIP-2: a chain is known by its genesis block or chain id",
+)
+declare(
+    "reorg_too_deep",
+    "operation",
+    Severity.CRITICAL,
+    "The chain replaced more blocks than the configured bound. The chain is halted until a person looks.",
+    "Ethereum Classic 2020-08-01: 3,693 blocks reorganised",
+)
+declare(
+    "feed_silent",
+    "operation",
+    Severity.HIGH,
+    "The approval log has said nothing for too long or cannot be read. Approved withdrawals cannot be told from theft.",
+    "Design rule: a dead approval feed must not read as fine",
+)
+declare(
+    "feed_malformed",
+    "operation",
+    Severity.MEDIUM,
+    "The approval log holds lines that cannot be read as signed acts. They are kept, and listed in the evidence.",
+    "RFC 7515; the approval log's own form",
+)
+declare(
+    "unwatched_interval",
+    "operation",
+    Severity.HIGH,
+    "For some time a chain was not watched. The blocks of that time are judged late, in order, and the interval is "
+    "recorded.",
+    "Coincheck 2018-01-26: noticed after 11 h 23 m",
+)

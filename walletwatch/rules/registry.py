@@ -1,0 +1,280 @@
+"""The catalogue of rule types, and how a `[[rule]]` table becomes a configured rule.
+
+A rule is a pure function `judge(subject, facts, params) -> Verdict` under `@rule(…)`; what it judges and which
+parameters it takes is read off its annotations. Types whose judging happens elsewhere (a node that lags, a balance that
+does not add up) are `declare`d here, so that the catalogue and the configuration know them.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import pkgutil
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib import import_module
+from typing import Any, TypeVar, get_type_hints
+
+import rfc8785
+from pydantic import ValidationError
+
+import walletwatch.rules
+from chains.model import AssetId, ChainId
+from walletwatch.domain.findings import Mode, Severity, Verdict
+from walletwatch.domain.outflows import Outflow
+from walletwatch.rules.events import ControlEvent, OwnMove, SentTransaction
+from walletwatch.rules.parameters import AmountReader, Deployment, NoParams, Params
+
+Judge = Callable[[Any, Any, Any], Verdict]
+_Rule = TypeVar("_Rule", bound=Judge)
+
+FAMILIES = ("authorisation", "limits", "destination", "pattern", "control", "expression", "operation")
+ROLES = ("hot", "warm", "cold", "deposit")
+SUBJECTS = (Outflow, ControlEvent, SentTransaction, OwnMove)
+_COMMON_KEYS = ("id", "type", "severity", "mode", "wallets", "roles", "chains", "assets")
+_RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_types: dict[str, RuleType] = {}
+
+
+@dataclass(frozen=True, slots=True)
+class RuleType:
+    """One entry of the catalogue. `judge` is None for what is judged elsewhere; `default_on` rules need no naming."""
+
+    name: str
+    family: str
+    severity: Severity
+    description: str
+    source: str
+    params: type[Params]
+    judge: Judge | None
+    subject: type | None
+    default_on: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Selectors:
+    """Which subjects a rule is about; an empty one lets all through, all that are given must fit."""
+
+    wallets: tuple[str, ...] = ()
+    roles: tuple[str, ...] = ()
+    chains: tuple[ChainId, ...] = ()
+    assets: tuple[AssetId, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleConfig:
+    """A rule as configured. `digest` is the SHA-256 of its canonical JSON."""
+
+    id: str
+    type: str
+    severity: Severity
+    mode: Mode
+    selectors: Selectors
+    params: Params
+    digest: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "digest", _sha256(self.as_json()))
+
+    def as_json(self) -> dict[str, Any]:
+        """The normal form: what two rules must share to be the same rule."""
+        chosen = self.selectors
+        return {
+            "id": self.id,
+            "type": self.type,
+            "severity": str(self.severity),
+            "mode": str(self.mode),
+            "wallets": sorted(chosen.wallets),
+            "roles": sorted(chosen.roles),
+            "chains": sorted(str(chain) for chain in chosen.chains),
+            "assets": sorted(str(asset) for asset in chosen.assets),
+            "params": self.params.model_dump(mode="json"),
+        }
+
+
+class RuleErrors(ValueError):
+    """Everything that is wrong with a rule: `errors` are (key, message) pairs."""
+
+    def __init__(self, errors: Iterable[tuple[str, str]]) -> None:
+        self.errors = tuple(errors)
+        super().__init__("; ".join(f"{key}: {message}" for key, message in self.errors))
+
+
+def rule(
+    *,
+    type: str,  # noqa: A002 - the word of the configuration
+    family: str,
+    severity: Severity,
+    description: str,
+    source: str,
+    default_on: bool | None = None,
+) -> Callable[[_Rule], _Rule]:
+    """Enter the decorated function into the catalogue. `default_on` is by default that of its family."""
+
+    def enter(judge: _Rule) -> _Rule:
+        hints = get_type_hints(judge)
+        subject, _, params = list(hints.values())[:3]
+        if subject not in SUBJECTS or not issubclass(params, Params):
+            raise TypeError(f"{type}: a rule is judge(subject, facts, params), with annotations that say which")
+        on = family == "authorisation" if default_on is None else default_on
+        _enter(RuleType(type, family, severity, description, source, params, judge, subject, on))
+        return judge
+
+    return enter
+
+
+def declare(
+    type: str,  # noqa: A002 - the word of the configuration
+    family: str,
+    severity: Severity,
+    description: str,
+    source: str,
+    *,
+    params: type[Params] = NoParams,
+    default_on: bool | None = None,
+) -> None:
+    """Enter a rule type that is judged elsewhere. Operation rules are on unless said otherwise."""
+    on = family in ("authorisation", "operation") if default_on is None else default_on
+    _enter(RuleType(type, family, severity, description, source, params, None, None, on))
+
+
+def _enter(entry: RuleType) -> None:
+    if entry.name in _types or entry.family not in FAMILIES:
+        raise ValueError(f"rule type {entry.name} is entered twice, or its family {entry.family} is unknown")
+    _types[entry.name] = entry
+
+
+@cache
+def _load() -> None:
+    """Import every module of this package once: a rule is known by lying there."""
+    for module in pkgutil.iter_modules(walletwatch.rules.__path__):
+        import_module(f"{walletwatch.rules.__name__}.{module.name}")
+
+
+def catalogue() -> tuple[RuleType, ...]:
+    """Every rule type, by family and name."""
+    _load()
+    return tuple(sorted(_types.values(), key=lambda t: (FAMILIES.index(t.family), t.name)))
+
+
+def rule_type(name: str) -> RuleType:
+    """The entry called `name`. Raises KeyError."""
+    _load()
+    return _types[name]
+
+
+def configure(table: Mapping[str, Any], *, amounts: AmountReader, wallets: Collection[str] | None = None) -> RuleConfig:
+    """Read one `[[rule]]` table. Raises RuleErrors with everything that is wrong, by key.
+
+    `wallets` are the configured names, if references to them are to be checked here.
+    """
+    _load()
+    errors: list[tuple[str, str]] = []
+    entry = _read_type(table, errors)
+    deployment, selectors = _read_selectors(table, amounts, wallets, errors)
+    rule_id = table.get("id", table.get("type"))
+    if not isinstance(rule_id, str) or not _RULE_ID.fullmatch(rule_id):
+        errors.append(("id", "an id is 1 to 64 letters, digits, dots, dashes or underscores"))
+    severity = _choose(table, "severity", Severity, entry.severity if entry else Severity.MEDIUM, errors)
+    mode = _choose(table, "mode", Mode, Mode.ENFORCE, errors)
+    params = _read_params(table, entry, deployment, errors) if entry else None
+    if errors or entry is None or params is None:
+        raise RuleErrors(errors)
+    return RuleConfig(str(rule_id), entry.name, Severity(severity), Mode(mode), selectors, params)
+
+
+def _read_type(table: Mapping[str, Any], errors: list[tuple[str, str]]) -> RuleType | None:
+    name = table.get("type")
+    if not isinstance(name, str):
+        errors.append(("type", "is required and names a rule of the catalogue"))
+        return None
+    if name not in _types:
+        near = difflib.get_close_matches(name[:80], _types, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        errors.append(("type", f"no rule is called {name[:80]!r}{hint}"))
+    return _types.get(name)
+
+
+def _choose(
+    table: Mapping[str, Any], key: str, words: type[Severity | Mode], default: str, errors: list[tuple[str, str]]
+) -> str:
+    value = table.get(key, default)
+    if value not in list(words):
+        errors.append((key, f"must be one of {', '.join(words)}"))
+    return str(value)
+
+
+def _read_selectors(
+    table: Mapping[str, Any], amounts: AmountReader, wallets: Collection[str] | None, errors: list[tuple[str, str]]
+) -> tuple[Deployment, Selectors]:
+    texts = {key: _texts(table, key, errors) for key in ("wallets", "roles", "chains", "assets")}
+    errors += [("roles", f"no role is called {r!r}: {', '.join(ROLES)}") for r in texts["roles"] if r not in ROLES]
+    if wallets is not None:
+        errors += [("wallets", f"no wallet is called {w!r}") for w in texts["wallets"] if w not in wallets]
+    chains: list[ChainId] = []
+    for name in texts["chains"]:
+        try:
+            chains.append(amounts.chain(name))
+        except ValueError as error:
+            errors.append(("chains", str(error)))
+    assets: list[AssetId] = []
+    for name in texts["assets"]:
+        found = amounts.assets(name, chains)
+        assets += [asset.id for asset in found]
+        if not found:
+            errors.append(("assets", f"no asset is called {name!r} on the chains meant"))
+    chosen = Selectors(texts["wallets"], texts["roles"], tuple(chains), tuple(assets))
+    return Deployment(amounts, tuple(chains)), chosen
+
+
+def _texts(table: Mapping[str, Any], key: str, errors: list[tuple[str, str]]) -> tuple[str, ...]:
+    value = table.get(key, [])
+    if isinstance(value, list) and all(isinstance(text, str) and len(text) <= 300 for text in value):
+        return tuple(value)
+    errors.append((key, "a list of names is expected"))
+    return ()
+
+
+def _read_params(
+    table: Mapping[str, Any], entry: RuleType, deployment: Deployment, errors: list[tuple[str, str]]
+) -> Params | None:
+    rest = {key: value for key, value in table.items() if key not in _COMMON_KEYS}
+    try:
+        return entry.params.model_validate(rest, context=deployment)
+    except ValidationError as wrong:
+        errors += [_say(entry, detail) for detail in wrong.errors(include_url=False, include_input=False)]
+        return None
+
+
+def _say(entry: RuleType, detail: Mapping[str, Any]) -> tuple[str, str]:
+    key = ".".join(str(part) for part in detail["loc"]) or "type"
+    if detail["type"] == "extra_forbidden":
+        takes = ", ".join(entry.params.model_fields) or "no parameters"
+        return key[:80], f"unknown key; {entry.name} takes {takes}"
+    if detail["type"] == "missing":
+        return key, "is required"
+    return key, str(detail["msg"]).removeprefix("Value error, ")
+
+
+def default_rules(feed_configured: bool) -> tuple[RuleConfig, ...]:
+    """What judges without being named: operation rules always, authorisation rules once an approval feed exists."""
+    entries = [t for t in catalogue() if t.default_on and (feed_configured or t.family != "authorisation")]
+    return tuple(RuleConfig(t.name, t.name, t.severity, Mode.ENFORCE, Selectors(), t.params()) for t in entries)
+
+
+def rules_in_force(named: Iterable[RuleConfig], *, feed_configured: bool) -> tuple[RuleConfig, ...]:
+    """The defaults and the named rules. A named rule takes the place of the default one of its type."""
+    chosen = tuple(named)
+    taken = {config.type for config in chosen}
+    return tuple(config for config in default_rules(feed_configured) if config.type not in taken) + chosen
+
+
+def rules_digest(configs: Iterable[RuleConfig]) -> str:
+    """`sha256:` + hex SHA-256 over the RFC 8785 canonical JSON of the rules, by id; their order does not matter."""
+    return _sha256([config.as_json() for config in sorted(configs, key=lambda c: c.id)])
+
+
+def _sha256(value: Any) -> str:
+    return "sha256:" + hashlib.sha256(rfc8785.dumps(value)).hexdigest()
