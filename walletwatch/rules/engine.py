@@ -1,0 +1,169 @@
+"""The engine: holds one subject against every configured rule. No rule can stop another, none is skipped in silence.
+
+A rule that cannot know raises `Unknown`; a rule that is broken raises something else. Both become an undetermined
+finding, because neither may read as fine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import rfc8785
+
+from chains.model import AssetId
+from walletwatch.domain.findings import PASS, Finding, Verdict, VerdictKind, undetermined
+from walletwatch.domain.ids import finding_id
+from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.prices import Unknown
+from walletwatch.rules.events import Event, OwnMove
+from walletwatch.rules.facts import Facts
+from walletwatch.rules.registry import RuleConfig, RuleType, Selectors, rule_type
+
+OnError = Callable[[RuleConfig, Exception], None]
+"""Told of every rule that raised; wrap it in `OncePerRule` for a log."""
+
+
+@dataclass(slots=True)
+class OncePerRule:
+    """Passes on the first error of each kind of each rule: a broken rule raises on every outflow, thousands a day."""
+
+    tell: OnError
+    _told: set[tuple[str, str]] = field(default_factory=set)
+
+    def __call__(self, config: RuleConfig, error: Exception) -> None:
+        """Tell of `error` unless the same was told before."""
+        key = (config.id, type(error).__name__)
+        if key not in self._told:
+            self._told.add(key)
+            self.tell(config, error)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One rule's answer, kept for `explain`. `verdict` is None where the rule is not about this subject."""
+
+    config: RuleConfig
+    verdict: Verdict | None
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """All answers about one subject, in the order of the rules."""
+
+    subject: Outflow | Event
+    answers: tuple[Judged, ...]
+
+    @property
+    def passes(self) -> tuple[RuleConfig, ...]:
+        """The rules that were asked and are satisfied."""
+        return tuple(a.config for a in self.answers if a.verdict and a.verdict.kind is VerdictKind.PASS)
+
+    def findings(self, digest: str, found_at: datetime) -> tuple[Finding, ...]:
+        """What is kept: violations and undetermined verdicts. `digest` is that of the rules in force."""
+        return tuple(
+            _finding(self.subject, answer.config, answer.verdict, digest, found_at)
+            for answer in self.answers
+            if answer.verdict is not None and answer.verdict.kind is not VerdictKind.PASS
+        )
+
+
+def judge(
+    outflow: Outflow,
+    facts: Facts,
+    configs: Iterable[RuleConfig],
+    digest: str,
+    found_at: datetime,
+    *,
+    on_error: OnError | None = None,
+) -> tuple[Finding, ...]:
+    """The findings about one outflow; a pass is none. The same input always gives the same findings."""
+    return examine(outflow, facts, configs, on_error=on_error).findings(digest, found_at)
+
+
+def judge_event(
+    event: Event,
+    facts: Facts,
+    configs: Iterable[RuleConfig],
+    digest: str,
+    found_at: datetime,
+    *,
+    on_error: OnError | None = None,
+) -> tuple[Finding, ...]:
+    """The findings about what is no outflow: a change of control, a sent transaction, a move between own wallets."""
+    return examine(event, facts, configs, on_error=on_error).findings(digest, found_at)
+
+
+def examine(
+    subject: Outflow | Event, facts: Facts, configs: Iterable[RuleConfig], *, on_error: OnError | None = None
+) -> Judgement:
+    """Every rule's answer about `subject`, passes too. Rules about other kinds of subject are left out."""
+    answers = []
+    for config in configs:
+        entry = rule_type(config.type)
+        if entry.judge is not None and entry.subject is type(subject):
+            answers.append(Judged(config, _ask(subject, facts, config, entry, on_error)))
+    return Judgement(subject, tuple(answers))
+
+
+def _ask(
+    subject: Outflow | Event, facts: Facts, config: RuleConfig, entry: RuleType, on_error: OnError | None
+) -> Verdict | None:
+    try:
+        if not _fits(subject, facts, config.selectors):
+            return None
+        verdict: Verdict = entry.judge(subject, facts, config.params) if entry.judge else PASS
+        if verdict.kind is not VerdictKind.PASS:
+            # Evidence that is no JSON would break the transaction that keeps it, and with it the whole block.
+            rfc8785.dumps(dict(verdict.evidence))
+    except Unknown as unknown:
+        return undetermined(str(unknown) or "the facts this rule needs are not known")
+    except Exception as error:  # noqa: BLE001 - a broken rule must not stop the others; it is told and kept
+        if on_error is not None:
+            on_error(config, error)
+        return undetermined(f"rule {config.id} ({config.type}) raised {type(error).__name__}")
+    return verdict
+
+
+def _fits(subject: Outflow | Event, facts: Facts, selectors: Selectors) -> bool:
+    if selectors.wallets and subject.wallet not in selectors.wallets:
+        return False
+    if selectors.chains and subject.chain not in selectors.chains:
+        return False
+    if selectors.assets and _asset(subject) not in selectors.assets:
+        return False
+    return not selectors.roles or facts.role(subject.wallet) in selectors.roles
+
+
+def _asset(subject: Outflow | Event) -> AssetId | None:
+    return subject.asset if isinstance(subject, Outflow | OwnMove) else None
+
+
+def _finding(
+    subject: Outflow | Event, config: RuleConfig, verdict: Verdict, digest: str, found_at: datetime
+) -> Finding:
+    found_asset = _asset(subject)
+    chain, asset = str(subject.chain), "" if found_asset is None else str(found_asset)
+    evidence: dict[str, Any] = dict(verdict.evidence)
+    return Finding(
+        id=finding_id(chain, subject.tx, subject.wallet, asset, config.id),
+        rule=config.type,
+        rule_id=config.id,
+        verdict=verdict.kind,
+        severity=verdict.severity or config.severity,
+        mode=config.mode,
+        chain=chain,
+        tx=subject.tx,
+        wallet=subject.wallet,
+        asset=asset,
+        outflow=subject.id if isinstance(subject, Outflow) else None,
+        summary=verdict.summary,
+        evidence=evidence,
+        rules_digest=digest,
+        found_at=found_at,
+    )
+
+
+__all__ = ["Judged", "Judgement", "OnError", "OncePerRule", "examine", "judge", "judge_event"]
