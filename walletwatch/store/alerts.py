@@ -1,0 +1,250 @@
+"""Alerts, and the outbox row of each sink that still has to hear of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, func, insert, or_, select, update
+
+from walletwatch.domain.alerts import Alert, AlertState, Decision, Delivery, Outcome, Silence
+from walletwatch.domain.findings import Severity
+from walletwatch.domain.times import format_utc, parse_utc
+from walletwatch.store import tables as t
+from walletwatch.store.filters import Filter, narrow
+from walletwatch.store.inserts import upsert
+
+_OUTCOMES = {
+    "due": Outcome.RETRYING,
+    "delivered": Outcome.DELIVERED,
+    "failed": Outcome.FAILED,
+    "muted": Outcome.MUTED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """One alert to tell one sink. `version` is what has to be told, `told_version` what was; `remote_id` is the sink's
+    own name for the message, once it has one.
+    """
+
+    id: int
+    alert_id: str
+    sink: str
+    version: int
+    told_version: int
+    attempts: int
+    due_at: datetime
+    remote_id: str
+    last_error: str
+
+
+class AlertRepository:
+    """Alerts are found by id or fingerprint; there is one outbox row for each alert and sink, for good."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._c = connection
+
+    # --- alerts -------------------------------------------------------------------------------------------------------
+
+    def save(self, alert: Alert) -> None:
+        """Insert or overwrite."""
+        upsert(self._c, t.alerts, _row(alert), ("id",))
+
+    def get(self, alert_id: str) -> Alert | None:
+        """The alert with this id, with its deliveries."""
+        return self._one(t.alerts.c.id == alert_id)
+
+    def by_fingerprint(self, fingerprint: str) -> Alert | None:
+        """The alert that gathers this fingerprint."""
+        return self._one(t.alerts.c.fingerprint == fingerprint)
+
+    def _one(self, condition: Any) -> Alert | None:
+        row = self._c.execute(select(t.alerts).where(condition)).one_or_none()
+        return None if row is None else _alert(row, self._deliveries([row.id]).get(row.id, ()))
+
+    def find(self, wanted: Filter) -> Iterator[Alert]:
+        """Alerts that fit, oldest first."""
+        c = t.alerts.c
+        query = select(t.alerts).order_by(c.opened_at, c.id)
+        rows = self._c.execute(narrow(query, wanted, c, "opened_at", [("severity", "severity"), ("state", "state")]))
+        found = rows.all()
+        deliveries = self._deliveries([r.id for r in found])
+        for row in found:
+            yield _alert(row, deliveries.get(row.id, ()))
+
+    def count(self, state: AlertState) -> int:
+        """How many alerts are in `state`."""
+        query = select(func.count()).select_from(t.alerts).where(t.alerts.c.state == str(state))
+        return int(self._c.execute(query).scalar_one())
+
+    def _deliveries(self, alert_ids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:
+        c = t.outbox.c
+        found: dict[str, tuple[Delivery, ...]] = {}
+        for low in range(0, len(alert_ids), 500):
+            some = list(alert_ids[low : low + 500])
+            for r in self._c.execute(select(t.outbox).where(c.alert.in_(some)).order_by(c.sink)):
+                one = Delivery(r.sink, _OUTCOMES[r.state], r.attempts, r.remote_id, r.changed_at)
+                found[r.alert] = (*found.get(r.alert, ()), one)
+        return found
+
+    # --- outbox -------------------------------------------------------------------------------------------------------
+
+    def tell(self, alert: Alert, sinks: Iterable[str], now: datetime) -> None:
+        """Make the alert's present version due at every sink, in the transaction that changed the alert."""
+        c = t.outbox.c
+        for sink in sinks:
+            row = {"alert": alert.id, "sink": sink, "state": "due", "version": alert.version, "due_at": now}
+            known = self._c.execute(
+                update(t.outbox)
+                .where(c.alert == alert.id, c.sink == sink)
+                .values(row | {"attempts": 0, "changed_at": now})
+            )
+            if known.rowcount == 0:
+                new = {"told_version": 0, "attempts": 0, "leased_until": None, "remote_id": "", "last_error": ""}
+                self._c.execute(insert(t.outbox).values(row | new | {"changed_at": now}))
+
+    def claim_due(self, now: datetime, lease_secs: int, limit: int, sinks: Sequence[str]) -> list[OutboxRow]:
+        """Take rows that are due and not leased, oldest first; the lease ends by itself if we die."""
+        c = t.outbox.c
+        query = (
+            select(t.outbox)
+            .where(c.state == "due", c.due_at <= now, or_(c.leased_until.is_(None), c.leased_until <= now))
+            .where(c.sink.in_(list(sinks)))
+            .order_by(c.due_at, c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)
+        )
+        rows = self._c.execute(query).all()
+        if rows:
+            until = now + timedelta(seconds=lease_secs)
+            self._c.execute(update(t.outbox).where(c.id.in_([r.id for r in rows])).values(leased_until=until))
+        return [_outbox_row(r) for r in rows]
+
+    def delivered(self, row: OutboxRow, remote_id: str, at: datetime) -> None:
+        """Record success, after it. If a newer version came meanwhile the row stays due."""
+        c = t.outbox.c
+        values = {"told_version": row.version, "remote_id": remote_id, "leased_until": None, "changed_at": at}
+        values |= {"attempts": row.attempts + 1, "last_error": ""}
+        self._c.execute(update(t.outbox).where(c.id == row.id).values(values))
+        self._c.execute(update(t.outbox).where(c.id == row.id, c.version == row.version).values(state="delivered"))
+
+    def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
+        """Record a failure that may pass; the row is due again at `due_at`."""
+        values: dict[str, Any] = {"due_at": due_at, "last_error": error, "leased_until": None, "changed_at": at}
+        values["attempts"] = row.attempts + 1
+        if remote_id:
+            values["remote_id"] = remote_id
+        self._c.execute(update(t.outbox).where(t.outbox.c.id == row.id).values(values))
+
+    def end(self, row: OutboxRow, state: str, error: str, at: datetime) -> None:
+        """Record `failed` (refused for good) or `muted`. If a newer version came meanwhile the row stays due."""
+        c = t.outbox.c
+        attempts = row.attempts + (state == "failed")
+        values = {"last_error": error, "leased_until": None, "changed_at": at, "attempts": attempts}
+        self._c.execute(update(t.outbox).where(c.id == row.id).values(values))
+        self._c.execute(update(t.outbox).where(c.id == row.id, c.version == row.version).values(state=state))
+
+    def outbox_counts(self) -> dict[str, int]:
+        """Rows by state."""
+        query = select(t.outbox.c.state, func.count()).group_by(t.outbox.c.state)
+        return {state: int(count) for state, count in self._c.execute(query)}
+
+    def outbox(self) -> list[OutboxRow]:
+        """Every row, oldest first."""
+        return [_outbox_row(r) for r in self._c.execute(select(t.outbox).order_by(t.outbox.c.id))]
+
+    # --- silences -----------------------------------------------------------------------------------------------------
+
+    def save_silence(self, silence: Silence) -> None:
+        """Insert or overwrite (an early end is a new `until`)."""
+        matchers = {
+            "rule_ids": list(silence.rule_ids),
+            "wallets": list(silence.wallets),
+            "chains": list(silence.chains),
+        }
+        row = {
+            "id": silence.id,
+            "by": silence.by,
+            "reason": silence.reason,
+            "created_at": silence.created_at,
+            "until": silence.until,
+            "matchers": matchers,
+        }
+        upsert(self._c, t.silences, row, ("id",))
+
+    def silences(self, active_at: datetime | None = None) -> tuple[Silence, ...]:
+        """Silences, all or those in force at a moment."""
+        query = select(t.silences).order_by(t.silences.c.created_at, t.silences.c.id)
+        if active_at is not None:
+            query = query.where(t.silences.c.until > active_at)
+        return tuple(
+            Silence(
+                id=r.id,
+                by=r.by,
+                reason=r.reason,
+                created_at=r.created_at,
+                until=r.until,
+                **{name: tuple(values) for name, values in r.matchers.items()},
+            )
+            for r in self._c.execute(query)
+        )
+
+
+def _decision_to_json(decision: Decision | None) -> dict[str, str] | None:
+    if decision is None:
+        return None
+    return {"by": decision.by, "at": format_utc(decision.at), "reason": decision.reason}
+
+
+def _decision(value: Any) -> Decision | None:
+    return None if value is None else Decision(value["by"], parse_utc(value["at"]), value["reason"])
+
+
+def _row(alert: Alert) -> dict[str, Any]:
+    return {
+        "id": alert.id,
+        "fingerprint": alert.fingerprint,
+        "severity": str(alert.severity),
+        "state": str(alert.state),
+        "title": alert.title,
+        "findings": list(alert.findings),
+        "outflows": list(alert.outflows),
+        "opened_at": alert.opened_at,
+        "version": alert.version,
+        "acknowledged": _decision_to_json(alert.acknowledged),
+        "closed": _decision_to_json(alert.closed),
+    }
+
+
+def _alert(row: Row[Any], deliveries: tuple[Delivery, ...]) -> Alert:
+    return Alert(
+        id=row.id,
+        fingerprint=row.fingerprint,
+        severity=Severity(row.severity),
+        state=AlertState(row.state),
+        title=row.title,
+        findings=tuple(row.findings),
+        outflows=tuple(row.outflows),
+        opened_at=row.opened_at,
+        version=row.version,
+        acknowledged=_decision(row.acknowledged),
+        closed=_decision(row.closed),
+        deliveries=deliveries,
+    )
+
+
+def _outbox_row(r: Row[Any]) -> OutboxRow:
+    return OutboxRow(
+        id=r.id,
+        alert_id=r.alert,
+        sink=r.sink,
+        version=r.version,
+        told_version=r.told_version,
+        attempts=r.attempts,
+        due_at=r.due_at,
+        remote_id=r.remote_id,
+        last_error=r.last_error,
+    )

@@ -1,0 +1,164 @@
+"""Acts as read, lines that were none, our place in each feed, and which request each payment used up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select
+
+from chains.model import AssetId, ChainId, TxId
+from walletwatch.domain.withdrawals import Act
+from walletwatch.store import tables as t
+from walletwatch.store.codecs import act_from_json, act_to_json
+from walletwatch.store.filters import Filter, narrow
+from walletwatch.store.inserts import insert_if_new, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class FeedState:
+    """Where we are in a feed; `position` is the feed reader's own. `trouble` is why it cannot be read, or empty."""
+
+    feed: str
+    position: dict[str, Any]
+    read_at: datetime
+    grew_at: datetime
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """Payment `ordinal` of a transaction used up `request_id`, for its whole family of replacements."""
+
+    chain: ChainId
+    tx: TxId
+    asset: AssetId
+    ordinal: int
+    request_id: str
+    family: TxId
+
+
+class ApprovalRepository:
+    """The approval side. Acts are never changed or removed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._c = connection
+
+    def add_act(self, act: Act, read_at: datetime) -> bool:
+        """Keep an act; False if the same act was kept before (exact duplicates are nothing)."""
+        row = {
+            "feed": act.feed,
+            "digest": act.digest,
+            "line": act.line,
+            "request_id": act.request_id,
+            "kind": str(act.kind),
+            "actor": act.actor,
+            "at": act.at,
+            "read_at": read_at,
+            "act": act_to_json(act),
+        }
+        return insert_if_new(self._c, t.acts, row)
+
+    def acts_after(self, act_row: int) -> Iterator[tuple[int, Act]]:
+        """(row, act) of every act kept after row `act_row`, in the order of keeping."""
+        query = select(t.acts.c.id, t.acts.c.act).where(t.acts.c.id > act_row).order_by(t.acts.c.id)
+        for row in self._c.execute(query):
+            yield row.id, act_from_json(row.act)
+
+    def acts_of(self, request_ids: Sequence[str]) -> list[Act]:
+        """Every act on these requests, by time."""
+        query = select(t.acts.c.act).where(t.acts.c.request_id.in_(list(request_ids)))
+        return [act_from_json(r.act) for r in self._c.execute(query.order_by(t.acts.c.at, t.acts.c.id))]
+
+    def find_acts(self, wanted: Filter) -> Iterator[Act]:
+        """Acts that fit, by time."""
+        c = t.acts.c
+        query = select(c.act).order_by(c.at, c.id)
+        fields = [("request_id", "request_id"), ("actor", "actor"), ("action", "kind")]
+        for row in self._c.execute(narrow(query, wanted, c, "at", fields)):
+            yield act_from_json(row.act)
+
+    def count_acts(self) -> int:
+        """How many acts are kept."""
+        return int(self._c.execute(select(func.count()).select_from(t.acts)).scalar_one())
+
+    def add_malformed(self, feed: str, line: int, error: str, raw: bytes, now: datetime) -> bool:
+        """Keep a line that is no act; False if it was kept before."""
+        row = {"feed": feed, "line": line, "error": error, "raw": raw, "read_at": now}
+        return insert_if_new(self._c, t.malformed_lines, row)
+
+    def forget_malformed(self, feed: str, line: int) -> None:
+        """A line that was malformed only until its time came (dated in the future) is an act now."""
+        c = t.malformed_lines.c
+        self._c.execute(delete(t.malformed_lines).where(c.feed == feed, c.line == line))
+
+    def malformed(self, feed: str | None = None, since: datetime | None = None) -> list[dict[str, Any]]:
+        """Malformed lines `{feed, line, error, read_at}`."""
+        c = t.malformed_lines.c
+        query = select(c.feed, c.line, c.error, c.read_at).order_by(c.feed, c.line)
+        if feed is not None:
+            query = query.where(c.feed == feed)
+        if since is not None:
+            query = query.where(c.read_at >= since)
+        return [
+            {"feed": r.feed, "line": r.line, "error": r.error, "read_at": r.read_at} for r in self._c.execute(query)
+        ]
+
+    def feed(self, feed: str) -> FeedState | None:
+        """Our place in a feed."""
+        row = self._c.execute(select(t.feeds).where(t.feeds.c.feed == feed)).one_or_none()
+        return None if row is None else FeedState(row.feed, row.position, row.read_at, row.grew_at, row.trouble)
+
+    def save_feed(self, state: FeedState) -> None:
+        """Move our place; in the same transaction as the acts read up to it."""
+        row = {
+            "feed": state.feed,
+            "position": state.position,
+            "read_at": state.read_at,
+            "grew_at": state.grew_at,
+            "trouble": state.trouble,
+        }
+        upsert(self._c, t.feeds, row, ("feed",))
+
+    # --- spending requests --------------------------------------------------------------------------------------------
+
+    def allocate(self, rows: Iterable[Allocation]) -> None:
+        """Note which requests a transaction used up; overwrites what was noted for the same payment."""
+        for a in rows:
+            row = {
+                "chain": str(a.chain),
+                "txid": a.tx,
+                "asset": str(a.asset),
+                "ordinal": a.ordinal,
+                "request_id": a.request_id,
+                "family": a.family,
+            }
+            upsert(self._c, t.allocations, row, ("chain", "txid", "asset", "ordinal"))
+
+    def clear_allocations(self, chain: ChainId, tx: TxId, asset: AssetId) -> None:
+        """Forget what a transaction used up, before it is matched again."""
+        c = t.allocations.c
+        self._c.execute(delete(t.allocations).where(c.chain == str(chain), c.txid == tx, c.asset == str(asset)))
+
+    def spent(self, request_ids: Sequence[str] | None = None) -> dict[str, Allocation]:
+        """The first allocation of each of these requests (of all, if None)."""
+        c = t.allocations.c
+        query = select(t.allocations).order_by(c.request_id, c.chain, c.txid, c.ordinal)
+        if request_ids is not None:
+            query = query.where(c.request_id.in_(list(request_ids)))
+        found: dict[str, Allocation] = {}
+        for r in self._c.execute(query):
+            found.setdefault(r.request_id, _allocation(r))
+        return found
+
+    def allocations_of(self, chain: ChainId, tx: TxId) -> list[Allocation]:
+        """What a transaction used up."""
+        c = t.allocations.c
+        query = select(t.allocations).where(c.chain == str(chain), c.txid == tx).order_by(c.asset, c.ordinal)
+        return [_allocation(r) for r in self._c.execute(query)]
+
+
+def _allocation(r: Any) -> Allocation:
+    return Allocation(ChainId.parse(r.chain), r.txid, AssetId.parse(r.asset), r.ordinal, r.request_id, r.family)

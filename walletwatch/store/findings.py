@@ -1,0 +1,131 @@
+"""Findings: at most one for (chain, tx, wallet, asset, rule_id), whatever happens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
+
+from chains.model import ChainId, TxId
+from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
+from walletwatch.domain.times import format_utc
+from walletwatch.store import tables as t
+from walletwatch.store.filters import Filter, narrow
+from walletwatch.store.inserts import insert_if_new
+
+_FIELDS = [
+    ("chain", "chain"),
+    ("tx", "txid"),
+    ("wallet", "wallet"),
+    ("asset", "asset"),
+    ("rule", "rule"),
+    ("severity", "severity"),
+    ("verdict", "verdict"),
+    ("mode", "mode"),
+]
+
+
+class FindingRepository:
+    """Written once; later only resolved, never removed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._c = connection
+
+    def add(self, finding: Finding) -> bool:
+        """Keep a finding; False if one with this key was kept before."""
+        return insert_if_new(self._c, t.findings, _row(finding))
+
+    def settle(self, finding: Finding) -> bool:
+        """An undetermined finding that can be judged now becomes the violation it is; False if nothing changed."""
+        c = t.findings.c
+        changed = self._c.execute(
+            update(t.findings)
+            .where(c.id == finding.id, c.verdict == str(VerdictKind.UNDETERMINED))
+            .values({k: v for k, v in _row(finding).items() if k not in ("id", "found_at")})
+        )
+        return bool(changed.rowcount)
+
+    def amend(self, finding_id: str, summary: str, evidence: dict[str, Any]) -> None:
+        """Replace the evidence of a running finding (a feed's malformed lines of one day)."""
+        values = {"summary": summary, "evidence": evidence}
+        self._c.execute(update(t.findings).where(t.findings.c.id == finding_id).values(values))
+
+    def resolve(self, finding_id: str, at: datetime, **facts: Any) -> bool:
+        """Note what explained it later; the finding stays. False if it was resolved before."""
+        c = t.findings.c
+        resolved = {"at": format_utc(at), **facts}
+        changed = self._c.execute(
+            update(t.findings).where(c.id == finding_id, c.resolved.is_(None)).values(resolved=resolved)
+        )
+        return bool(changed.rowcount)
+
+    def get(self, finding_id: str) -> Finding | None:
+        """The finding with this id."""
+        found = self.by_ids((finding_id,))
+        return found[0] if found else None
+
+    def by_ids(self, ids: Sequence[str]) -> tuple[Finding, ...]:
+        """These findings, loudest first."""
+        rows = self._c.execute(select(t.findings).where(t.findings.c.id.in_(list(ids))))
+        return tuple(sorted((_finding(r) for r in rows), key=lambda f: (f.severity.rank, f.rule_id, f.id)))
+
+    def of_tx(self, chain: ChainId, tx: TxId) -> tuple[Finding, ...]:
+        """Every finding about a transaction."""
+        c = t.findings.c
+        query = select(t.findings).where(c.chain == str(chain), c.txid == tx).order_by(c.found_at, c.id)
+        return tuple(_finding(r) for r in self._c.execute(query))
+
+    def find(self, wanted: Filter) -> Iterator[Finding]:
+        """Findings that fit, oldest first."""
+        c = t.findings.c
+        query = select(t.findings).order_by(c.found_at, c.id)
+        for row in self._c.execute(narrow(query, wanted, c, "found_at", _FIELDS)):
+            yield _finding(row)
+
+    def resolutions(self, ids: Sequence[str]) -> dict[str, dict[str, Any]]:
+        """`{at, late_secs …}` of those that were resolved."""
+        c = t.findings.c
+        rows = self._c.execute(select(c.id, c.resolved).where(c.id.in_(list(ids)), c.resolved.is_not(None)))
+        return {r.id: r.resolved for r in rows}
+
+
+def _row(finding: Finding) -> dict[str, Any]:
+    return {
+        "id": finding.id,
+        "rule": finding.rule,
+        "rule_id": finding.rule_id,
+        "verdict": str(finding.verdict),
+        "severity": str(finding.severity),
+        "mode": str(finding.mode),
+        "chain": finding.chain,
+        "txid": finding.tx,
+        "wallet": finding.wallet,
+        "asset": finding.asset,
+        "outflow": finding.outflow,
+        "summary": finding.summary,
+        "evidence": dict(finding.evidence),
+        "rules_digest": finding.rules_digest,
+        "found_at": finding.found_at,
+    }
+
+
+def _finding(row: Row[Any]) -> Finding:
+    return Finding(
+        id=row.id,
+        rule=row.rule,
+        rule_id=row.rule_id,
+        verdict=VerdictKind(row.verdict),
+        severity=Severity(row.severity),
+        mode=Mode(row.mode),
+        chain=row.chain,
+        tx=row.txid,
+        wallet=row.wallet,
+        asset=row.asset,
+        outflow=row.outflow,
+        summary=row.summary,
+        evidence=row.evidence,
+        rules_digest=row.rules_digest,
+        found_at=row.found_at,
+    )

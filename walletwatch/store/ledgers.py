@@ -1,0 +1,262 @@
+"""Transactions of the perimeter and what they did to its books: movements, unspent outputs, balances."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainId, ChainTransaction, Outpoint, TxId, TxOutput
+from walletwatch.domain.outflows import Movement, OutflowState
+from walletwatch.store import tables as t
+from walletwatch.store.codecs import transaction_from_json, transaction_to_json
+from walletwatch.store.inserts import insert_all_if_new, upsert
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTransaction:
+    """A transaction as last known."""
+
+    chain: ChainId
+    tx: ChainTransaction
+    state: OutflowState
+    first_seen: datetime
+    family: TxId
+    block: BlockRef | None
+    block_time: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What a node said `wallet` held of `asset` after block `at`, base units."""
+
+    wallet: str
+    asset: AssetId
+    at: BlockRef
+    amount: int
+
+
+class LedgerRepository:
+    """Writes in the block's transaction; rolls back by height."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._c = connection
+
+    # --- transactions -------------------------------------------------------------------------------------------------
+
+    def transaction(self, chain: ChainId, txid: TxId) -> StoredTransaction | None:
+        """The transaction, None if it never concerned us."""
+        c = t.transactions.c
+        row = self._c.execute(select(t.transactions).where(c.chain == str(chain), c.txid == txid)).one_or_none()
+        return None if row is None else _stored(row)
+
+    def in_state(self, chain: ChainId, state: OutflowState) -> list[StoredTransaction]:
+        """Every transaction in `state`, oldest first."""
+        c = t.transactions.c
+        query = (
+            select(t.transactions).where(c.chain == str(chain), c.state == str(state)).order_by(c.first_seen, c.txid)
+        )
+        return [_stored(row) for row in self._c.execute(query)]
+
+    def save(self, stored: StoredTransaction) -> None:
+        """Insert or overwrite; spend keys are kept for good, so that a replacement is known years later."""
+        tx, chain = stored.tx, str(stored.chain)
+        row = {
+            "chain": chain,
+            "txid": tx.txid,
+            "state": str(stored.state),
+            "height": None if stored.block is None else stored.block.height,
+            "block_hash": None if stored.block is None else stored.block.hash,
+            "block_time": stored.block_time,
+            "first_seen": stored.first_seen,
+            "family": stored.family,
+            "facts": transaction_to_json(tx),
+        }
+        upsert(self._c, t.transactions, row, ("chain", "txid"))
+        keys = [{"chain": chain, "key": key, "txid": tx.txid} for key in tx.spend_keys]
+        insert_all_if_new(self._c, t.spend_keys, keys)
+
+    def set_state(self, chain: ChainId, txids: Sequence[TxId], state: OutflowState) -> None:
+        """Change the state of transactions and of their outflows alike."""
+        if not txids:
+            return
+        for table in (t.transactions, t.outflows):
+            c = table.c
+            self._c.execute(
+                update(table).where(c.chain == str(chain), c.txid.in_(list(txids))).values(state=str(state))
+            )
+
+    def rivals(self, chain: ChainId, tx: ChainTransaction) -> tuple[TxId, ...]:
+        """Other transactions that consume one of the same inputs or nonces, oldest first."""
+        k, x = t.spend_keys.c, t.transactions.c
+        found: dict[TxId, datetime] = {}
+        keys = list(tx.spend_keys)
+        for low in range(0, len(keys), 500):
+            query = (
+                select(x.txid, x.first_seen)
+                .join(t.spend_keys, (k.chain == x.chain) & (k.txid == x.txid))
+                .where(k.chain == str(chain), k.key.in_(keys[low : low + 500]), k.txid != tx.txid)
+            )
+            found.update((row.txid, row.first_seen) for row in self._c.execute(query))
+        return tuple(sorted(found, key=lambda txid: (found[txid], txid)))
+
+    def family(self, chain: ChainId, family: TxId) -> tuple[TxId, ...]:
+        """Every transaction of a family."""
+        c = t.transactions.c
+        query = select(c.txid).where(c.chain == str(chain), c.family == family).order_by(c.first_seen, c.txid)
+        return tuple(self._c.execute(query).scalars())
+
+    def at_height(self, chain: ChainId, height: int) -> tuple[TxId, ...]:
+        """Transactions included at `height`."""
+        c = t.transactions.c
+        return tuple(self._c.execute(select(c.txid).where(c.chain == str(chain), c.height == height)).scalars())
+
+    def newly_final(self, chain: ChainId, height: int) -> tuple[TxId, ...]:
+        """Included transactions at or below `height`."""
+        c = t.transactions.c
+        query = select(c.txid).where(c.chain == str(chain), c.state == str(OutflowState.INCLUDED), c.height <= height)
+        return tuple(self._c.execute(query.order_by(c.height, c.txid)).scalars())
+
+    # --- movements ----------------------------------------------------------------------------------------------------
+
+    def add_movements(self, block: BlockFacts, tx: ChainTransaction, moved: Iterable[Movement]) -> None:
+        """Write what an included transaction did to the books."""
+        rows = [
+            {
+                "chain": str(block.chain),
+                "txid": tx.txid,
+                "wallet": m.wallet,
+                "asset": str(m.asset),
+                "height": block.ref.height,
+                "block_time": block.time,
+                "received": m.received,
+                "sent": m.sent,
+                "fee": m.fee,
+            }
+            for m in moved
+        ]
+        if rows:
+            self._c.execute(insert(t.movements), rows)
+
+    def movements(
+        self, *, since: datetime | None = None, until: datetime | None = None, heights: tuple[int, int] | None = None
+    ) -> Iterator[tuple[str, str, str, int, Movement]]:
+        """(chain, wallet, asset, height, movement) in block-time [since, until) and heights [low, high]."""
+        c = t.movements.c
+        query = select(t.movements).order_by(c.height, c.txid)
+        if since is not None:
+            query = query.where(c.block_time >= since)
+        if until is not None:
+            query = query.where(c.block_time < until)
+        if heights is not None:
+            query = query.where(c.height.between(*heights))
+        for r in self._c.execute(query):
+            movement = Movement(r.wallet, AssetId.parse(r.asset), r.received, r.sent, r.fee)
+            yield r.chain, r.wallet, r.asset, r.height, movement
+
+    def net_since(self, wallet: str, asset: AssetId, above_height: int) -> int:
+        """In - out - fees of `wallet` in blocks above `above_height`, base units, signed."""
+        c = t.movements.c
+        query = select(c.received, c.sent, c.fee).where(
+            c.wallet == wallet, c.asset == str(asset), c.height > above_height
+        )
+        return sum(r.received - r.sent - r.fee for r in self._c.execute(query))
+
+    # --- unspent outputs ----------------------------------------------------------------------------------------------
+
+    def add_outputs(self, chain: ChainId, height: int, txid: TxId, outputs: Iterable[TxOutput]) -> None:
+        """Outputs of ours that a block at `height` created (or that a node listed as unspent there)."""
+        rows = [
+            {
+                "chain": str(chain),
+                "txid": txid,
+                "vout": o.vout,
+                "address": o.address.key,
+                "address_text": o.address.text,
+                "value": o.value,
+                "created_height": height,
+                "spent_height": None,
+            }
+            for o in outputs
+        ]
+        insert_all_if_new(self._c, t.unspent_outputs, rows)
+
+    def spend(self, chain: ChainId, height: int, outpoints: Iterable[Outpoint]) -> None:
+        """Note that a block at `height` spent these outputs."""
+        c = t.unspent_outputs.c
+        for outpoint in outpoints:
+            self._c.execute(
+                update(t.unspent_outputs)
+                .where(c.chain == str(chain), c.txid == outpoint.txid, c.vout == outpoint.vout)
+                .values(spent_height=height)
+            )
+
+    def unspent(self, chain: ChainId) -> dict[Outpoint, TxOutput]:
+        """Everything of ours that is unspent at the cursor."""
+        c = t.unspent_outputs.c
+        rows = self._c.execute(select(t.unspent_outputs).where(c.chain == str(chain), c.spent_height.is_(None)))
+        return {Outpoint(r.txid, r.vout): TxOutput(r.vout, r.value, Address(r.address, r.address_text)) for r in rows}
+
+    # --- balances -----------------------------------------------------------------------------------------------------
+
+    def save_balance(self, chain: ChainId, balance: Balance, now: datetime) -> None:
+        """Keep what the node said."""
+        row = {
+            "chain": str(chain),
+            "wallet": balance.wallet,
+            "asset": str(balance.asset),
+            "height": balance.at.height,
+            "hash": balance.at.hash,
+            "amount": balance.amount,
+            "taken_at": now,
+        }
+        upsert(self._c, t.balances, row, ("chain", "wallet", "asset", "height"))
+
+    def balances(self, chain: ChainId, wallet: str, asset: AssetId) -> list[Balance]:
+        """What the node said, oldest first."""
+        c = t.balances.c
+        rows = self._c.execute(
+            select(t.balances)
+            .where(c.chain == str(chain), c.wallet == wallet, c.asset == str(asset))
+            .order_by(c.height)
+        )
+        return [Balance(r.wallet, asset, BlockRef(r.height, r.hash), r.amount) for r in rows]
+
+    # --- reorg --------------------------------------------------------------------------------------------------------
+
+    def roll_back(self, chain: ChainId, height: int) -> tuple[TxId, ...]:
+        """Undo everything that blocks at or above `height` did; the transactions they held become orphaned."""
+        name = str(chain)
+        c = t.transactions.c
+        txids = tuple(self._c.execute(select(c.txid).where(c.chain == name, c.height >= height)).scalars())
+        nowhere: Mapping[str, Any] = {"height": None, "block_hash": None, "block_time": None}
+        for table in (t.transactions, t.outflows):
+            self._c.execute(
+                update(table)
+                .where(table.c.chain == name, table.c.height >= height)
+                .values(state=str(OutflowState.ORPHANED), **nowhere)
+            )
+        for table, column in ((t.movements, t.movements.c.height), (t.balances, t.balances.c.height)):
+            self._c.execute(delete(table).where(table.c.chain == name, column >= height))
+        u = t.unspent_outputs.c
+        self._c.execute(delete(t.unspent_outputs).where(u.chain == name, u.created_height >= height))
+        self._c.execute(
+            update(t.unspent_outputs).where(u.chain == name, u.spent_height >= height).values(spent_height=None)
+        )
+        return txids
+
+
+def _stored(row: Row[Any]) -> StoredTransaction:
+    block = None if row.height is None else BlockRef(row.height, row.block_hash)
+    return StoredTransaction(
+        chain=ChainId.parse(row.chain),
+        tx=transaction_from_json(row.facts),
+        state=OutflowState(row.state),
+        first_seen=row.first_seen,
+        family=row.family,
+        block=block,
+        block_time=row.block_time,
+    )

@@ -1,0 +1,67 @@
+"""Every table. Migrations are held equal to this metadata by a test."""
+
+from walletwatch.store.tables.base import metadata
+from walletwatch.store.tables.judged import (
+    acts,
+    alerts,
+    allocations,
+    feeds,
+    findings,
+    malformed_lines,
+    outbox,
+    silences,
+)
+from walletwatch.store.tables.observed import (
+    balances,
+    blocks,
+    chains,
+    cursors,
+    destinations,
+    movements,
+    outflows,
+    spend_keys,
+    transactions,
+    unspent_outputs,
+    unwatched_intervals,
+    worker_reports,
+)
+from walletwatch.store.tables.proved import (
+    audit_checkpoints,
+    audit_entries,
+    audit_head,
+    case_openings,
+    case_transactions,
+    cases,
+    labels,
+)
+
+__all__ = [
+    "acts",
+    "alerts",
+    "allocations",
+    "audit_checkpoints",
+    "audit_entries",
+    "audit_head",
+    "balances",
+    "blocks",
+    "case_openings",
+    "case_transactions",
+    "cases",
+    "chains",
+    "cursors",
+    "destinations",
+    "feeds",
+    "findings",
+    "labels",
+    "malformed_lines",
+    "metadata",
+    "movements",
+    "outbox",
+    "outflows",
+    "silences",
+    "spend_keys",
+    "transactions",
+    "unspent_outputs",
+    "unwatched_intervals",
+    "worker_reports",
+]

@@ -1,0 +1,33 @@
+"""One transaction with every repository in it: effects, audit entries and cursor become true together or not at all."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from walletwatch.store.alerts import AlertRepository
+from walletwatch.store.approvals import ApprovalRepository
+from walletwatch.store.audits import AuditRepository
+from walletwatch.store.cases import CaseRepository
+from walletwatch.store.findings import FindingRepository
+from walletwatch.store.labels import LabelRepository
+from walletwatch.store.ledgers import LedgerRepository
+from walletwatch.store.outflows import OutflowRepository
+from walletwatch.store.places import PlaceRepository
+
+
+class UnitOfWork:
+    """`now` is the one time at which everything in this transaction happens."""
+
+    def __init__(self, connection: Connection, now: datetime) -> None:
+        self.now = now
+        self.places = PlaceRepository(connection)
+        self.ledger = LedgerRepository(connection)
+        self.outflows = OutflowRepository(connection)
+        self.approvals = ApprovalRepository(connection)
+        self.findings = FindingRepository(connection)
+        self.alerts = AlertRepository(connection)
+        self.labels = LabelRepository(connection)
+        self.cases = CaseRepository(connection)
+        self.audit = AuditRepository(connection, now)
