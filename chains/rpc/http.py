@@ -179,7 +179,7 @@ def _describe(error: Exception) -> str:
     """What went wrong, in our own words: the library's would name the URL, and a URL may hold a key."""
     cause = error.__cause__ or error.__context__ or error
     for kind, words in _DESCRIPTIONS:
-        if isinstance(error, kind):
+        if isinstance(error, kind) or isinstance(cause, kind):
             return words
     reason = cause.strerror if isinstance(cause, OSError) and cause.strerror else type(cause).__name__
     return f"connection failed: {reason}"
