@@ -51,9 +51,7 @@ def test_an_error_answer_means(code: int, message: str, kind: type[ChainError]) 
     assert message in str(error)
 
 
-@pytest.mark.parametrize(
-XX, {"message": {"deep": 1}}, {"code": None, "message": None}]
-)
+@pytest.mark.parametrize("junk", ["text", 7, [], {"code": "x"}, {"message": {"deep": 1}}, {"message": None}])
 def test_a_malformed_error_is_still_an_error(junk: object) -> None:
     assert isinstance(from_rpc(junk, "node"), RpcError)
 
