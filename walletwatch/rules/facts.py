@@ -6,14 +6,17 @@ not known never reads as fine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
-from chains.model import Address, AssetId, ChainTransaction
+from chains.model import Address, AssetId, ChainTransaction, SigningFacts, TxId
 from walletwatch.domain.labels import Label
 from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price
+from walletwatch.domain.withdrawals import Request
+from walletwatch.rules.resemblances import PayeeIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +25,31 @@ class Spent:
 
     total: int
     count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """One outflow that counts in a window: `amount` base units of it count (where a destination is asked for, what was
+    paid to it, each payment once). `usd_e8` is its value at its own broadcast, None if that was not asked for.
+    """
+
+    outflow: str
+    tx: TxId
+    wallet: str
+    asset: AssetId
+    amount: int
+    at: datetime
+    usd_e8: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """`units` base units of `asset` that an own wallet holds."""
+
+    wallet: str
+    role: str
+    asset: AssetId
+    units: int
 
 
 class Facts(Protocol):
@@ -68,3 +96,61 @@ class Facts(Protocol):
 
     def balance_before(self, wallet: str, asset: AssetId) -> int:
         """Base units the wallet held before this transaction. Raises Unknown without an opening balance."""
+
+    def balance_after(self, wallet: str, asset: AssetId) -> int:
+        """Base units the wallet holds after this transaction, its fee paid. Raises Unknown like `balance_before`."""
+
+    def holdings(self) -> Sequence[Holding]:
+        """What every own wallet of every chain holds after this transaction. Raises Unknown if one is not known."""
+
+    def counted(
+        self,
+        window_secs: int,
+        *,
+        wallet: str | None = None,
+        asset: AssetId | None = None,
+        destination: Address | None = None,
+        in_usd: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Counted]:
+        """The outflows that `spent` adds up, newest first, this one included; at most `limit`. Raises like `spent`."""
+
+    def active_periods(
+        self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
+    ) -> Sequence[Spent]:
+        """What went out in each whole period that saw an outflow. Periods begin at multiples of `period_secs` since
+        1970; those count that begin at or after t - history_secs and end at or before t. Totals are of `asset`, and 0
+        where it is None.
+        """
+
+    def payee_index(self) -> PayeeIndex:
+        """`payees`, indexed; the caller keeps it between outflows."""
+
+    def first_paid_at(self, destination: Address) -> datetime | None:
+        """Broadcast time of the earliest payment to `destination` by any watched wallet before this transaction."""
+
+    def watched_since(self, wallet: str) -> datetime:
+        """Since when what the wallet does is known without a gap. Raises Unknown."""
+
+    def last_moved_at(self, wallet: str) -> datetime | None:
+        """Broadcast time of the wallet's latest transaction before this one in which it spent anything, moves to own
+        wallets included; None if there was none since `watched_since`.
+        """
+
+    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
+        """Fee rates of the wallet's last `limit` transactions before this one, newest first, in milli-units as
+        `fees.fee_rate` gives them; transactions whose rate is not known are left out.
+        """
+
+    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
+        """How the wallet's last `limit` transactions before this one were made and signed, newest first."""
+
+    def requests_to(self, destination: Address, window_secs: int) -> Sequence[Request]:
+        """Valid requests for `destination` made within the window. Raises Unknown if no feed is configured or it is
+        dead.
+        """
+
+    def frozen_at(self, wallet: str) -> datetime | None:
+        """When the wallet was frozen: the opening of the earliest critical alert about it that stands when this
+        transaction was broadcast (not closed), or of a case; None if there is none.
+        """

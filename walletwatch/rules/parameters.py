@@ -18,6 +18,8 @@ from chains.model import Address, Asset, AssetId, ChainId, format_units, parse_u
 from walletwatch.domain.prices import USD_SCALE
 
 USD_DECIMALS = len(str(USD_SCALE)) - 1
+WHOLE = 100_000
+"""All of it, in the thousandths of a percent that `Percent` parameters are."""
 MAX_DURATION_SECS = 20 * 366 * 86_400
 _DURATION = re.compile(r"([0-9]{1,9}) ?(s|m|h|d|w)")
 _SECS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
