@@ -1,1 +1,1 @@
-"""walletwatch.approvals"""
+"""The approval side: feeds of signed acts, who may approve what, and which request explains which payment."""

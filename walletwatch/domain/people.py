@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
@@ -34,14 +34,22 @@ class Person:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """Everybody, found by id and by key id."""
+    """Everybody, found by id and by key id. Of two with the same id (or key id) the first named is meant."""
 
     persons: tuple[Person, ...] = ()
+    _by_id: dict[str, Person] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _by_kid: dict[str, tuple[Person, PersonKey]] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for person in self.persons:
+            self._by_id.setdefault(person.id, person)
+            for key in person.keys:
+                self._by_kid.setdefault(key.kid, (person, key))
 
     def by_id(self, person_id: str) -> Person | None:
         """The person with this id."""
-        return next((p for p in self.persons if p.id == person_id), None)
+        return self._by_id.get(person_id)
 
     def by_kid(self, kid: str) -> tuple[Person, PersonKey] | None:
         """The person and key with this key id."""
-        return next(((p, k) for p in self.persons for k in p.keys if k.kid == kid), None)
+        return self._by_kid.get(kid)

@@ -1,0 +1,88 @@
+"""JSON from outside, read as if an attacker wrote it: bounded in size and depth, no name twice, objects only."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+MAX_DEPTH = 8
+"""An act nests two deep; more room than this only serves whoever wants to exhaust the parser's stack."""
+
+# An unterminated string is taken to its end as well, so that the scan stays linear.
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
+
+
+class Unreadable(ValueError):
+    """The bytes are no acceptable JSON object; the message says why."""
+
+
+def parse_object(raw: bytes, what: str) -> dict[str, Any]:
+    """The JSON object in `raw`; `what` names it in errors. Raises Unreadable."""
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{what} is not UTF-8 at byte {error.start}") from None
+    _check_depth(text, what)
+    try:
+        value = json.loads(
+            text, object_pairs_hook=_no_name_twice, parse_float=_no_fraction, parse_constant=_no_fraction
+        )
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"{what} is not JSON: {error.msg} at character {error.pos}") from None
+    except ValueError as error:
+        raise Unreadable(f"{what}: {error}") from None
+    if not isinstance(value, dict):
+        raise Unreadable(f"{what} is not a JSON object")
+    return value
+
+
+def _check_depth(text: str, what: str) -> None:
+    depth = 0
+    for token in _TOKENS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            if depth > MAX_DEPTH:
+                raise Unreadable(f"{what} nests deeper than {MAX_DEPTH}")
+        elif token[0] in "]}":
+            depth -= 1
+
+
+def _no_name_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """RFC 7515 §4: member names must be unique; parsers disagree on which of two counts, and that is an attack."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise Unreadable(f"member {twice[:40]!r} stands twice")
+    return members
+
+
+def _no_fraction(text: str) -> NoReturn:
+    raise Unreadable(f"number {text[:40]!r}: amounts are decimal strings of base units")
+
+
+def check_members(value: dict[str, Any], required: frozenset[str], optional: frozenset[str], what: str) -> None:
+    """Raises Unreadable unless `value` has all of `required` and nothing beyond `optional`."""
+    missing = sorted(required - value.keys())
+    if missing:
+        raise Unreadable(f"{what} lacks {', '.join(missing)}")
+    extra = sorted(value.keys() - required - optional)
+    if extra:
+        raise Unreadable(f"{what} has unknown members: {', '.join(name[:40] for name in extra[:5])}")
+
+
+def take_text(value: dict[str, Any], name: str, limit: int = 200, *, empty: bool = False) -> str:
+    """The text member `name`, `""` if absent and `empty`. No control characters, no lone surrogates, at most `limit`
+    characters. Raises Unreadable.
+    """
+    text = value.get(name, "" if empty else None)
+    if not isinstance(text, str):
+        raise Unreadable(f"{name} must be a text")
+    if not text and not empty:
+        raise Unreadable(f"{name} is empty")
+    if len(text) > limit:
+        raise Unreadable(f"{name} is longer than {limit} characters")
+    if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in text):
+        raise Unreadable(f"{name} holds a control character or half a character")
+    return text
