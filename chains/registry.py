@@ -42,6 +42,8 @@ class SourceSpec:
     tokens: tuple[Asset, ...] = ()
     timeout_secs: float = 20.0
     record_to: Path | None = None
+    contract_wallets: tuple[Address, ...] = ()
+    """Wallets that are contracts (Safes): who controls them is read from their storage (account chains)."""
 
 
 def open_source(spec: SourceSpec) -> ChainSource:

@@ -1,0 +1,107 @@
+"""What a node can do beyond the common methods, found out by asking and remembered by endpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from chains.errors import ChainError, NotReady, RpcError, Unsupported
+from chains.evm import questions
+from chains.evm.blocks import Block
+from chains.evm.questions import raised
+from chains.evm.traces import (
+    Traces,
+    TxTrace,
+    read_debug_block,
+    read_debug_result,
+    read_trace_block,
+    read_trace_transaction,
+)
+from chains.rpc.transport import Call, Json, Transport
+
+ASK_AGAIN_AFTER_BLOCKS = 1_000
+"""A node without traces is asked for them again: it may have been restarted with another configuration."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceMethod:
+    """One way of asking for calls inside transactions."""
+
+    name: str
+    block_call: Callable[[int], Call]
+    read_block: Callable[[Json, Block], Traces]
+    transaction_call: Callable[[str], Call]
+    read_transaction: Callable[[Json], TxTrace]
+
+
+def _debug(tracer: str) -> TraceMethod:
+    return TraceMethod(
+        name=tracer,
+        block_call=lambda height: ("debug_traceBlockByNumber", (questions.tag(height), {"tracer": tracer})),
+        read_block=lambda value, block: read_debug_block(value, block, tracer),
+        transaction_call=lambda tx_hash: ("debug_traceTransaction", (tx_hash, {"tracer": tracer})),
+        read_transaction=lambda value: read_debug_result(value, tracer, "trace"),
+    )
+
+
+TRACE_METHODS = (
+    TraceMethod(
+        name="trace_block",
+        block_call=lambda height: ("trace_block", (questions.tag(height),)),
+        read_block=read_trace_block,
+        transaction_call=lambda tx_hash: ("trace_transaction", (tx_hash,)),
+        read_transaction=read_trace_transaction,
+    ),
+    # Flat before nested: calls nested 512 deep make JSON of 1,024 levels, which decoders refuse.
+    _debug("flatCallTracer"),
+    _debug("callTracer"),
+)
+
+
+@dataclass(slots=True)
+class Abilities:
+    """One endpoint's. `method` is the place in TRACE_METHODS in use, its length for none."""
+
+    method: int = 0
+    untraced_blocks: int = 0
+    block_receipts: bool = True
+    spared_logs: bool = False
+    """The last block's bloom showed that asking for its logs was not needed."""
+    refusals: list[str] = field(default_factory=list)
+
+    @property
+    def tracing(self) -> TraceMethod | None:
+        """The trace method to ask with next, None if the node has none."""
+        if self.method >= len(TRACE_METHODS):
+            self.untraced_blocks += 1
+            if self.untraced_blocks < ASK_AGAIN_AFTER_BLOCKS:
+                return None
+            self.method, self.untraced_blocks = 0, 0
+        return TRACE_METHODS[self.method]
+
+    def block_traces(
+        self, transport: Transport, block: Block, method: TraceMethod | None, first: Json | ChainError
+    ) -> tuple[Traces | None, str]:
+        """The calls of a block and an empty text, or None and why the node shows none.
+
+        `first` is the answer to `method`, asked together with the block. Raises what is worth another try.
+        """
+        why, answer = "", first
+        while method is not None:
+            if not isinstance(answer, (Unsupported, RpcError)):
+                value = raised(answer)
+                if value is None:
+                    raise NotReady(f"{method.name} of block {block.ref.height} is null", endpoint=transport.name)
+                return method.read_block(value, block), ""
+            why = f"{method.name}: {answer}"
+            method = self._after(method, answer)
+            if method is not None:
+                (answer,) = transport.batch([method.block_call(block.ref.height)])
+        return None, why
+
+    def _after(self, method: TraceMethod, refusal: ChainError) -> TraceMethod | None:
+        """The next method. One the node does not have is not asked for again; one that failed on this block is."""
+        place = TRACE_METHODS.index(method) + 1
+        if isinstance(refusal, Unsupported) and self.method < place:
+            self.method = place
+        return TRACE_METHODS[place] if place < len(TRACE_METHODS) else None

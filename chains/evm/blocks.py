@@ -1,0 +1,129 @@
+"""One block with its full transactions, as the node tells it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from chains.evm.fields import (
+    Fields,
+    account,
+    data,
+    fields_of,
+    hash32,
+    items_of,
+    lie,
+    quantity,
+)
+from chains.evm.headers import header_hash
+from chains.model import BlockRef
+from chains.rpc.transport import Json
+
+MAX_TRANSACTIONS = 100_000
+"""Above any block: 300 M gas hold 14,285 transfers; Arbitrum's and BNB Chain's blocks stay below."""
+MAX_WITHDRAWALS = 1_000
+MAX_TIME_SECS = 253_402_300_799  # 9999-12-31, the last that a datetime holds
+
+_EMPTY_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
+GWEI = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """Value from the beacon chain (EIP-4895), in wei."""
+
+    index: int
+    account: bytes
+    amount_wei: int
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """The parts of a block that everything else is held against. `transactions` are the node's objects, unread.
+
+    `hash_text` and `tx_hashes` are in the lower-case text nodes write, so that 300 logs compare without decoding.
+    """
+
+    ref: BlockRef
+    parent_hash: bytes
+    time: datetime
+    miner: bytes
+    bloom: int
+    hash_text: str
+    transactions: Sequence[Fields]
+    tx_hashes: Sequence[str]
+    withdrawals: tuple[Withdrawal, ...]
+    proved: bool
+    """True if the hash was recomputed from the header."""
+
+
+def read_ref(value: Json, where: str = "block") -> BlockRef:
+    """Height and hash of a block's JSON."""
+    fields = fields_of(value, where)
+    return BlockRef(quantity(fields, "number", where), hash32(fields, "hash", where))
+
+
+def read_block(value: Json, height: int, *, standard_header: bool) -> Block:
+    """The block asked for at `height`. Raises LyingNode if it is another or contradicts itself."""
+    fields = fields_of(value, "block")
+    ref = read_ref(fields)
+    if ref.height != height:
+        raise lie("block.number", f"is {ref.height}, asked for was {height}")
+    proved = standard_header and _prove_hash(fields, ref)
+    seconds = quantity(fields, "timestamp", "block")
+    if seconds > MAX_TIME_SECS:
+        raise lie("block.timestamp", f"is {seconds}")
+    transactions = items_of(fields.get("transactions"), "block.transactions", MAX_TRANSACTIONS)
+    _check_root(fields, "transactionsRoot", bool(transactions))
+    return Block(
+        ref=ref,
+        parent_hash=hash32(fields, "parentHash", "block"),
+        time=datetime.fromtimestamp(seconds, UTC),
+        miner=account(fields, "miner", "block"),
+        bloom=int.from_bytes(data(fields, "logsBloom", "block", 256), "big"),
+        hash_text="0x" + ref.hash.hex(),
+        transactions=transactions,
+        tx_hashes=_tx_hashes(transactions),
+        withdrawals=_read_withdrawals(fields),
+        proved=proved,
+    )
+
+
+def _prove_hash(fields: Fields, ref: BlockRef) -> bool:
+    computed = header_hash(fields)
+    if computed is not None and computed != ref.hash:
+        raise lie("block.hash", f"is {ref.hash.hex()}, but its header hashes to {computed.hex()}")
+    return computed is not None
+
+
+def _check_root(fields: Fields, name: str, filled: bool) -> None:
+    root = fields.get(name)
+    if root is not None and (root == _EMPTY_ROOT) == filled:
+        raise lie(f"block.{name}", "contradicts the list it is the root of")
+
+
+def _tx_hashes(transactions: Sequence[Json]) -> list[str]:
+    try:
+        hashes = [tx["hash"] for tx in transactions]
+    except (TypeError, KeyError) as error:
+        raise lie("block.transactions", "are not full transactions with their hash") from error
+    if any(not isinstance(h, str) or len(h) != 66 for h in hashes) or len(set(hashes)) != len(hashes):
+        raise lie("block.transactions", "have hashes that are malformed or repeat")
+    return hashes
+
+
+def _read_withdrawals(fields: Fields) -> tuple[Withdrawal, ...]:
+    if fields.get("withdrawals") is None:
+        return ()
+    rows = items_of(fields["withdrawals"], "block.withdrawals", MAX_WITHDRAWALS)
+    _check_root(fields, "withdrawalsRoot", bool(rows))
+    return tuple(_read_withdrawal(row, f"withdrawals[{n}]") for n, row in enumerate(rows))
+
+
+def _read_withdrawal(value: Json, where: str) -> Withdrawal:
+    fields = fields_of(value, where)
+    amount_gwei = quantity(fields, "amount", where)
+    if amount_gwei >= 2**64:
+        raise lie(f"{where}.amount", "is more than 64 bits of gwei")
+    return Withdrawal(quantity(fields, "index", where), account(fields, "address", where), amount_gwei * GWEI)

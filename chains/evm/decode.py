@@ -1,0 +1,78 @@
+"""From one block's answers to facts about the watch set. Pure: no node is asked here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
+
+from chains.evm.blocks import Block
+from chains.evm.fields import Fields, lie
+from chains.evm.params import Network, native_asset
+from chains.evm.receipts import Receipt
+from chains.evm.traces import Traces
+from chains.evm.transactions import decode_transaction, read_spoken, withdrawal_transaction
+from chains.model import AccountTransaction
+
+NO_TRACES = "internal calls: the node offers no trace method, so ether moved by contracts is not seen"
+FEE_INCOME = "fee income: a watched account is the block's fee recipient, whose tips are in no transfer"
+
+
+def concerned_by_value(transactions: Iterable[Fields], watched: AbstractSet[bytes]) -> set[int]:
+    """Positions of transactions sent by or to a watched account.
+
+    A pass over every transaction of the block: it decodes two accounts of each and nothing else.
+    """
+    found: set[int] = set()
+    unhex = bytes.fromhex
+    try:
+        for index, tx in enumerate(transactions):
+            receiver = tx["to"]
+            if unhex(tx["from"][2:]) in watched or (receiver is not None and unhex(receiver[2:]) in watched):
+                found.add(index)
+    except (KeyError, TypeError, ValueError) as error:
+        raise lie("block.transactions", f"are malformed: {error!r:.80}") from error
+    return found
+
+
+def concerned_by_calls(traces: Traces, watched: AbstractSet[bytes], contracts: AbstractSet[bytes]) -> set[int]:
+    """Positions of transactions in which a call moves a watched account's ether or reaches one of `contracts`."""
+    return {
+        index
+        for index, trace in enumerate(traces)
+        if any(m.sender in watched or m.receiver in watched for m in trace.moves)
+        or (contracts and any(c.receiver in contracts for c in trace.calls))
+    }
+
+
+def decode_transactions(
+    block: Block, receipts: Mapping[int, Receipt], traces: Traces | None, network: Network
+) -> list[AccountTransaction]:
+    """The transactions whose receipts are given, in block order."""
+    return [
+        decode_transaction(
+            read_spoken(block.transactions[index], f"transaction[{index}]"),
+            index,
+            receipts[index],
+            None if traces is None else traces[index],
+            network,
+        )
+        for index in sorted(receipts)
+    ]
+
+
+def decode_withdrawals(block: Block, watched: AbstractSet[bytes], network: Network) -> list[AccountTransaction]:
+    """At most one pseudo-transaction with the validators' withdrawals to watched accounts."""
+    positions = [n for n, w in enumerate(block.withdrawals) if w.account in watched]
+    if not positions:
+        return []
+    return [withdrawal_transaction(block, positions, native_asset(network.chain).id)]
+
+
+def gaps_of(block: Block, traces: Traces | None, why: str, watched: AbstractSet[bytes]) -> tuple[str, ...]:
+    """What this block's answers cannot show; `why` are the node's words about its traces."""
+    gaps: list[str] = []
+    if traces is None and block.transactions:
+        gaps.append(f"{NO_TRACES} ({why})" if why else NO_TRACES)
+    if block.miner in watched:
+        gaps.append(FEE_INCOME)
+    return tuple(gaps)

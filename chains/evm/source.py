@@ -1,0 +1,188 @@
+"""The EVM family's `ChainSource`: ether, tokens, inner calls and control of an exchange's accounts and Safes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Set as AbstractSet
+from datetime import UTC, datetime
+from typing import NoReturn
+
+from chains.errors import BlockGone, RpcError, Unsupported, WrongChain
+from chains.evm import questions
+from chains.evm.addresses import parse_address
+from chains.evm.balances import read_balance
+from chains.evm.blocks import read_ref
+from chains.evm.client import BlockReader
+from chains.evm.decode import decode_transactions, decode_withdrawals, gaps_of
+from chains.evm.fields import fields_of, quantity_of, quantity_or
+from chains.evm.params import native_asset, network_of
+from chains.evm.pools import PoolReader
+from chains.evm.questions import raised
+from chains.evm.searches import find_transaction
+from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainTransaction, PendingFacts, TxId
+from chains.registry import SourceSpec
+from chains.rpc.opening import RECORDED, open_transport
+from chains.rpc.transport import Transport
+from chains.source import EndpointHealth, WatchSet
+
+SURVEY_EVERY = 10
+"""Every so many looks at the tip all endpoints are asked for theirs, so that one that stays behind is noticed."""
+FINALITY_TAGS = frozenset({"finalized", "safe", "latest"})
+
+
+def open_source(spec: SourceSpec) -> EvmSource:
+    """A source for an `eip155` chain; asks nothing yet. Raises ValueError for a bad chain id or finality tag."""
+    return EvmSource(spec)
+
+
+class EvmSource:
+    """Facts of one EVM chain. See `chains.source.ChainSource` for what each method promises."""
+
+    def __init__(self, spec: SourceSpec) -> None:
+        if spec.finality is not None and spec.finality not in FINALITY_TAGS:
+            raise ValueError(f"finality of {spec.name} must be one of {sorted(FINALITY_TAGS)}, not {spec.finality!r}")
+        self.chain = spec.chain
+        self.native = native_asset(spec.chain)
+        self._network = network_of(spec.chain)
+        self._spec = spec
+        self._pool = open_transport(spec, self._identify)
+        captured = spec.record_to is not None or any(e.url.startswith(RECORDED) for e in spec.endpoints)
+        contracts = frozenset(a.key for a in spec.contract_wallets)
+        self._reader = BlockReader(self._network, contracts, always_ask_logs=captured)
+        self._mempool = PoolReader(self._network)
+        self._bell = threading.Event()
+        self._looks = 0
+
+    def identify(self) -> None:
+        """Ask every endpoint for its EIP-155 id."""
+        self._pool.prove_all()
+
+    def _identify(self, transport: Transport) -> None:
+        number = quantity_of(transport.call("eth_chainId"), "eth_chainId")
+        if number != self._network.number:
+            raise WrongChain(f"the node is of eip155:{number}, not {self.chain}", endpoint=transport.name)
+
+    def tip(self) -> BlockRef:
+        """The `latest` block; an endpoint that is still syncing is noted as behind."""
+        if len(self._spec.endpoints) > 1 and self._looks % SURVEY_EVERY == 0:
+            self._pool.survey(lambda t: quantity_of(t.call("eth_blockNumber"), "eth_blockNumber"))
+        self._looks += 1
+        return self._pool.ask(self._tip)
+
+    def _tip(self, transport: Transport) -> BlockRef:
+        latest, syncing = transport.batch([questions.header("latest"), ("eth_syncing", ())])
+        ref = read_ref(raised(latest))
+        self._pool.note_height(transport.name, ref.height, _lag(syncing))
+        return ref
+
+    def ref_at(self, height: int) -> BlockRef:
+        """The block at `height` by `eth_getBlockByNumber`."""
+        return self._pool.ask(lambda t: _ref_at(t, height))
+
+    def final_height(self) -> int:
+        """By the `finality` tag where the network and the node have it, else by confirmations, of which the network's
+        constant is the least.
+        """
+        if self._spec.finality is not None and self._network.has_finalized:
+            height = self._pool.ask(lambda t: _tagged_height(t, self._spec.finality or ""))
+            if height is not None:
+                return height
+        confirmations = max(self._spec.confirmations, self._network.min_confirmations)
+        return max(-1, self.tip().height - confirmations + 1)
+
+    def block(self, height: int, watch: WatchSet) -> BlockFacts:
+        """One batch for block, logs and traces; one more for the receipts of what concerns `watch`."""
+        return self._pool.ask(lambda t: self._block(t, height, watch))
+
+    def _block(self, transport: Transport, height: int, watch: WatchSet) -> BlockFacts:
+        answers = self._reader.read(transport, height, watch.addresses)
+        block = answers.block
+        transactions = decode_transactions(block, answers.receipts, answers.traces, self._network)
+        transactions += decode_withdrawals(block, watch.addresses, self._network)
+        return BlockFacts(
+            chain=self.chain,
+            ref=block.ref,
+            parent_hash=block.parent_hash,
+            time=block.time,
+            transactions=tuple(transactions),
+            gaps=gaps_of(block, answers.traces, answers.untraced_why, watch.addresses),
+        )
+
+    def pending(self, watch: WatchSet) -> PendingFacts:
+        """What the node's pool holds of `watch`, with the movements a transaction announces."""
+        return self._pool.ask(lambda t: self._pending(t, watch))
+
+    def _pending(self, transport: Transport, watch: WatchSet) -> PendingFacts:
+        found = self._mempool.read(transport, watch.addresses)
+        looked_at = datetime.now(UTC)
+        if found is None:
+            return PendingFacts(self.chain, looked_at, (), supported=False)
+        return PendingFacts(self.chain, looked_at, tuple(found))
+
+    def transaction(self, txid: TxId, block: BlockRef | None = None) -> ChainTransaction | None:
+        """By hash, mined or pending; `block` serves nodes that index no transactions."""
+        return self._pool.ask(lambda t: find_transaction(t, self._reader, txid, block))
+
+    def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
+        """`eth_getBalance` or the token's own word, by block hash. Raises ValueError for an asset of another chain."""
+        if asset.chain != self.chain:
+            raise ValueError(f"{asset} is not of {self.chain}")
+        return self._pool.ask(lambda t: read_balance(t, address, asset, at))
+
+    def unspent(self, addresses: AbstractSet[Address]) -> NoReturn:
+        """Account chains have no unspent outputs."""
+        raise Unsupported(f"{self.chain} has accounts, not unspent outputs ({len(addresses)} asked for)")
+
+    def parse_address(self, text: str) -> Address:
+        """EIP-55 or one case."""
+        return parse_address(self.chain, text)
+
+    def wait(self, timeout_secs: float) -> None:
+        """Return after the timeout, or at once when the source is closed."""
+        self._bell.wait(timeout_secs)
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        """Every endpoint as last met."""
+        return self._pool.health()
+
+    def close(self) -> None:
+        """Close connections and end a wait."""
+        self._bell.set()
+        self._pool.close()
+
+
+def _ref_at(transport: Transport, height: int) -> BlockRef:
+    value = transport.call(*questions.header(height))
+    if value is None:
+        raise BlockGone(f"no block at height {height}", endpoint=transport.name)
+    ref = read_ref(value)
+    if ref.height != height:
+        raise BlockGone(f"asked for height {height}, the node gave {ref.height}", endpoint=transport.name)
+    return ref
+
+
+def _tagged_height(transport: Transport, tag: str) -> int | None:
+    """The height of a tag; -1 while the node has no such block yet, None where it does not know the tag."""
+    try:
+        value = transport.call(*questions.header(tag))
+    except BlockGone:
+        return -1
+    except Unsupported:
+        return None
+    except RpcError as error:
+        # geth: "finalized block not found" (-32000 or -39001) before the first finalised epoch
+        return -1 if "not found" in str(error) else None
+    return -1 if value is None else read_ref(value).height
+
+
+def _lag(syncing: object) -> str:
+    """Empty, or how far a syncing node is behind. Nodes that do not know `eth_syncing` count as synced."""
+    if not isinstance(syncing, dict):
+        return ""
+    fields = fields_of(syncing, "eth_syncing")
+    current = quantity_or(fields, "currentBlock", "eth_syncing", 0)
+    highest = quantity_or(fields, "highestBlock", "eth_syncing", 0)
+    return f"syncing: at {current} of {highest}" if highest > current else ""
+
+
+__all__ = ["EvmSource", "open_source"]
