@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, Self, runtime_checkable
 
 from chains.model import (
     Address,
@@ -22,16 +22,75 @@ from chains.model import (
 )
 
 
+class Outpoints(dict[Outpoint, TxOutput]):
+    """A dict of outpoints that also keeps, in `wire`, each key as the 36 bytes that stand for it inside a transaction
+    (txid in wire order, vout little-endian): a pass over a raw block then asks one set per input.
+    """
+
+    def __init__(self, outputs: Mapping[Outpoint, TxOutput] | Iterable[tuple[Outpoint, TxOutput]] = ()) -> None:
+        super().__init__()
+        self.wire: set[bytes] = set()
+        self.update(outputs)
+
+    def __setitem__(self, key: Outpoint, value: TxOutput) -> None:
+        super().__setitem__(key, value)
+        self.wire.add(key.txid[::-1] + key.vout.to_bytes(4, "little"))
+
+    def __delitem__(self, key: Outpoint) -> None:
+        super().__delitem__(key)
+        self.wire.discard(key.txid[::-1] + key.vout.to_bytes(4, "little"))
+
+    def update(self, outputs: Any = (), /, **_named: TxOutput) -> None:
+        """As dict's, of outpoints."""
+        for key, value in dict(outputs).items():
+            self[key] = value
+
+    def __ior__(self, outputs: Any) -> Self:  # type: ignore[override,misc]  # dict's overloads, at length, say the same
+        self.update(outputs)
+        return self
+
+    def setdefault(self, key: Outpoint, default: TxOutput) -> TxOutput:  # type: ignore[override]  # never None
+        """As dict's."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def pop(self, key: Outpoint, *default: Any) -> Any:
+        """As dict's."""
+        if key not in self and default:
+            return default[0]
+        value = self[key]
+        del self[key]
+        return value
+
+    def popitem(self) -> tuple[Outpoint, TxOutput]:
+        """As dict's."""
+        key, value = super().popitem()
+        self.wire.discard(key.txid[::-1] + key.vout.to_bytes(4, "little"))
+        return key, value
+
+    def clear(self) -> None:
+        """As dict's."""
+        super().clear()
+        self.wire.clear()
+
+
 @dataclass(slots=True)
 class WatchSet:
     """What to look for in a block: owned by one chain worker, mutable, never copied (it may hold a million keys).
 
     `addresses` are `Address.key`s of wallets and suspects. `outpoints` are unspent outputs of theirs (coin chains), so
-    that a spend is seen even where the node does not tell what an input was worth.
+    that a spend is seen even where the node does not tell what an input was worth; any dict will do, the default one
+    is the fast one.
     """
 
     addresses: set[bytes] = field(default_factory=set)
-    outpoints: dict[Outpoint, TxOutput] = field(default_factory=dict)
+    outpoints: dict[Outpoint, TxOutput] = field(default_factory=Outpoints)
+    complete: bool = False
+    """The owner vouches that `outpoints` hold every unspent output of `addresses` as of the block before the one asked
+    for (from `unspent()`, and kept since). A source may then find spends by outpoint alone, which is many times
+    cheaper; where it is False it must learn the address of every input.
+    """
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,114 @@
+"""Scripts and the addresses people write for them, both ways, without a node."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Final
+
+import bitcoin.base58 as base58_codec
+
+from chains.bitcoin.bech32 import decode_program, encode_program
+from chains.bitcoin.params import NETWORKS, Network, network_of
+from chains.model import Address, ChainId
+
+SCRIPT_PREFIX: Final = "script:"
+MAX_TEXT: Final = 20_100
+"""A script of 10,000 bytes (the consensus limit) in hexadecimal, and a little."""
+_MAX_BASE58 = 64
+
+_P2PKH_HEAD, _P2PKH_TAIL = b"\x76\xa9\x14", b"\x88\xac"
+_P2SH_HEAD, _P2SH_TAIL = b"\xa9\x14", b"\x87"
+
+
+def address_of(network: Network, script: bytes) -> Address:
+    """The address of a scriptPubKey: base58 for P2PKH and P2SH, bech32 or bech32m for witness programs, and for all
+    others (P2PK, bare multisig, OP_RETURN, non-standard) `script:` + hex.
+    """
+    return Address(script, _text_of(network, script))
+
+
+def _text_of(network: Network, script: bytes) -> str:
+    size = len(script)
+    if size == 25 and script[:3] == _P2PKH_HEAD and script[23:] == _P2PKH_TAIL:
+        return base58check(network.pubkey_hash, script[3:23])
+    if size == 23 and script[:2] == _P2SH_HEAD and script[22:] == _P2SH_TAIL:
+        return base58check(network.script_hash, script[2:22])
+    program = witness_program(script)
+    if program is not None and (program[0] or len(program[1]) in (20, 32)):
+        return encode_program(network.hrp, *program)
+    return SCRIPT_PREFIX + script.hex()
+
+
+def witness_program(script: bytes) -> tuple[int, bytes] | None:
+    """(version, program) if the script is a witness program (BIP 141), else None."""
+    if not 4 <= len(script) <= 42 or script[1] != len(script) - 2:
+        return None
+    if script[0] == 0:
+        return 0, script[2:]
+    return (script[0] - 0x50, script[2:]) if 0x51 <= script[0] <= 0x60 else None
+
+
+def base58check(version: int, payload: bytes) -> str:
+    """Version byte, payload and four bytes of checksum in base58."""
+    body = bytes([version]) + payload
+    text: str = base58_codec.encode(body + _checksum(body))
+    return text
+
+
+def parse_address(chain: ChainId, text: str) -> Address:
+    """Read an address of `chain`. Raises ValueError that says what is wrong: network, checksum, length or alphabet.
+
+    Bech32 is taken in either case; `script:` + hex names a script that has no address.
+    """
+    network = network_of(chain)
+    text = text.strip()
+    try:
+        return address_of(network, _script_of(network, text))
+    except ValueError as error:
+        raise ValueError(f"no {network.name} address: {text[:100]!r}: {error}") from None
+
+
+def _script_of(network: Network, text: str) -> bytes:
+    if not text or len(text) > MAX_TEXT:
+        raise ValueError("empty" if not text else "too long")
+    if text.startswith(SCRIPT_PREFIX):
+        return bytes.fromhex(text.removeprefix(SCRIPT_PREFIX))
+    hrp = text.lower().rpartition("1")[0]
+    if hrp in {n.hrp for n in NETWORKS.values()}:
+        return _script_of_bech32(network, text)
+    return _script_of_base58(network, text)
+
+
+def _script_of_bech32(network: Network, text: str) -> bytes:
+    hrp, version, program = decode_program(text)
+    if hrp != network.hrp:
+        raise ValueError(f"an address of {_names('hrp', hrp)}")
+    return bytes([version + 0x50 if version else 0, len(program)]) + program
+
+
+def _script_of_base58(network: Network, text: str) -> bytes:
+    if len(text) > _MAX_BASE58:
+        raise ValueError("too long for base58")
+    try:
+        raw: bytes = base58_codec.decode(text)
+    except base58_codec.InvalidBase58Error:
+        raise ValueError("neither bech32 of a known network nor base58") from None
+    if len(raw) < 5 or _checksum(raw[:-4]) != raw[-4:]:
+        raise ValueError("checksum is wrong")
+    version, payload = raw[0], raw[1:-4]
+    if len(payload) != 20:
+        raise ValueError(f"a hash of {len(payload)} bytes, not 20")
+    if version == network.pubkey_hash:
+        return _P2PKH_HEAD + payload + _P2PKH_TAIL
+    if version == network.script_hash:
+        return _P2SH_HEAD + payload + _P2SH_TAIL
+    owners = _names("pubkey_hash", version) or _names("script_hash", version)
+    raise ValueError(f"an address of {owners}" if owners else f"version byte {version} is of no known network")
+
+
+def _names(attribute: str, value: object) -> str:
+    return ", ".join(n.name for n in NETWORKS.values() if getattr(n, attribute) == value)
+
+
+def _checksum(body: bytes) -> bytes:
+    return hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4]
