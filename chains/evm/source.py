@@ -92,21 +92,7 @@ class EvmSource:
 
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
         """One batch for block, logs and traces; one more for the receipts of what concerns `watch`."""
-        return self._pool.ask(lambda t: self._block(t, height, watch))
-
-    def _block(self, transport: Transport, height: int, watch: WatchSet) -> BlockFacts:
-        answers = self._reader.read(transport, height, watch.addresses)
-        block = answers.block
-        transactions = decode_transactions(block, answers.receipts, answers.traces, self._network)
-        transactions += decode_withdrawals(block, watch.addresses, self._network)
-        return BlockFacts(
-            chain=self.chain,
-            ref=block.ref,
-            parent_hash=block.parent_hash,
-            time=block.time,
-            transactions=tuple(transactions),
-            gaps=gaps_of(block, answers.traces, answers.untraced_why, watch.addresses),
-        )
+        return self._pool.ask(lambda t: read_facts(self._reader, t, height, watch.addresses))
 
     def pending(self, watch: WatchSet) -> PendingFacts:
         """What the node's pool holds of `watch`, with the movements a transaction announces."""
@@ -149,6 +135,22 @@ class EvmSource:
         """Close connections and end a wait."""
         self._bell.set()
         self._pool.close()
+
+
+def read_facts(reader: BlockReader, transport: Transport, height: int, watched: AbstractSet[bytes]) -> BlockFacts:
+    """What the block at `height` says about `watched`, by one node's word."""
+    answers = reader.read(transport, height, watched)
+    block = answers.block
+    transactions = decode_transactions(block, answers.receipts, answers.traces, reader.network)
+    transactions += decode_withdrawals(block, watched, reader.network)
+    return BlockFacts(
+        chain=reader.network.chain,
+        ref=block.ref,
+        parent_hash=block.parent_hash,
+        time=block.time,
+        transactions=tuple(transactions),
+        gaps=gaps_of(block, answers.traces, answers.untraced_why, watched),
+    )
 
 
 def _ref_at(transport: Transport, height: int) -> BlockRef:
