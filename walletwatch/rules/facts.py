@@ -66,6 +66,9 @@ class Facts(Protocol):
     def match(self) -> MatchResult:
         """What the approvals say. Raises Unknown if no feed is configured or it is dead."""
 
+    def native(self) -> AssetId:
+        """The coin of this chain, in which fees are paid."""
+
     def symbol(self, asset: AssetId) -> tuple[str, int]:
         """Symbol and decimals."""
 

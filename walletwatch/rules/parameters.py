@@ -98,17 +98,17 @@ def one_asset(name: str, deployment: Deployment) -> Asset:
     return found[0]
 
 
-def parse_percent(value: object) -> int:
-    """Thousandths of a percent, exact: 90 -> 90000, "2.5" -> 2500. Raises ValueError beyond three places or below 0."""
+def parse_milli(value: object) -> int:
+    """Thousandths, exact: 90 -> 90000, "2.5" -> 2500. Raises ValueError beyond three decimal places or below 0."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a percentage is a number such as 90 or 2.5")  # noqa: TRY004 - pydantic collects ValueError
+        raise ValueError("a number such as 90 or 2.5 is expected")  # noqa: TRY004 - pydantic collects ValueError
     try:
         # A TOML float prints as it was written: str() takes back "2.5", where arithmetic on it would round.
         milli = Decimal(str(value)[:40]) * 1000
     except InvalidOperation:
-        raise ValueError("a percentage is a number such as 90 or 2.5") from None
+        raise ValueError("a number such as 90 or 2.5 is expected") from None
     if not milli.is_finite() or not 0 <= milli <= 10**12 or milli != int(milli):
-        raise ValueError("a percentage is at least 0 and has at most three decimal places")
+        raise ValueError("must be at least 0 and have at most three decimal places")
     return int(milli)
 
 
@@ -145,7 +145,9 @@ def _as_tuple(value: Any) -> Any:
 LimitAmount = Annotated[Limit, PlainValidator(_read_limit), PlainSerializer(Limit.as_json)]
 Duration = Annotated[int, BeforeValidator(parse_duration)]
 """Seconds."""
-Percent = Annotated[int, BeforeValidator(parse_percent)]
+Milli = Annotated[int, BeforeValidator(parse_milli)]
+"""Thousandths of what is written."""
+Percent = Milli
 """Thousandths of a percent."""
 Texts = Annotated[tuple[str, ...], BeforeValidator(_as_tuple)]
 AddressKeys = Annotated[
