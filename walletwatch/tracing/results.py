@@ -1,0 +1,186 @@
+"""From a fold's ledgers to a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from chains.model import AssetId, TxId
+from walletwatch.domain.cases import Case, TaintModel
+from walletwatch.tracing.flows import HOPS, THRESHOLD, Bounds, Flow, Ledger, Place, Rest, Stop
+from walletwatch.tracing.folds_account import Holdings
+from walletwatch.tracing.folds_utxo import Book
+from walletwatch.tracing.stops import LabelLookup, pick_label
+from walletwatch.tracing.traces import Totals, Trace, TraceEdge, TraceNode, TraceStop
+
+Part = tuple[int, Bounds | None]
+"""Tainted base units, with bounds downstream of a CoinJoin."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Followed taint of one asset at one place; `bounds` where any of it came through a CoinJoin."""
+
+    tainted: int
+    bounds: Bounds | None = None
+
+
+def sum_parts(parts: Sequence[Part]) -> Held:
+    """The sum, with bounds if any part has them."""
+    total = sum(tainted for tainted, _ in parts)
+    if all(bounds is None for _, bounds in parts):
+        return Held(total)
+    low = sum(bounds.low if bounds else tainted for tainted, bounds in parts)
+    return Held(total, Bounds(low, sum(bounds.high if bounds else tainted for tainted, bounds in parts)))
+
+
+def holdings_of(book: Book | Holdings, asset: AssetId) -> dict[bytes, Held]:
+    """Followed tainted base units of `asset`, by address key."""
+    if isinstance(book, Holdings):
+        spots = ((key, purse.tainted) for (held_asset, key), purse in book.purses.items() if held_asset == asset)
+        return {key: Held(tainted) for key, tainted in spots if tainted}
+    parts: dict[bytes, list[Part]] = {}
+    for coin in book.coins.values():
+        parts.setdefault(coin.address.key, []).append((coin.tainted, coin.bounds))
+    return {key: sum_parts(found) for key, found in parts.items()}
+
+
+def build_trace(
+    case: Case,
+    model: TaintModel,
+    asset: AssetId,
+    ledgers: Mapping[TaintModel, Ledger],
+    held: Mapping[TaintModel, Mapping[bytes, Held]],
+    labels: LabelLookup,
+    gaps: tuple[str, ...],
+) -> Trace:
+    """The trace of `asset` by `model`; totals by every model."""
+    ledger = ledgers[model]
+    flows = [flow for flow in ledger.flows if flow.asset == asset]
+    rests = [rest for rest in ledger.rests if rest.asset == asset]
+    totals = {m: _totals(ledgers[m], held[m], asset) for m in TaintModel}
+    return Trace(
+        case=case,
+        model=model,
+        asset=asset,
+        stolen=totals[model].stolen,
+        nodes=_nodes(case, flows, rests, held[model], labels),
+        edges=tuple(_edge(flow) for flow in flows),
+        stops=_stops(case, rests),
+        totals=totals,
+        gaps=gaps,
+    )
+
+
+def _totals(ledger: Ledger, held: Mapping[bytes, Held], asset: AssetId) -> Totals:
+    sums = {"service": 0, THRESHOLD: 0, HOPS: 0}
+    for rest in ledger.rests:
+        if rest.asset == asset:
+            sums["service" if rest.stop.at_service else rest.stop.reason] += rest.tainted
+    return Totals(
+        stolen=ledger.stolen.get(asset, 0),
+        at_services=sums["service"],
+        holding=sum(h.tainted for h in held.values()) + sums[HOPS],
+        fees=ledger.fees.get(asset, 0),
+        below_threshold=sums[THRESHOLD],
+    )
+
+
+@dataclass(slots=True)
+class _Draft:
+    """A node while its flows are read."""
+
+    place: Place
+    first: datetime
+    last: datetime
+    hop: int = 0
+    tainted: int = 0
+    resting: list[Part] = field(default_factory=list)
+    stop: Stop | None = None
+
+
+def _nodes(
+    case: Case, flows: Sequence[Flow], rests: Sequence[Rest], held: Mapping[bytes, Held], labels: LabelLookup
+) -> tuple[TraceNode, ...]:
+    drafts: dict[str, _Draft] = {}
+    for flow in flows:
+        for place in (flow.source, flow.target):
+            draft = drafts.setdefault(place.id, _Draft(place, flow.moment.time, flow.moment.time))
+            draft.last = max(draft.last, flow.moment.time)
+        if flow.source.id != flow.target.id:
+            target = drafts[flow.target.id]
+            target.hop = min(target.hop or flow.hop, flow.hop)
+            target.tainted += flow.tainted
+    for rest in rests:
+        draft = drafts[rest.place.id]
+        draft.stop = rest.stop if draft.stop is None or rest.stop.at_service else draft.stop
+        if rest.stop.reason == HOPS:
+            draft.resting.append((rest.tainted, rest.bounds))
+    nodes = (_node(case, draft, held, labels) for draft in drafts.values())
+    return tuple(sorted(nodes, key=lambda n: (n.hop, n.first_seen, n.id)))
+
+
+def _node(case: Case, draft: _Draft, held: Mapping[bytes, Held], labels: LabelLookup) -> TraceNode:
+    address = draft.place.address
+    label = pick_label(labels(case.chain, address, draft.last)) if address is not None else None
+    name, category = (label.label, label.category) if label is not None else ("", "")
+    if draft.stop is not None and draft.stop.at_service:
+        name, category = draft.stop.label, draft.stop.category
+    here = held.get(address.key) if address is not None else None
+    holding = sum_parts([*draft.resting, *([(here.tainted, here.bounds)] if here else [])])
+    return TraceNode(
+        id=draft.place.id,
+        chain=str(case.chain),
+        address=address.text if address is not None else "",
+        label=name,
+        category=category,
+        hop=draft.hop,
+        tainted=draft.tainted,
+        holding=holding.tainted,
+        first_seen=draft.first,
+        last_seen=draft.last,
+        holding_bounds=holding.bounds,
+    )
+
+
+def _edge(flow: Flow) -> TraceEdge:
+    return TraceEdge(
+        source=flow.source.id,
+        target=flow.target.id,
+        tx=flow.moment.tx,
+        asset=flow.asset,
+        amount=flow.amount,
+        tainted=flow.tainted,
+        height=flow.moment.block.height,
+        time=flow.moment.time,
+        bounds=flow.bounds,
+    )
+
+
+def _stops(case: Case, rests: Sequence[Rest]) -> tuple[TraceStop, ...]:
+    """One stop a place, reason and onward destination; services first, the largest first."""
+    groups: dict[tuple[str, Stop], list[Rest]] = {}
+    for rest in rests:
+        groups.setdefault((rest.place.id, rest.stop), []).append(rest)
+    stops = [_stop(case, stop, group) for (_, stop), group in groups.items()]
+    return tuple(sorted(stops, key=lambda s: (s.reason in (THRESHOLD, HOPS), -s.tainted, s.node)))
+
+
+def _stop(case: Case, stop: Stop, group: Sequence[Rest]) -> TraceStop:
+    place = group[0].place
+    total = sum_parts([(rest.tainted, rest.bounds) for rest in group])
+    txs: dict[TxId, None] = dict.fromkeys(rest.moment.tx for rest in group)
+    return TraceStop(
+        node=place.id,
+        address=place.address.text if place.address is not None else "",
+        chain=str(case.chain),
+        label=stop.label,
+        category=stop.category,
+        reason=stop.reason,
+        tainted=total.tainted,
+        onward=stop.onward,
+        txs=tuple(txs),
+        last_seen=max(rest.moment.time for rest in group),
+        bounds=total.bounds,
+    )

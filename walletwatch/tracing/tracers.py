@@ -1,0 +1,189 @@
+"""The tracer of one case: a pure fold over the blocks of its chain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+from datetime import datetime
+
+from chains.model import (
+    AccountTransaction,
+    AssetId,
+    BlockRef,
+    ChainTransaction,
+    Outpoint,
+    UtxoTransaction,
+)
+from walletwatch.domain.cases import Case, CaseEvent, Opening, TaintModel
+from walletwatch.tracing.events import events_of
+from walletwatch.tracing.flows import Ledger, Moment
+from walletwatch.tracing.folds_account import AccountFold, OpeningLookup, Spot, touches
+from walletwatch.tracing.folds_utxo import CoinFold
+from walletwatch.tracing.results import build_trace, holdings_of
+from walletwatch.tracing.stops import LabelLookup
+from walletwatch.tracing.traces import Trace
+
+UTXO_NAMESPACES = frozenset({"bip122"})
+"""CAIP-2 namespaces whose chains keep coins; all others keep accounts."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepResult:
+    """What one block did. `relevant` are the transactions, in block order, that must be kept to fold again.
+
+    `new_addresses` and `new_outpoints` have to be looked for *in the same block* too: while any are named, search the
+    block for them as well and step again with all that was found (`settle` does). The last result counts.
+    """
+
+    relevant: tuple[ChainTransaction, ...] = ()
+    events: tuple[CaseEvent, ...] = ()
+    openings: tuple[Opening, ...] = ()
+    new_addresses: frozenset[bytes] = frozenset()
+    new_outpoints: frozenset[Outpoint] = frozenset()
+
+    @property
+    def complete(self) -> bool:
+        """True when the block need not be searched again."""
+        return not self.new_addresses and not self.new_outpoints
+
+
+class Tracer:
+    """Folds confirmed blocks, in order, into the state of `case`.
+
+    `labels` answers what an address was known as at a moment; `opening` what it held of an asset before a height (None:
+    nobody can tell, and the trace says so). Answers of `opening` stand in `StepResult.openings`; give them back as
+    `openings` when folding again and nobody is asked twice. `native` is the coin in which gas is paid.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        labels: LabelLookup,
+        native: AssetId,
+        opening: OpeningLookup | None = None,
+        openings: Iterable[Opening] = (),
+    ) -> None:
+        self.case = case
+        self.labels = labels
+        self.block: BlockRef | None = None
+        self._fold: CoinFold | AccountFold
+        if case.chain.namespace in UTXO_NAMESPACES:
+            self._fold = CoinFold(case, labels, native)
+        else:
+            told = {(o.asset, o.address.key, o.height): o for o in openings}
+            self._fold = AccountFold(case, labels, opening or _nobody_knows, native, told)
+        self._before = self._fold
+        self._named_addresses: set[bytes] = set()
+        self._named_outpoints: set[Outpoint] = set()
+
+    def watch(self) -> tuple[AbstractSet[bytes], AbstractSet[Outpoint]]:
+        """Address keys and outpoints that the next block must be searched for. Coin chains name outpoints, and
+        addresses only until the seeds have been seen.
+        """
+        unseen = {s.address.key for s in self.case.seeds if s.tx not in self._fold.seen_seeds}
+        if isinstance(self._fold, CoinFold):
+            return unseen, self._fold.watched
+        return unseen | {key for _, key in self._fold.spots}, frozenset()
+
+    def step(self, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]) -> StepResult:
+        """Take in what was found in `block`, a confirmed one; a second call with the same block replaces the first.
+
+        Raises ValueError for a block that does not stand above the last one, TypeError for a transaction of another
+        family of chains.
+        """
+        if block == self.block:
+            self._fold = self._before
+        elif self.block is not None and block.height <= self.block.height:
+            raise ValueError(
+                f"block {block.height} does not follow block {self.block.height}: fold again from the case"
+            )
+        else:
+            self.block, self._before = block, self._fold
+            self._named_addresses, self._named_outpoints = set(), set()
+        if not txs:
+            return StepResult()
+        fold = self._fold = self._before.fork()
+        ordered = sorted({tx.txid: tx for tx in txs}.values(), key=lambda tx: tx.index)
+        if isinstance(fold, CoinFold):
+            return self._step_coins(fold, block, time, ordered)
+        return self._step_accounts(fold, block, time, ordered)
+
+    def _step_coins(
+        self, fold: CoinFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]
+    ) -> StepResult:
+        relevant: list[ChainTransaction] = []
+        made: set[Outpoint] = set()
+        for tx in txs:
+            if not isinstance(tx, UtxoTransaction):
+                raise TypeError(f"{self.case.chain} keeps coins, {tx.txid.hex()} is of an account chain")
+            if fold.concerns(tx):
+                fold.advance(tx, Moment(block, time, tx.txid, tx.index))
+                relevant.append(tx)
+                made.update(o for o in (Outpoint(tx.txid, out.vout) for out in tx.outputs) if o in fold.watched)
+        new = made - self._named_outpoints
+        self._named_outpoints |= new
+        return StepResult(tuple(relevant), self._events(), (), frozenset(), frozenset(new))
+
+    def _step_accounts(
+        self, fold: AccountFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]
+    ) -> StepResult:
+        moment = Moment(block, time, b"", -1)
+        spots: set[Spot] = set(fold.spots)
+        known = {key for _, key in spots}
+        accounts: list[AccountTransaction] = []
+        for tx in txs:
+            if not isinstance(tx, AccountTransaction):
+                raise TypeError(f"{self.case.chain} keeps accounts, {tx.txid.hex()} is of a coin chain")
+            moment = Moment(block, time, tx.txid, tx.index)
+            fold.advance(tx, moment)
+            accounts.append(tx)
+            spots.update(fold.spots)
+        seeds = {s.tx for s in self.case.seeds}
+        relevant = tuple(tx for tx in accounts if tx.txid in seeds or touches(tx, spots, fold.native))
+        fold.leave_clean(moment)
+        openings = tuple(fold.openings[key] for key in fold.used if key[2] == block.height)
+        new = {key for _, key in spots} - known - self._named_addresses
+        self._named_addresses |= new
+        return StepResult(relevant, self._events(), openings, frozenset(new), frozenset())
+
+    def _events(self) -> tuple[CaseEvent, ...]:
+        model = self.case.options.model
+        old, new = self._before.books[model].ledger, self._fold.books[model].ledger
+        return events_of(self.case, new.flows[len(old.flows) :], new.rests[len(old.rests) :])
+
+    def result(self, model: TaintModel | None = None, asset: AssetId | None = None) -> Trace:
+        """The trace by `model` (the case's own by default) of `asset` (the first stolen one by default)."""
+        model = model or self.case.options.model
+        asset = asset or self.case.assets[0]
+        ledgers: dict[TaintModel, Ledger] = {m: book.ledger for m, book in self._fold.books.items()}
+        held = {m: holdings_of(book, asset) for m, book in self._fold.books.items()}
+        return build_trace(self.case, model, asset, ledgers, held, self.labels, tuple(self._fold.gaps))
+
+    def results(self, model: TaintModel | None = None) -> tuple[Trace, ...]:
+        """A trace for each stolen asset."""
+        return tuple(self.result(model, asset) for asset in self.case.assets)
+
+
+def settle(
+    tracer: Tracer,
+    block: BlockRef,
+    time: datetime,
+    search: Callable[[AbstractSet[bytes], AbstractSet[Outpoint]], Sequence[ChainTransaction]],
+) -> StepResult:
+    """Fold one block to the end: search, step, and search again for what the step named, until it names nothing new.
+
+    `search` finds a block's transactions that touch address keys or spend outpoints; it must only do so truthfully.
+    """
+    watched = tracer.watch()
+    addresses, outpoints = set(watched[0]), set(watched[1])
+    while True:
+        result = tracer.step(block, time, search(addresses, outpoints))
+        if result.complete:
+            return result
+        addresses |= result.new_addresses
+        outpoints |= result.new_outpoints
+
+
+def _nobody_knows(_address: object, _asset: object, _height: int) -> None:
+    return None
