@@ -1,1 +1,23 @@
-"""walletwatch.settings"""
+"""What a deployment is told: models, a loader that tells every error at once, conversions to the domain."""
+
+from walletwatch.settings.amounts import AmountReader, Money
+from walletwatch.settings.loading import RuleCheck, load, refreshed, stamps
+from walletwatch.settings.problems import Fault, Problem, SettingsError
+from walletwatch.settings.secrets import Secret, SecretMissing
+from walletwatch.settings.settings import PolicyTerms, Settings
+
+__all__ = [
+    "AmountReader",
+    "Fault",
+    "Money",
+    "PolicyTerms",
+    "Problem",
+    "RuleCheck",
+    "Secret",
+    "SecretMissing",
+    "Settings",
+    "SettingsError",
+    "load",
+    "refreshed",
+    "stamps",
+]

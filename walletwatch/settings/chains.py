@@ -1,0 +1,156 @@
+"""`[[chain]]`, `[[asset]]` and `[[price]]`: what is followed, by which nodes, and what it is worth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, model_validator
+
+from chains.registry import Endpoint
+from walletwatch.settings.fields import AssetRef, ChainRef, Duration, Items, LocalPath, Name, Table, UsdE8
+from walletwatch.settings.problems import Fault
+from walletwatch.settings.secrets import Resolver, resolver_of
+from walletwatch.settings.urls import Url, plain_http, read_http_url
+
+MAX_CONFIRMATIONS = 10_000
+FINALITY_TAGS = ("finalized", "safe", "latest")
+RECORDED = "recorded:"
+"""An endpoint `recorded:PATH` answers from a capture, without network."""
+
+
+def _read_endpoint_url(value: Any, info: ValidationInfo) -> Url:
+    resolver: Resolver = resolver_of(info)
+    if isinstance(value, str) and value.startswith(RECORDED):
+        return Url(f"{RECORDED}{resolver.path(value.removeprefix(RECORDED))}")
+    return read_http_url(value, resolver)
+
+
+def _check_doorbell(text: str) -> str:
+    if not text.startswith(("tcp://", "ipc://")) or "@" in text:
+        raise Fault("must be a ZMQ address", 'write "tcp://127.0.0.1:28332" as in bitcoind\'s zmqpubhashblock')
+    return text
+
+
+def _read_start(value: object) -> str | int:
+    if value == "tip":
+        return "tip"
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    raise Fault('must be "tip" or a block height', 'write start = "tip" or start = 840000')
+
+
+def _read_finality(value: object) -> str | int:
+    if isinstance(value, str) and value in FINALITY_TAGS:
+        return value
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= MAX_CONFIRMATIONS:
+        return value
+    raise Fault(f"must be one of {', '.join(FINALITY_TAGS)} or a number of confirmations", 'finality = "finalized"')
+
+
+class EndpointSettings(Table):
+    """One node: a URL, or a table with the URL and what belongs to it."""
+
+    url: Annotated[Url, PlainValidator(_read_endpoint_url), PlainSerializer(lambda u: u.reference())]
+    cookie: LocalPath | None = None
+    """bitcoind's `.cookie` file, read anew whenever the node refuses the last one."""
+    zmq: Annotated[str, AfterValidator(_check_doorbell)] = ""
+    """Doorbell: bitcoind's `zmqpubhashblock` and `zmqpubhashtx`."""
+    insecure: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_short_form(cls, value: Any) -> Any:
+        if isinstance(value, str) or (isinstance(value, Mapping) and value and set(value) <= {"env", "file"}):
+            return {"url": value}
+        if not isinstance(value, Mapping):
+            raise Fault("must be a URL or a table", 'write "http://…", { env = "NAME" } or { url = "…", cookie = "…" }')
+        return value
+
+    @property
+    def public_name(self) -> str:
+        """Host and port, the capture's file name, or where the secret comes from."""
+        recorded = self.url.secret is None and self.url.reveal().startswith(RECORDED)
+        return Path(self.url.reveal()).name if recorded else self.url.shown.rpartition("//")[2]
+
+    def endpoint(self, taken: int = 0) -> Endpoint:
+        """The endpoint; the `taken`-th of its public name gets a number. Raises SecretMissing."""
+        name = f"{self.public_name}#{taken + 1}" if taken else self.public_name
+        return Endpoint(name, self.url.reveal(), self.cookie, self.zmq)
+
+
+class ChainSettings(Table):
+    """One chain. A block is final with `confirmations`, or where the network's own tag `finality` says so."""
+
+    name: Name
+    id: ChainRef
+    endpoints: Items[EndpointSettings]
+    confirmations: Annotated[int, Field(ge=1, le=MAX_CONFIRMATIONS)] | None = None
+    finality: Annotated[str | int | None, PlainValidator(_read_finality)] = None
+    start: Annotated[str | int, PlainValidator(_read_start)] = "tip"
+    poll: Duration = timedelta(seconds=2)
+    max_reorg: Annotated[int, Field(ge=1, le=100_000)] = 100
+    insecure: bool = False
+
+    def faults(self) -> Iterator[Fault]:
+        """Finality said twice or by a word the chain does not know; no node; plain http."""
+        if self.confirmations is not None and self.finality is not None:
+            hint = "keep one of the two"
+            yield Fault(
+                "confirmations and finality exclude each other", hint, key="finality", involves=("confirmations",)
+            )
+        if isinstance(self.finality, str) and self.id is not None and self.id.namespace == "bip122":
+            yield Fault("Bitcoin has no such tag", "write confirmations = 6", key="finality", involves=("id",))
+        if not self.endpoints:
+            yield Fault(
+                "is empty: nobody tells what happens on this chain", 'endpoints = ["http://…"]', key="endpoints"
+            )
+        for n, endpoint in enumerate(self.endpoints or ()):
+            if not (self.insecure or endpoint.insecure):
+                yield from plain_http(endpoint.url, key=("endpoints", n), involves=("insecure",))
+
+    @property
+    def final_after(self) -> tuple[int, str | None]:
+        """(confirmations, tag): by default 6 on Bitcoin, `finalized` on EVM networks, 20 elsewhere."""
+        if isinstance(self.finality, str):
+            return 1, self.finality
+        if self.finality is not None or self.confirmations is not None:
+            return self.finality or self.confirmations or 1, None
+        return {"bip122": (6, None), "eip155": (1, "finalized")}.get(self.id.namespace, (20, None))
+
+
+class AssetSettings(Table):
+    """A token. The coin of each chain is known."""
+
+    id: AssetRef
+    symbol: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9.$+_-]+$")]
+    decimals: Annotated[int, Field(ge=0, le=77)]
+
+
+class PriceSettings(Table):
+    """What one whole unit is worth: fixed (`usd`), from a CSV file (`path`), or from a Chainlink feed (`feed`)."""
+
+    asset: Annotated[str, Field(min_length=1, max_length=300)]
+    """A symbol (then every configured asset of that symbol) or a CAIP-19 id."""
+    usd: UsdE8 | None = None
+    source: Literal["fixed", "file", "chainlink"] = "fixed"
+    path: LocalPath | None = None
+    feed: str | None = None
+    chain: str | None = None
+    """The chain the feed's contract lies on; by default the asset's own, if that has contracts."""
+    max_age: Duration | None = None
+    """A price older than this is no price."""
+
+    def faults(self) -> Iterator[Fault]:
+        """A source without what it needs, or with what another one needs."""
+        needed = {"fixed": "usd", "file": "path", "chainlink": "feed"}[self.source]
+        for key in ("usd", "path", "feed"):
+            given = getattr(self, key) is not None
+            if key == needed and not given:
+                message = f'a price with source = "{self.source}" needs {key}'
+                yield Fault(message, f'add {key} = "…"', involves=("source", key))
+            if key != needed and given:
+                message = f'has no meaning with source = "{self.source}"'
+                yield Fault(message, f"remove {key} or change source", key=key, involves=("source",))

@@ -1,0 +1,152 @@
+"""Kinds of values that stand in a configuration, and how they are read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    PlainValidator,
+    ValidationInfo,
+)
+
+from chains.model import AssetId, ChainId, parse_units
+from walletwatch.domain.findings import Severity
+from walletwatch.domain.prices import USD_SCALE
+from walletwatch.domain.times import format_utc
+from walletwatch.settings.problems import Fault
+from walletwatch.settings.secrets import resolver_of
+
+_DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|[smhdw]))+\Z")
+_PART = re.compile(r"([0-9]+)(ms|[smhdw])")
+_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
+_MAX_DURATION = timedelta(days=3660)
+
+
+class Table(BaseModel):
+    """A table of the configuration: unknown keys refused, nothing converted, nothing changed later."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
+    )
+
+    def faults(self) -> Iterator[Fault]:
+        """What is wrong between the keys of this table. Also asked of a table some of whose keys are wrong by
+        themselves; those stand at None or their default then, and faults that involve them are not told.
+        """
+        yield from ()
+
+
+def parse_duration(text: object) -> timedelta:
+    """`"90s"`, `"24h"`, `"1h30m"`, `"500ms"`; longer than nothing, at most ten years. Raises Fault."""
+    if isinstance(text, timedelta):
+        return text
+    if not isinstance(text, str) or not _DURATION.match(text):
+        raise Fault("must be a duration", 'write a number and a unit (ms, s, m, h, d, w): "30s", "24h", "1h30m"')
+    length = sum((timedelta(**{_UNITS[unit]: int(n)}) for n, unit in _PART.findall(text)), timedelta())
+    if not timedelta() < length <= _MAX_DURATION:
+        raise Fault("the duration must be longer than nothing and at most ten years")
+    return length
+
+
+def show_duration(length: timedelta) -> str:
+    """A duration as the configuration writes it, in its largest exact unit: 86400 s -> `1d`."""
+    millis = length // timedelta(milliseconds=1)
+    for unit in ("w", "d", "h", "m", "s"):
+        size = timedelta(**{_UNITS[unit]: 1}) // timedelta(milliseconds=1)
+        if millis % size == 0:
+            return f"{millis // size}{unit}"
+    return f"{millis}ms"
+
+
+def parse_moment(value: object) -> datetime:
+    """A TOML date-time or ISO 8601 text, with its offset, as UTC. Raises Fault."""
+    try:
+        moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    except ValueError:
+        moment = None
+    if not isinstance(moment, datetime) or moment.tzinfo is None:
+        raise Fault("must be a time with its offset", "write 2026-01-31T09:00:00+09:00 or …Z")
+    return moment.astimezone(UTC)
+
+
+def parse_usd(text: object) -> int:
+    """`"95000.25"` -> 1e-8 USD. Raises Fault."""
+    if not isinstance(text, str):
+        raise Fault("must be an amount in quotes", 'write "95000" or "0.9998"')
+    try:
+        return parse_units(text, len(str(USD_SCALE)) - 1)
+    except ValueError as error:
+        raise Fault(str(error), 'write "95000" or "0.9998"') from None
+
+
+def _read_chain_id(value: object) -> ChainId:
+    if not isinstance(value, str):
+        raise Fault("must be a CAIP-2 chain id in quotes", '"eip155:1" or "bip122:000000000019d6689c085ae165831e93"')
+    try:
+        return ChainId.parse(value)
+    except ValueError as error:
+        raise Fault(str(error), 'write "eip155:1" or "bip122:000000000019d6689c085ae165831e93"') from None
+
+
+def _read_asset_id(value: object) -> AssetId:
+    if not isinstance(value, str):
+        raise Fault("must be a CAIP-19 asset id in quotes", '"eip155:1/erc20:0x…"')
+    try:
+        return AssetId.parse(value)
+    except ValueError as error:
+        raise Fault(str(error), 'write "eip155:1/erc20:0x…"') from None
+
+
+def _check_name(text: str) -> str:
+    if not _NAME.match(text):
+        raise Fault("a name is 1 to 64 letters, digits and . _ - @ +, and begins with a letter or digit")
+    return text
+
+
+def _check_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise Fault("no such time zone", 'write "Asia/Tokyo", "Europe/London" or "UTC"') from None
+    return text
+
+
+def _read_path(value: Any, info: ValidationInfo) -> Path:
+    if not isinstance(value, str):
+        raise Fault("must be a path in quotes")
+    return resolver_of(info).path(value)
+
+
+def _check_base_units(value: object) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise Fault("must be an amount in quotes", 'write "50 BTC" or "100000 USD"')
+    return value.strip()
+
+
+T = TypeVar("T")
+Items = Annotated[tuple[T, ...], Field(strict=False)]
+"""A TOML list, kept as a tuple."""
+
+Name = Annotated[str, AfterValidator(_check_name)]
+Duration = Annotated[timedelta, PlainValidator(parse_duration), PlainSerializer(show_duration)]
+Moment = Annotated[datetime, PlainValidator(parse_moment), PlainSerializer(format_utc)]
+UsdE8 = Annotated[int, BeforeValidator(parse_usd)]
+AmountText = Annotated[str, PlainValidator(_check_base_units)]
+"""An amount whose symbol is looked up once every asset is known."""
+ChainRef = Annotated[ChainId, PlainValidator(_read_chain_id), PlainSerializer(str)]
+AssetRef = Annotated[AssetId, PlainValidator(_read_asset_id), PlainSerializer(str)]
+LocalPath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(str)]
+ZoneName = Annotated[str, AfterValidator(_check_zone)]
+Loudness = Annotated[Severity, Field(strict=False)]

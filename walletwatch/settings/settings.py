@@ -1,0 +1,203 @@
+"""The configuration of one deployment, whole and checked."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import rfc8785
+from pydantic import PrivateAttr
+
+from chains.model import Address, Asset, AssetId, ChainId
+from chains.registry import SourceSpec
+from walletwatch.domain.people import People
+from walletwatch.domain.wallets import Perimeter, Wallet
+from walletwatch.settings.amounts import AmountReader, Money
+from walletwatch.settings.approvals import FeedSettings, GroupSettings, PolicySettings
+from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
+from walletwatch.settings.drafts import known_assets
+from walletwatch.settings.fields import Table
+from walletwatch.settings.people import PersonSettings
+from walletwatch.settings.rules import RuleSettings
+from walletwatch.settings.sinks import SinkSettings
+from walletwatch.settings.tables import AuditSettings, LabelsSettings, RunSettings, StoreSettings, TraceSettings
+from walletwatch.settings.wallets import WalletSettings
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTerms:
+    """An approval policy with its names read: plain data for whoever judges by it."""
+
+    name: str
+    quorum: int
+    groups: tuple[GroupSettings, ...]
+    min_value: Money | None
+    requester_may_approve: bool
+    max_age: timedelta | None
+    min_delay: timedelta | None
+    chains: tuple[ChainId, ...]
+    assets: tuple[AssetId, ...]
+    wallets: tuple[str, ...]
+
+
+class Settings(Table):
+    """Everything a deployment is told. Made by `walletwatch.settings.load`; nothing in it changes."""
+
+    file: Path
+    """The file that was named."""
+    timezone: str
+    store: StoreSettings
+    audit: AuditSettings
+    labels: LabelsSettings
+    trace: TraceSettings
+    run: RunSettings
+    chains: tuple[ChainSettings, ...]
+    assets: tuple[AssetSettings, ...]
+    prices: tuple[PriceSettings, ...]
+    wallets: tuple[WalletSettings, ...]
+    persons: tuple[PersonSettings, ...]
+    feeds: tuple[FeedSettings, ...]
+    policies: tuple[PolicySettings, ...]
+    rules: tuple[RuleSettings, ...]
+    sinks: tuple[SinkSettings, ...]
+    _addresses: dict[str, tuple[Address, ...]] = PrivateAttr(default_factory=dict)
+    """By wallet name, files included."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone dates are meant in."""
+        return ZoneInfo(self.timezone)
+
+    @cached_property
+    def reader(self) -> AmountReader:
+        """What chain, asset and address names mean here."""
+        ids = {chain.name: chain.id for chain in self.chains}
+        return AmountReader(ids, known_assets(ids.values(), self.assets))
+
+    @cached_property
+    def asset_index(self) -> Mapping[AssetId, Asset]:
+        """Every known asset: the coin of each chain, and the tokens."""
+        return {asset.id: asset for asset in known_assets((c.id for c in self.chains), self.assets)}
+
+    def chain(self, ref: str) -> ChainSettings:
+        """The chain of this name or CAIP-2 id. Raises Fault with the names there are."""
+        wanted = self.reader.chain(ref)
+        return next(chain for chain in self.chains if chain.id == wanted)
+
+    def chain_name(self, chain: ChainId) -> str:
+        """The configured name of `chain`; its id where it is no longer configured."""
+        return next((c.name for c in self.chains if c.id == chain), str(chain))
+
+    def addresses_of(self, wallet: str) -> tuple[Address, ...]:
+        """The addresses of a wallet as last read."""
+        return self._addresses.get(wallet, ())
+
+    def wallets_of(self, chain: ChainId) -> tuple[WalletSettings, ...]:
+        """The wallets on `chain`."""
+        return tuple(w for w in self.wallets if self.reader.chain(w.chain) == chain)
+
+    def perimeter(self, chain: ChainId) -> Perimeter:
+        """The own addresses on `chain`; a new one each time, as it grows with use."""
+        perimeter = Perimeter(chain)
+        for wallet in self.wallets_of(chain):
+            perimeter.add(Wallet(wallet.name, wallet.role, chain, wallet.kind), self.addresses_of(wallet.name))
+        return perimeter
+
+    def source_spec(self, chain: ChainSettings, record_to: Path | None = None) -> SourceSpec:
+        """What the chain's family needs to open a source. Raises SecretMissing if an endpoint's secret is not there."""
+        confirmations, tag = chain.final_after
+        safes = [w.name for w in self.wallets_of(chain.id) if w.kind == "safe"]
+        names = [endpoint.public_name for endpoint in chain.endpoints]
+        endpoints = [e.endpoint(names[:n].count(names[n])) for n, e in enumerate(chain.endpoints)]
+        return SourceSpec(
+            name=chain.name,
+            chain=chain.id,
+            endpoints=tuple(endpoints),
+            confirmations=confirmations,
+            finality=tag,
+            tokens=tuple(a for a in self.asset_index.values() if a.id.chain == chain.id and not _is_coin(a)),
+            record_to=record_to,
+            contract_wallets=tuple(address for name in safes for address in self.addresses_of(name)),
+        )
+
+    def source_specs(self) -> tuple[SourceSpec, ...]:
+        """One a chain, in the order of the configuration."""
+        return tuple(self.source_spec(chain) for chain in self.chains)
+
+    def people(self) -> People:
+        """Everybody with a say."""
+        return People(tuple(person.person() for person in self.persons))
+
+    def policy_terms(self) -> tuple[PolicyTerms, ...]:
+        """The approval policies, in order: the first that fits applies."""
+        return tuple(self._terms(policy) for policy in self.policies)
+
+    def priced_assets(self, price: PriceSettings) -> tuple[Asset, ...]:
+        """What a price is for: every asset of its symbol, or the one of its id."""
+        return tuple(self.reader.assets(price.asset))
+
+    def trace_threshold(self) -> Money | None:
+        """The smallest value the tracer follows."""
+        return None if self.trace.min_value is None else self.reader.read(self.trace.min_value)
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` + hex SHA-256 over the canonical JSON of all that is in force: secrets by their source only,
+        addresses as read.
+        """
+        content: dict[str, Any] = self.model_dump(mode="json", exclude={"file"})
+        content["addresses"] = {name: _digest_of(addresses) for name, addresses in sorted(self._addresses.items())}
+        return "sha256:" + hashlib.sha256(rfc8785.dumps(content)).hexdigest()
+
+    def notes(self) -> tuple[str, ...]:
+        """What is no error, and still worth saying to whoever checks the configuration."""
+        notes: list[str] = []
+        if not self.chains:
+            notes.append("no [[chain]] yet: nothing is watched")
+        idle = [chain.name for chain in self.chains if not self.wallets_of(chain.id)]
+        notes += [f'no [[wallet]] on the chain "{name}": nothing on it is watched' for name in idle]
+        if not self.feeds:
+            notes.append("no [[approval_feed]]: outflows are not held against approvals")
+        if not self.sinks:
+            notes.append("no [[sink]]: alerts are kept, and nobody is told")
+        unsigned = [feed.label for feed in self.feeds if feed.signatures == "none"]
+        notes += [f'the approvals of "{label}" are not signed: weaker evidence' for label in unsigned]
+        return tuple(notes)
+
+    def with_addresses(self, addresses: Mapping[str, tuple[Address, ...]]) -> Settings:
+        """The same settings with these addresses, by wallet name."""
+        other = self.model_copy()
+        other._addresses = dict(addresses)  # noqa: SLF001 - of its own kind
+        return other
+
+    def _terms(self, policy: PolicySettings) -> PolicyTerms:
+        chains = tuple(self.reader.chain(ref) for ref in policy.chains)
+        own = tuple(self.reader.chain(w.chain) for w in self.wallets if w.name in policy.wallets)
+        meant = chains or own
+        amount = None if policy.min_value is None else self.reader.read(policy.min_value, meant)
+        return PolicyTerms(
+            name=policy.name,
+            quorum=policy.quorum,
+            groups=policy.groups,
+            min_value=amount,
+            requester_may_approve=policy.requester_may_approve,
+            max_age=policy.max_age,
+            min_delay=policy.min_delay,
+            chains=chains,
+            assets=tuple(asset.id for name in policy.assets for asset in self.reader.assets(name, chains)),
+            wallets=policy.wallets,
+        )
+
+
+def _is_coin(asset: Asset) -> bool:
+    return asset.id.namespace == "slip44"
+
+
+def _digest_of(addresses: tuple[Address, ...]) -> str:
+    return hashlib.sha256(b"".join(sorted(len(a.key).to_bytes(4, "big") + a.key for a in addresses))).hexdigest()
