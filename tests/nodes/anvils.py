@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from eth_utils.address import to_checksum_address
+
 from nodes import rpc
 from nodes.locations import find_anvil
 from nodes.processes import NodeProcess
@@ -49,7 +51,7 @@ class Anvil:
         self._log.write_bytes(b"")
         self.process = self._prepare()
         self.process.start(self._answers)
-        self.accounts = [_checksum(account) for account in self.rpc("eth_accounts")]
+        self.accounts = [to_checksum_address(account) for account in self.rpc("eth_accounts")]
 
     def stop(self) -> None:
         """End it in order."""
@@ -77,7 +79,7 @@ class Anvil:
         self.rpc("anvil_reorg", [depth, [list(pair) for pair in transactions]])
 
     def send(self, sender: str, to: str | None, *, value: int = 0, data: bytes = b"", **more: Any) -> str:
-        """Send a transaction from an unlocked account; its hash. `value` in wei; `more` are fields as eth_sends them."""
+        """Send a transaction from an unlocked account; its hash. `value` in wei; `more` are further fields."""
         fields = {"from": sender, "value": hex(value), "data": "0x" + data.hex()} | more
         tx: str = self.rpc("eth_sendTransaction", [fields | ({"to": to} if to else {})])
         return tx
@@ -98,9 +100,3 @@ class Anvil:
             return False
         self._port = int(listening[1])
         return int(self.rpc("eth_chainId"), 16) == CHAIN_ID
-
-
-def _checksum(account: str) -> str:
-    from eth_utils.address import to_checksum_address  # noqa: PLC0415  only here, so that fetching needs no library
-
-    return str(to_checksum_address(account))

@@ -56,7 +56,7 @@ class PrivateApt:
         bases = [base for base, suite in _INDEX.findall(listed) if suite == codename]
         if not bases:
             raise NoPackages(f"the machine's apt sources name no mirror of its own suite ({codename})")
-        return bases[0]
+        return str(bases[0])
 
     def _run(self, *arguments: str) -> None:
         settings = {

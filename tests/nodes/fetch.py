@@ -99,7 +99,7 @@ def main() -> int:
     with _alone():
         failures = [failure for part in _parts(system=system) if (failure := _ensure(part))]
     for failure in failures:
-        print(failure, file=sys.stderr)
+        sys.stderr.write(f"{failure}\n")
     return 3 if failures else 0
 
 
@@ -199,7 +199,8 @@ def _shorten(path: Path) -> str:
 
 
 def _tell(part: Part, words: str) -> None:
-    print(f"nodes: {part.name}: {words}", flush=True)
+    sys.stdout.write(f"nodes: {part.name}: {words}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

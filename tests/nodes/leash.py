@@ -2,8 +2,8 @@
 
     python leash.py PARENT SIGNAL UID GID PROGRAM [ARGUMENT…]
 
-The kernel sends SIGNAL when PARENT's starting thread ends, even by `kill -9`: no node outlives its test run. UID and GID
-are the user to become first, or `-`. A wrapper and not `preexec_fn`, which may deadlock in a process with threads.
+The kernel sends SIGNAL when the thread of PARENT that started this ends, even by `kill -9`: no node outlives its run.
+UID and GID are the user to become first, or `-`. A wrapper, not `preexec_fn`, which may deadlock beside threads.
 """
 
 from __future__ import annotations

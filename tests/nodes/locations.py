@@ -1,4 +1,4 @@
-"""Where the real nodes are: by variable first, then on PATH, then as `make nodes` fetched them. Standard library only."""
+"""Where the real nodes are: in a variable, on PATH, or as `make nodes` fetched them. Standard library only."""
 
 from __future__ import annotations
 

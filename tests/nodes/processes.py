@@ -37,6 +37,12 @@ class User:
     gid: int
 
 
+def leash(command: Sequence[str], user: User | None, death_signal: signal.Signals) -> list[str]:
+    """The command that becomes `command` as `user`, and is sent `death_signal` when this process ends."""
+    become = [str(user.uid), str(user.gid)] if user else ["-", "-"]
+    return [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), str(int(death_signal)), *become, *command]
+
+
 @dataclass
 class NodeProcess:
     """One run after another of one command. Start it from the main thread: the leash is held by the starting thread."""
@@ -57,10 +63,9 @@ class NodeProcess:
 
     def start(self, is_ready: Callable[[], bool], within_secs: float = _START_SECS) -> None:
         """Start and poll `is_ready` until it says True. Raises NodeDied, with the log, if that does not happen."""
-        user = [str(self.user.uid), str(self.user.gid)] if self.user else ["-", "-"]
-        leash = [sys.executable, "-I", "-S", str(_LEASH), str(os.getpid()), str(int(self.death_signal)), *user]
+        command = leash(self.command, self.user, self.death_signal)
         with self.log.open("ab") as log:
-            self._child = subprocess.Popen([*leash, *self.command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+            self._child = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
         deadline = time.monotonic() + within_secs
         while not is_ready():
             if self._child.poll() is not None:
