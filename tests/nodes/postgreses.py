@@ -14,7 +14,9 @@ from pathlib import Path
 import psycopg
 
 from nodes.locations import FETCHED, find_postgres_bin
-from nodes.processes import NodeDied, NodeProcess, User, leash, reserve_port
+from nodes.processes import NodeDied, NodeProcess, User, leash, reserve_port, try_lock
+
+_PREFIX, _LOCK = "walletwatch-postgres-", "lock"
 
 # a server whose clock is not UTC finds times that were written without their zone
 _SETTINGS = {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", "timezone": "Asia/Tokyo", "fsync": "off"}
@@ -24,8 +26,11 @@ class Postgres:
     """One server in a temporary folder. PostgreSQL refuses to be root, so root runs it as an unprivileged user."""
 
     def __init__(self) -> None:
+        _sweep()
         # not below pytest's own folder, which no other user may enter
-        self._folder = Path(tempfile.mkdtemp(prefix="walletwatch-postgres-"))
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+        self._lock = (self._folder / _LOCK).open("wb")
+        try_lock(self._lock)
         self._user = _choose_user()
         if self._user:
             os.chown(self._folder, self._user.uid, self._user.gid)
@@ -54,6 +59,7 @@ class Postgres:
         """End it and delete what it stored."""
         self.process.stop()
         shutil.rmtree(self._folder)
+        self._lock.close()
 
     def url(self, database: str) -> str:
         """How a client reaches one of its databases."""
@@ -100,6 +106,15 @@ class Postgres:
         except psycopg.OperationalError:
             return False
         return True
+
+
+def _sweep() -> None:
+    """Delete what killed runs left: folders of this user whose lock nobody holds any more."""
+    for left in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*/{_LOCK}"):
+        if left.stat().st_uid == os.getuid():
+            with left.open("wb") as lock:
+                if try_lock(lock):
+                    shutil.rmtree(left.parent)
 
 
 def _choose_user() -> User | None:

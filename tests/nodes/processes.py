@@ -106,13 +106,14 @@ def reserve_port() -> int:
     while True:
         port = random.choice(_PORTS)  # noqa: S311  a place to listen, not a secret
         lock = (folder / str(port)).open("wb")
-        if _lock(lock) and _is_free(port):
+        if try_lock(lock) and _is_free(port):
             _reserved.append(lock)
             return port
         lock.close()
 
 
-def _lock(file: IO[bytes]) -> bool:
+def try_lock(file: IO[bytes]) -> bool:
+    """Take the file's lock, which is held until the file is closed or this process ends; False if another has it."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
