@@ -26,7 +26,8 @@ class Spending:
 
     `broadcast_at` is the earliest of a broadcast act, first sight in a mempool and block time; `from_block_time_only`
     tells that nothing better than block time is known (Bitcoin's may be two hours off). `family` are transaction ids
-    that share an input or nonce with this one, itself included: they share their requests.
+    that share an input or nonce with this one, itself included: they share their requests. `seen_at` is the first sight
+    in a mempool where there was one; if given, `broadcast_at` may be an earlier block time, which is weaker evidence.
     """
 
     chain: ChainId
@@ -37,15 +38,20 @@ class Spending:
     broadcast_at: datetime
     from_block_time_only: bool = True
     family: tuple[TxId, ...] = ()
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """`request` (by its authorisation) explains `payment`; `by_txid` if a broadcast act named the transaction."""
+    """`request` (by its authorisation) explains `payment`; `by_txid` if a broadcast act named the transaction.
+
+    `rivals` are ids of requests that would have explained it as well and are younger: the choice was ambiguous.
+    """
 
     payment: Payment
     authorisation: Authorisation
     by_txid: bool = False
+    rivals: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

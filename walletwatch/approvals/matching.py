@@ -1,0 +1,232 @@
+"""Which requests explain which payments of one transaction (CONTRACT §4 "Matching").
+
+First what agrees in asset, destination and amount, named by a broadcast act or oldest first; then, for what is left,
+whether its request was already spent; then the best pairing with requests that agree in all but destination or amount.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from heapq import nsmallest
+
+from chains.model import MAX_AMOUNT, TxId
+from walletwatch.approvals.assignments import assign
+from walletwatch.approvals.books import Requests, request_age
+from walletwatch.domain.payments import Match, MatchResult, NearMiss, Payment, Reuse, Spending
+from walletwatch.domain.withdrawals import ActKind, Authorisation, Request
+
+APPROVED, UNDETERMINED, UNAPPROVED, WITHDRAWN = range(4)
+"""The standing of a request, the better explanation first."""
+
+Merit = tuple[bool, int, bool]
+"""How well a request speaks for a transaction beyond its content, the lowest first: no broadcast act of it names the
+transaction; its standing; a broadcast act of it names another transaction.
+"""
+_BEST_UNNAMED: Merit = (True, APPROVED, False)
+
+
+def match(
+    spending: Spending,
+    book: Requests,
+    spent: Mapping[str, TxId],
+    authorise: Callable[[Request], Authorisation],
+    blind: str = "",
+) -> MatchResult:
+    """The whole answer for one transaction and asset.
+
+    `spent` is request id -> the transaction that first paid it, retired requests included. A family of replacements
+    shares its requests: what a member of it spent is free for the others. The result does not depend on the order of
+    payments, acts or requests.
+    """
+    search = _Search(spending, book, spent, authorise)
+    search.match_exact()
+    search.find_reuse()
+    search.match_near()
+    return MatchResult(
+        spending=spending,
+        matches=tuple(sorted(search.matches, key=lambda m: m.payment.ordinal)),
+        near=tuple(sorted(search.near, key=lambda n: n.payment.ordinal)),
+        reused=tuple(sorted(search.reused, key=lambda r: r.payment.ordinal)),
+        unexplained=tuple(sorted(search.left, key=lambda p: p.ordinal)),
+        blind=blind,
+    )
+
+
+class _Search:
+    """One matching under way. `left` are the payments still to be explained; `taken` the requests already used."""
+
+    def __init__(
+        self,
+        spending: Spending,
+        book: Requests,
+        spent: Mapping[str, TxId],
+        authorise: Callable[[Request], Authorisation],
+    ) -> None:
+        self.spending, self.book, self.spent, self.authorise = spending, book, spent, authorise
+        self.family = frozenset({spending.tx, *spending.family})
+        self.left = sorted(spending.payments, key=lambda p: p.ordinal)
+        self.taken: set[str] = set()
+        self.known: dict[str, Authorisation] = {}
+        self.merits: dict[str, Merit] = {}
+        self.matches: list[Match] = []
+        self.near: list[NearMiss] = []
+        self.reused: list[Reuse] = []
+        named = {r.id: r for tx in self.family for r in book.broadcast_as(tx) if self._usable(r)}
+        self.named = dict(sorted(named.items(), key=lambda item: request_age(item[1])))
+
+    def _usable(self, request: Request) -> bool:
+        """Whether the request is about this asset and these wallets, and not spent by a stranger to the family."""
+        return self._concerns(request) and self.spent.get(request.id, self.spending.tx) in self.family
+
+    def _concerns(self, request: Request) -> bool:
+        intent = request.intent
+        return intent.asset == self.spending.asset and intent.wallet in ("", *self.spending.wallets)
+
+    def _unnamed(self, requests: Iterable[Request]) -> Iterator[Request]:
+        return (r for r in requests if r.id not in self.taken and r.id not in self.named and self._usable(r))
+
+    def _judge(self, request: Request) -> Authorisation:
+        if request.id not in self.known:
+            self.known[request.id] = self.authorise(request)
+        return self.known[request.id]
+
+    def _merit(self, request: Request) -> Merit:
+        known = self.merits.get(request.id)
+        if known is None:
+            known = (request.id not in self.named, self._standing(request), self._named_elsewhere(request))
+            self.merits[request.id] = known
+        return known
+
+    def _standing(self, request: Request) -> int:
+        if not any(act.kind in _SPEAKING for act in request.acts):
+            return UNAPPROVED
+        answer = self._judge(request)
+        if answer.met:
+            return APPROVED
+        if answer.withdrawn is not None:
+            return WITHDRAWN
+        return UNDETERMINED if answer.undetermined else UNAPPROVED
+
+    def _named_elsewhere(self, request: Request) -> bool:
+        told = {act.txid for act in request.acts if act.kind is ActKind.BROADCAST and not act.refused}
+        return bool(told) and not told & self.family
+
+    def _best(self, count: int, named: Iterable[Request], others: Iterable[Request]) -> list[Request]:
+        """The `count` requests of highest merit, ties in the order given; stops when nothing better can come.
+
+        A request nobody approved is not judged unless it is needed: a flood of them costs a glance each.
+        """
+        chosen = sorted((r for r in named if r.id not in self.taken), key=self._merit)[:count]
+        perfect: list[Request] = []
+        rest: list[Request] = []
+        for request in others:
+            if len(chosen) + len(perfect) >= count:
+                break
+            approved = any(act.kind is ActKind.APPROVE for act in request.acts)
+            (perfect if approved and self._merit(request) == _BEST_UNNAMED else rest).append(request)
+        chosen += perfect
+        return chosen + nsmallest(count - len(chosen), rest, key=self._merit)
+
+    def match_exact(self) -> None:
+        """Pair equal contents: within a class of them every pairing explains as much, so merit and age decide."""
+        classes: dict[tuple[bytes, int], list[Payment]] = defaultdict(list)
+        for payment in self.left:
+            classes[payment.address.key, payment.amount].append(payment)
+        self.left = []
+        for payments in classes.values():
+            one = payments[0]
+            named = [r for r in self.named.values() if _same_content(one, r)]
+            others = self._unnamed(self.book.fitting(self.spending.asset, one.address, one.amount))
+            # One more than needed tells whether the choice was ambiguous.
+            chosen = self._best(len(payments) + 1, named, others)
+            spare = chosen[len(payments) :]
+            for payment, request in zip(payments, chosen, strict=False):
+                self._take(payment, request, spare)
+            self.left += payments[len(chosen) :]
+
+    def _take(self, payment: Payment, request: Request, spare: list[Request]) -> None:
+        self.taken.add(request.id)
+        rivals = tuple(rival.id for rival in spare if self._merit(rival) == self._merit(request))
+        self.matches.append(Match(payment, self._judge(request), request.id in self.named, rivals))
+
+    def find_reuse(self) -> None:
+        """Of what is left: payments whose fitting request was spent, by an earlier transaction or by this one."""
+        left, self.left = self.left, []
+        for payment in left:
+            content = (self.spending.asset, payment.address, payment.amount)
+            fitting = [*self.book.fitting(*content), *self.book.fitting(*content, retired=True)]
+            known = [request for request in fitting if self._concerns(request)]
+            if not known:
+                self.left.append(payment)
+                continue
+            latest = max(known, key=request_age).id
+            first_tx = self.spending.tx if latest in self.taken else self.spent.get(latest, b"")
+            self.reused.append(Reuse(payment, latest, first_tx))
+
+    def match_near(self) -> None:
+        """The best pairing of what is left with requests that differ in destination or amount alone."""
+        by_amount: dict[int, list[Request]] = {}
+        for payment in self.left:
+            if payment.amount not in by_amount:
+                by_amount[payment.amount] = self._worth(payment.amount)
+        rows = [[*self._paying(p), *_elsewhere(p, by_amount[p.amount])] for p in self.left]
+        ordered = sorted({r.id: r for row in rows for r in row}.values(), key=request_age)
+        number = {request.id: n for n, request in enumerate(ordered)}
+        cost = {request.id: self._cost(request) for request in ordered}
+        pairs = assign(
+            [
+                [(number[r.id], cost[r.id] + self._difference(p, r)) for r in row]
+                for p, row in zip(self.left, rows, strict=True)
+            ]
+        )
+        for n, column in pairs.items():
+            self._note_near(self.left[n], ordered[column])
+        self.left = [payment for n, payment in enumerate(self.left) if n not in pairs]
+
+    def _paying(self, payment: Payment) -> list[Request]:
+        """Requests to the same destination, the nearest amounts: no more than payments are left, as each takes one."""
+        named = [r for r in self.named.values() if r.intent.destination == payment.address]
+        others = self._unnamed(self.book.paying(self.spending.asset, payment.address))
+        gap = _gap_to(payment)
+        return self._best(len(self.left), sorted(named, key=gap), sorted(others, key=gap))
+
+    def _worth(self, amount: int) -> list[Request]:
+        """Requests of the same amount, the oldest: one more than payments are left is never of use."""
+        named = [r for r in self.named.values() if r.intent.amount == amount]
+        return self._best(len(self.left), named, self._unnamed(self.book.worth(self.spending.asset, amount)))
+
+    def _cost(self, request: Request) -> int:
+        """Merit as a number that outweighs every difference in content; its parts never run into one another."""
+        unnamed, standing, elsewhere = self._merit(request)
+        step = 4 * len(self.left) + 1
+        return ((unnamed * step + standing) * step + elsewhere) * step * self._other_place
+
+    def _difference(self, payment: Payment, request: Request) -> int:
+        """The same destination with another amount is the nearer miss: amounts agree by chance, addresses do not."""
+        if request.intent.destination == payment.address:
+            return abs(request.intent.amount - payment.amount)
+        return self._other_place
+
+    @property
+    def _other_place(self) -> int:
+        return (len(self.left) + 1) * (MAX_AMOUNT + 1)
+
+    def _note_near(self, payment: Payment, request: Request) -> None:
+        differs = "amount" if request.intent.destination == payment.address else "destination"
+        self.near.append(NearMiss(payment, self._judge(request), differs, request.id in self.named))
+
+
+_SPEAKING = frozenset({ActKind.APPROVE, ActKind.REJECT, ActKind.CANCEL})
+
+
+def _same_content(payment: Payment, request: Request) -> bool:
+    return request.intent.amount == payment.amount and request.intent.destination == payment.address
+
+
+def _elsewhere(payment: Payment, requests: Iterable[Request]) -> Iterator[Request]:
+    return (request for request in requests if request.intent.destination != payment.address)
+
+
+def _gap_to(payment: Payment) -> Callable[[Request], int]:
+    return lambda request: abs(request.intent.amount - payment.amount)
