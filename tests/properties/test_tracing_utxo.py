@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set as AbstractSet
 from random import Random
 
 import pytest
@@ -22,6 +23,7 @@ from chains.model import ChainTransaction, Outpoint, UtxoTransaction
 from walletwatch.domain.cases import CONSERVING_MODELS, TaintModel
 from walletwatch.tracing.models_utxo import spread
 from walletwatch.tracing.spans import Spans
+from walletwatch.tracing.stops import LabelLookup
 from walletwatch.tracing.tracers import Tracer, settle
 
 RANDOM = st.randoms(use_true_random=False)
@@ -39,7 +41,9 @@ def to_units(spans: Spans, size: int) -> list[bool]:
 
 
 @given(MODELS, st.lists(coin, min_size=1, max_size=5), st.lists(st.integers(0, 12), min_size=1, max_size=6))
-def test_a_transaction_spreads_taint_as_the_count_of_single_units_does(model, inputs, wanted):
+def test_a_transaction_spreads_taint_as_the_count_of_single_units_does(
+    model: TaintModel, inputs: list[list[bool]], wanted: list[int]
+) -> None:
     total = sum(map(len, inputs))
     sizes: list[int] = []
     for size in wanted:
@@ -52,7 +56,7 @@ def test_a_transaction_spreads_taint_as_the_count_of_single_units_does(model, in
     assert [to_units(s, n) for s, n in zip(spread(model, parts, sizes), every, strict=True)] == expected
 
 
-def fold(chain: CoinChain, blocks: list[Block], labels=None, **options) -> Tracer:
+def fold(chain: CoinChain, blocks: list[Block], labels: LabelLookup | None = None, **options: object) -> Tracer:
     tracer = Tracer(make_case(BITCOIN, chain.seeds, **options), labels or label_some(), BTC)
     for ref, time, txs in blocks:
         tracer.step(ref, time, txs)
@@ -75,7 +79,7 @@ def reference(chain: CoinChain, model: TaintModel) -> dict[Outpoint, int]:
 
 @settings(max_examples=200, deadline=None)
 @given(RANDOM, st.sampled_from(CONSERVING_MODELS))
-def test_a_chain_is_folded_as_the_count_of_single_units_does(random, model):
+def test_a_chain_is_folded_as_the_count_of_single_units_does(random: Random, model: TaintModel) -> None:
     chain = grow_coin_chain(random)
     tracer = fold(chain, chain.blocks, max_hops=99, through_coinjoin=True)
     found = {outpoint: coin.tainted for outpoint, coin in tracer._fold.books[model].coins.items()}
@@ -88,7 +92,7 @@ def limits(random: Random) -> dict[str, object]:
 
 @settings(max_examples=200, deadline=None)
 @given(RANDOM)
-def test_totals_add_up_to_what_was_stolen_whatever_stops_the_trace(random):
+def test_totals_add_up_to_what_was_stolen_whatever_stops_the_trace(random: Random) -> None:
     chain = grow_coin_chain(random, transactions=20)
     labels = label_some(("a0", "exchange"), ("a1", "mixer"), ("a2", "scam"))
     trace = fold(chain, chain.blocks, labels, **limits(random)).result()
@@ -100,7 +104,7 @@ def test_totals_add_up_to_what_was_stolen_whatever_stops_the_trace(random):
 
 @settings(max_examples=100, deadline=None)
 @given(RANDOM, MODELS)
-def test_a_rollback_and_another_branch_give_what_the_last_chain_alone_gives(random, model):
+def test_a_rollback_and_another_branch_give_what_the_last_chain_alone_gives(random: Random, model: TaintModel) -> None:
     chain = grow_coin_chain(random, transactions=16)
     fork = random.randrange(1, len(chain.blocks) + 1)
     options = {**limits(random), "model": model}
@@ -117,13 +121,15 @@ def test_a_rollback_and_another_branch_give_what_the_last_chain_alone_gives(rand
 
 @settings(max_examples=100, deadline=None)
 @given(RANDOM)
-def test_searching_only_for_what_is_watched_finds_the_whole_trace(random):
+def test_searching_only_for_what_is_watched_finds_the_whole_trace(random: Random) -> None:
     chain = grow_coin_chain(random, transactions=16)
     whole = fold(chain, chain.blocks)
     searched = Tracer(whole.case, label_some(), BTC)
     for ref, time, txs in chain.blocks:
 
-        def search(addresses, outpoints, txs=txs) -> list[ChainTransaction]:
+        def search(
+            addresses: AbstractSet[bytes], outpoints: AbstractSet[Outpoint], txs: tuple[ChainTransaction, ...] = txs
+        ) -> list[ChainTransaction]:
             return [
                 tx
                 for tx in txs
@@ -136,6 +142,6 @@ def test_searching_only_for_what_is_watched_finds_the_whole_trace(random):
 
 
 @pytest.mark.parametrize("model", list(TaintModel))
-def test_outputs_worth_more_than_inputs_are_refused(model):
+def test_outputs_worth_more_than_inputs_are_refused(model: TaintModel) -> None:
     with pytest.raises(ValueError, match="1 base units more"):
         spread(model, [(1, ((0, 1),))], [2])

@@ -24,6 +24,7 @@ from chains.model import (
 )
 from walletwatch.domain.cases import Case, CaseState, Seed, TaintModel, TraceOptions
 from walletwatch.domain.labels import Label
+from walletwatch.tracing.stops import LabelLookup
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 BTC = AssetId(BITCOIN, "slip44", "0")
@@ -51,7 +52,7 @@ def block_time(height: int) -> datetime:
     return GENESIS + timedelta(minutes=10 * height)
 
 
-def label_some(*named: tuple[str, str]) -> object:
+def label_some(*named: tuple[str, str]) -> LabelLookup:
     """A label lookup that knows (address name, category) pairs."""
     book = {address(name).key: category for name, category in named}
 

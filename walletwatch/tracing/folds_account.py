@@ -175,6 +175,8 @@ class AccountFold:
             self.gaps[f"balance of {address.text} before block {height} is unknown, taken as 0 ({asset})"] = None
         earlier = [t for t in in_order(tx) if t.ordinal < arrival.transfer.ordinal]
         since = self._change_in_block(arrival.spot) + _change(earlier, arrival.spot)
+        if arrival.transfer.sender.key == address.key:
+            since -= arrival.transfer.amount  # a payment to oneself has left before it arrives
         self.spots[arrival.spot] = address
         for model, book in self.books.items():
             book.purses[arrival.spot] = Purse(model, clean_lot(max(0, (amount or 0) + since)))
