@@ -122,8 +122,9 @@ class Facts(Protocol):
         self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
     ) -> Sequence[Spent]:
         """What went out in each whole period that saw an outflow. Periods begin at multiples of `period_secs` since
-        1970; those count that begin at or after t - history_secs and end at or before t. Totals are of `asset`, and 0
-        where it is None.
+        1970; those count that begin at or after t - history_secs and end at or before t - period_secs, so that the past
+        holds nothing of the window (t - period_secs, t] it is compared with. Totals are of `asset`, and 0 where it is
+        None.
         """
 
     def payee_index(self) -> PayeeIndex:
