@@ -39,8 +39,8 @@ class Outflow:
 
     `amount` is in base units, without fee; of a transaction that spends several own wallets each bears its share. `fee`
     (native base units) stands on the first outflow of a transaction, 0 on the others.
-    `payments` are the transaction's arrivals outside in this asset, all of them; `foreign_inputs`: strangers paid in too,
-    so they may exceed `amount`. `traced` False: destinations are first receivers, inner calls were not visible.
+    `payments` are the transaction's arrivals outside in this asset, all of them; `foreign_inputs`: strangers paid in
+    too, so they may exceed `amount`. `traced` False: destinations are first receivers, inner calls were not visible.
     """
 
     id: str

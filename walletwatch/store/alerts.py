@@ -9,7 +9,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, func, insert, or_, select, update
 
-from walletwatch.domain.alerts import Alert, AlertState, Decision, Delivery, Outcome, Silence
+from chains.model import TxId
+from walletwatch.domain.alerts import Alert, AlertChange, AlertState, Decision, Delivery, Outcome, Silence
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
@@ -25,9 +26,9 @@ _OUTCOMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class OutboxRow:
+class StoredDelivery:
     """One alert to tell one sink. `version` is what has to be told, `told_version` what was; `remote_id` is the sink's
-    own name for the message, once it has one.
+    own name for the message. `interrupted`: a lease on it ran out with nothing recorded.
     """
 
     id: int
@@ -39,6 +40,7 @@ class OutboxRow:
     due_at: datetime
     remote_id: str
     last_error: str
+    interrupted: bool
 
 
 class AlertRepository:
@@ -80,6 +82,23 @@ class AlertRepository:
         query = select(func.count()).select_from(t.alerts).where(t.alerts.c.state == str(state))
         return int(self._c.execute(query).scalar_one())
 
+    def frozen_at(self, wallet: str, at: datetime, but: TxId) -> datetime | None:
+        """When the earliest critical alert about `wallet` (by another transaction than `but`) opened that is not closed
+        and was open at `at`.
+        """
+        a, f = t.alerts.c, t.findings.c
+        query = select(f.id).where(
+            f.wallet == wallet, f.severity == str(Severity.CRITICAL), f.found_at <= at, f.txid != but
+        )
+        about = set(self._c.execute(query).scalars())
+        standing = select(a.opened_at, a.findings).where(
+            a.severity == str(Severity.CRITICAL), a.state != str(AlertState.CLOSED), a.opened_at <= at
+        )
+        opened = (
+            [row.opened_at for row in self._c.execute(standing) if about.intersection(row.findings)] if about else []
+        )
+        return min(opened, default=None)
+
     def _deliveries(self, alert_ids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:
         c = t.outbox.c
         found: dict[str, tuple[Delivery, ...]] = {}
@@ -106,13 +125,13 @@ class AlertRepository:
                 new = {"told_version": 0, "attempts": 0, "leased_until": None, "remote_id": "", "last_error": ""}
                 self._c.execute(insert(t.outbox).values(row | new | {"changed_at": now}))
 
-    def claim_due(self, now: datetime, lease_secs: int, limit: int, sinks: Sequence[str]) -> list[OutboxRow]:
-        """Take rows that are due and not leased, oldest first; the lease ends by itself if we die."""
+    def claim_due(self, sink: str, now: datetime, lease_secs: int, limit: int) -> list[StoredDelivery]:
+        """Take rows of `sink` that are due and not leased, oldest first; the lease ends by itself if we die."""
         c = t.outbox.c
         query = (
             select(t.outbox)
-            .where(c.state == "due", c.due_at <= now, or_(c.leased_until.is_(None), c.leased_until <= now))
-            .where(c.sink.in_(list(sinks)))
+            .where(c.sink == sink, c.state == "due", c.due_at <= now)
+            .where(or_(c.leased_until.is_(None), c.leased_until <= now))
             .order_by(c.due_at, c.id)
             .limit(limit)
             .with_for_update(skip_locked=True)
@@ -121,40 +140,43 @@ class AlertRepository:
         if rows:
             until = now + timedelta(seconds=lease_secs)
             self._c.execute(update(t.outbox).where(c.id.in_([r.id for r in rows])).values(leased_until=until))
-        return [_outbox_row(r) for r in rows]
+        return [_delivery(r) for r in rows]
 
-    def delivered(self, row: OutboxRow, remote_id: str, at: datetime) -> None:
+    def told(self, delivery_id: int, version: int, remote_id: str, at: datetime) -> None:
         """Record success, after it. If a newer version came meanwhile the row stays due."""
-        c = t.outbox.c
-        values = {"told_version": row.version, "remote_id": remote_id, "leased_until": None, "changed_at": at}
-        values |= {"attempts": row.attempts + 1, "last_error": ""}
-        self._c.execute(update(t.outbox).where(c.id == row.id).values(values))
-        self._c.execute(update(t.outbox).where(c.id == row.id, c.version == row.version).values(state="delivered"))
+        values = {"told_version": version, "remote_id": remote_id, "attempts": 0, "last_error": ""}
+        self._end(delivery_id, version, "delivered", values, at)
 
-    def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
+    def muted(self, delivery_id: int, version: int, at: datetime) -> None:
+        """This version need not be told."""
+        self._end(delivery_id, version, "muted", {"attempts": 0, "last_error": ""}, at)
+
+    def failed(self, delivery_id: int, version: int, error: str, at: datetime) -> None:
+        """The sink refused this version for good."""
+        self._end(delivery_id, version, "failed", {"last_error": error, "attempts": t.outbox.c.attempts + 1}, at)
+
+    def _end(self, delivery_id: int, version: int, state: str, values: dict[str, Any], at: datetime) -> None:
+        c = t.outbox.c
+        common = {"leased_until": None, "changed_at": at}
+        self._c.execute(update(t.outbox).where(c.id == delivery_id).values(values | common))
+        self._c.execute(update(t.outbox).where(c.id == delivery_id, c.version <= version).values(state=state))
+
+    def retry(self, delivery_id: int, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
         """Record a failure that may pass; the row is due again at `due_at`."""
         values: dict[str, Any] = {"due_at": due_at, "last_error": error, "leased_until": None, "changed_at": at}
-        values["attempts"] = row.attempts + 1
+        values["attempts"] = t.outbox.c.attempts + 1
         if remote_id:
             values["remote_id"] = remote_id
-        self._c.execute(update(t.outbox).where(t.outbox.c.id == row.id).values(values))
-
-    def end(self, row: OutboxRow, state: str, error: str, at: datetime) -> None:
-        """Record `failed` (refused for good) or `muted`. If a newer version came meanwhile the row stays due."""
-        c = t.outbox.c
-        attempts = row.attempts + (state == "failed")
-        values = {"last_error": error, "leased_until": None, "changed_at": at, "attempts": attempts}
-        self._c.execute(update(t.outbox).where(c.id == row.id).values(values))
-        self._c.execute(update(t.outbox).where(c.id == row.id, c.version == row.version).values(state=state))
+        self._c.execute(update(t.outbox).where(t.outbox.c.id == delivery_id).values(values))
 
     def outbox_counts(self) -> dict[str, int]:
         """Rows by state."""
         query = select(t.outbox.c.state, func.count()).group_by(t.outbox.c.state)
         return {state: int(count) for state, count in self._c.execute(query)}
 
-    def outbox(self) -> list[OutboxRow]:
+    def outbox(self) -> list[StoredDelivery]:
         """Every row, oldest first."""
-        return [_outbox_row(r) for r in self._c.execute(select(t.outbox).order_by(t.outbox.c.id))]
+        return [_delivery(r) for r in self._c.execute(select(t.outbox).order_by(t.outbox.c.id))]
 
     # --- silences -----------------------------------------------------------------------------------------------------
 
@@ -164,6 +186,7 @@ class AlertRepository:
             "rule_ids": list(silence.rule_ids),
             "wallets": list(silence.wallets),
             "chains": list(silence.chains),
+            "alert_ids": list(silence.alert_ids),
         }
         row = {
             "id": silence.id,
@@ -216,6 +239,7 @@ def _row(alert: Alert) -> dict[str, Any]:
         "version": alert.version,
         "acknowledged": _decision_to_json(alert.acknowledged),
         "closed": _decision_to_json(alert.closed),
+        "changes": [[c.version, format_utc(c.at), c.what, c.notable, c.loud] for c in alert.changes],
     }
 
 
@@ -233,11 +257,12 @@ def _alert(row: Row[Any], deliveries: tuple[Delivery, ...]) -> Alert:
         acknowledged=_decision(row.acknowledged),
         closed=_decision(row.closed),
         deliveries=deliveries,
+        changes=tuple(AlertChange(v, parse_utc(at), what, notable, loud) for v, at, what, notable, loud in row.changes),
     )
 
 
-def _outbox_row(r: Row[Any]) -> OutboxRow:
-    return OutboxRow(
+def _delivery(r: Row[Any]) -> StoredDelivery:
+    return StoredDelivery(
         id=r.id,
         alert_id=r.alert,
         sink=r.sink,
@@ -247,4 +272,5 @@ def _outbox_row(r: Row[Any]) -> OutboxRow:
         due_at=r.due_at,
         remote_id=r.remote_id,
         last_error=r.last_error,
+        interrupted=r.leased_until is not None,
     )

@@ -47,7 +47,7 @@ class ApprovalRepository:
         self._c = connection
 
     def add_act(self, act: Act, read_at: datetime) -> bool:
-        """Keep an act; False if the same act was kept before (exact duplicates are nothing)."""
+        """Keep an act; False if it was kept before. A forged copy of a good act is another act, and never hides it."""
         row = {
             "feed": act.feed,
             "digest": act.digest,
@@ -55,6 +55,8 @@ class ApprovalRepository:
             "request_id": act.request_id,
             "kind": str(act.kind),
             "actor": act.actor,
+            "kid": act.kid,
+            "refused": act.refused,
             "at": act.at,
             "read_at": read_at,
             "act": act_to_json(act),
@@ -141,6 +143,29 @@ class ApprovalRepository:
         """Forget what a transaction used up, before it is matched again."""
         c = t.allocations.c
         self._c.execute(delete(t.allocations).where(c.chain == str(chain), c.txid == tx, c.asset == str(asset)))
+
+    def spent_by(self, request_id: str, but_family: TxId) -> TxId | None:
+        """The first transaction outside `but_family` that used up this request, None if none did."""
+        a, x = t.allocations.c, t.transactions.c
+        query = (
+            select(a.txid)
+            .join(t.transactions, (x.chain == a.chain) & (x.txid == a.txid))
+            .where(a.request_id == request_id, a.family != but_family)
+            .order_by(x.first_seen, a.txid)
+            .limit(1)
+        )
+        txid: TxId | None = self._c.execute(query).scalar_one_or_none()
+        return txid
+
+    def spent_ids(self, but_family: TxId) -> list[str]:
+        """Every request that a transaction outside `but_family` used up."""
+        c = t.allocations.c
+        return list(self._c.execute(select(c.request_id).where(c.family != but_family).distinct()).scalars())
+
+    def trouble(self) -> str:
+        """Why the approvals cannot be consulted now, in the words of the feeds that cannot be read; else empty."""
+        rows = self._c.execute(select(t.feeds.c.feed, t.feeds.c.trouble).where(t.feeds.c.trouble != ""))
+        return "; ".join(f"{r.feed}: {r.trouble}" for r in rows)
 
     def spent(self, request_ids: Sequence[str] | None = None) -> dict[str, Allocation]:
         """The first allocation of each of these requests (of all, if None)."""

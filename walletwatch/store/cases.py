@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, select, update
+from sqlalchemy import Connection, Row, delete, func, select, update
 
 from chains.model import Address, AssetId, BlockRef, ChainId, ChainTransaction
 from walletwatch.domain.cases import Case, CaseState, Opening, Seed, TaintModel, TraceOptions
@@ -15,6 +15,7 @@ from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import address_from_json, address_to_json, transaction_from_json, transaction_to_json
 from walletwatch.store.inserts import insert_all_if_new, upsert
+from walletwatch.store.places import CursorMoved
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,10 +75,20 @@ class CaseRepository:
             query = query.where(t.cases.c.state == str(state))
         return [_stored(row) for row in self._c.execute(query)]
 
-    def advance(self, case_id: str, cursor: BlockRef, *, live: bool) -> None:
-        """Move a case's cursor."""
+    def advance(self, case_id: str, expected: BlockRef, cursor: BlockRef, *, live: bool) -> None:
+        """Move a case's cursor by compare-and-set. Raises CursorMoved if somebody else extended the case."""
+        c = t.cases.c
         values = {"height": cursor.height, "hash": cursor.hash, "live": live}
-        self._c.execute(update(t.cases).where(t.cases.c.id == case_id).values(values))
+        moved = self._c.execute(
+            update(t.cases).where(c.id == case_id, c.height == expected.height, c.hash == expected.hash).values(values)
+        )
+        if moved.rowcount != 1:
+            raise CursorMoved(f"the cursor of case {case_id} no longer stands at {expected}")
+
+    def count_transactions(self, case_id: str) -> int:
+        """How many transactions the fold needs."""
+        query = select(func.count()).select_from(t.case_transactions).where(t.case_transactions.c.case_id == case_id)
+        return int(self._c.execute(query).scalar_one())
 
     def extend(self, case_id: str, transactions: Iterable[CaseTransaction], openings: Iterable[Opening]) -> None:
         """Keep what a block added to the fold."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, Row, delete, exists, insert, select, update
 
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainId, ChainTransaction, Outpoint, TxId, TxOutput
 from walletwatch.domain.outflows import Movement, OutflowState
@@ -165,6 +165,34 @@ class LedgerRepository:
         )
         return sum(r.received - r.sent - r.fee for r in self._c.execute(query))
 
+    def net_of(self, chain: ChainId, txid: TxId, wallet: str, asset: AssetId) -> int:
+        """What one included transaction did to `wallet` (in - out - fee), base units, signed; 0 if not in the books."""
+        c = t.movements.c
+        query = select(c.received, c.sent, c.fee).where(
+            c.chain == str(chain), c.txid == txid, c.wallet == wallet, c.asset == str(asset)
+        )
+        row = self._c.execute(query).one_or_none()
+        return 0 if row is None else row.received - row.sent - row.fee
+
+    def last_spent_at(self, wallet: str, but: TxId, until: datetime) -> datetime | None:
+        """Block time of the wallet's latest transaction that spent anything, other than `but`, up to `until`."""
+        c = t.movements.c
+        query = select(c.block_time).where(c.wallet == wallet, c.txid != but, c.block_time <= until, c.sent != 0)
+        moment: datetime | None = self._c.execute(query.order_by(c.block_time.desc()).limit(1)).scalar_one_or_none()
+        return moment
+
+    def past_of(self, wallet: str, but: TxId, until: datetime, limit: int) -> list[ChainTransaction]:
+        """The wallet's last transactions with an outflow, other than `but`, newest first."""
+        o, x = t.outflows.c, t.transactions.c
+        query = (
+            select(x.facts)
+            .join(t.outflows, (o.chain == x.chain) & (o.txid == x.txid))
+            .where(o.wallet == wallet, o.txid != but, o.broadcast_at <= until)
+            .order_by(o.broadcast_at.desc(), o.id)
+            .limit(limit)
+        )
+        return [transaction_from_json(facts) for facts in self._c.execute(query).scalars()]
+
     # --- unspent outputs ----------------------------------------------------------------------------------------------
 
     def add_outputs(self, chain: ChainId, height: int, txid: TxId, outputs: Iterable[TxOutput]) -> None:
@@ -239,6 +267,10 @@ class LedgerRepository:
                 .where(table.c.chain == name, table.c.height >= height)
                 .values(state=str(OutflowState.ORPHANED), **nowhere)
             )
+        # Outputs that a node listed at a block that is gone have to be listed again.
+        b = t.balances.c
+        listed = exists().where(b.chain == name, b.height >= height)
+        self._c.execute(update(t.cursors).where(t.cursors.c.chain == name, listed).values(complete_for=""))
         for table, column in ((t.movements, t.movements.c.height), (t.balances, t.balances.c.height)):
             self._c.execute(delete(table).where(table.c.chain == name, column >= height))
         u = t.unspent_outputs.c

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, or_, select, update
+from sqlalchemy import Connection, Row, Select, exists, select, update
 
 from chains.model import Address, AssetId, BlockRef, ChainId, TxId
 from walletwatch.domain.outflows import Outflow, OutflowState
@@ -26,7 +26,7 @@ class PastOutflow:
 
     id: str
     wallet: str
-    asset: str
+    asset: AssetId
     amount: int
     broadcast_at: datetime
     tx: TxId
@@ -95,52 +95,43 @@ class OutflowRepository:
         *,
         wallet: str | None = None,
         asset: AssetId | None = None,
-        destination: tuple[ChainId, Address] | None = None,
+        chain: ChainId | None = None,
+        destination: Address | None = None,
+        limit: int | None = None,
     ) -> list[PastOutflow]:
-        """Outflows in (after, until] that fit every filter given; orphaned and replaced ones do not count."""
-        c = t.outflows.c
-        query = select(c.id, c.wallet, c.asset, c.amount, c.broadcast_at, c.txid).where(
-            c.broadcast_at > after, c.broadcast_at <= until, c.state.not_in(_GONE)
+        """Outflows in (after, until] that fit every filter given, newest first; orphaned and replaced ones do not
+        count.
+
+        With a `destination` the amounts are what was paid to it, each payment once (on the first wallet that paid).
+        """
+        o = t.outflows.c
+        query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid).where(
+            o.broadcast_at > after, o.broadcast_at <= until, o.state.not_in(_GONE)
         )
-        if wallet is not None:
-            query = query.where(c.wallet == wallet)
-        if asset is not None:
-            query = query.where(c.asset == str(asset))
         if destination is not None:
-            query = query.where(_paid_to(*destination))
-        rows = self._c.execute(query.order_by(c.broadcast_at, c.id))
-        return [PastOutflow(r.id, r.wallet, r.asset, r.amount, r.broadcast_at, r.txid) for r in rows]
+            query = _to_destination(query, chain, destination)
+        if wallet is not None:
+            query = query.where(o.wallet == wallet)
+        if asset is not None:
+            query = query.where(o.asset == str(asset))
+        if limit is not None:
+            query = query.limit(limit)
+        rows = self._c.execute(query.order_by(o.broadcast_at.desc(), o.id))
+        return [PastOutflow(r.id, r.wallet, AssetId.parse(r.asset), r.amount, r.broadcast_at, r.txid) for r in rows]
 
-    def paid_to(
-        self, chain: ChainId, address: Address, asset: AssetId, after: datetime, until: datetime
-    ) -> list[tuple[str, int]]:
-        """(txid hex, base units) of arrivals at `address` in (after, until], of transactions that count."""
+    def first_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, after: datetime | None
+    ) -> datetime | None:
+        """When another transaction that counts first paid `address` in (after, until]; None if none did."""
         d, o = t.destinations.c, t.outflows.c
         counts = exists().where(o.chain == d.chain, o.txid == d.txid, o.asset == d.asset, o.state.not_in(_GONE))
-        query = select(d.txid, d.amount).where(
-            d.chain == str(chain),
-            d.address == address.key,
-            d.asset == str(asset),
-            d.broadcast_at > after,
-            d.broadcast_at <= until,
-            counts,
-        )
-        return [(r.txid.hex(), r.amount) for r in self._c.execute(query)]
-
-    def first_paid(self, chain: ChainId, address: Address, before: datetime, tx: TxId, after: datetime | None) -> bool:
-        """True if no other transaction that counts paid `address` before `before` (and after `after`)."""
-        d, o = t.destinations.c, t.outflows.c
-        counts = exists().where(o.chain == d.chain, o.txid == d.txid, o.asset == d.asset, o.state.not_in(_GONE))
-        query: Select[Any] = select(d.txid).where(
-            d.chain == str(chain),
-            d.address == address.key,
-            d.txid != tx,
-            or_(d.broadcast_at < before, (d.broadcast_at == before) & (d.txid < tx)),
-            counts,
+        query: Select[Any] = select(d.broadcast_at).where(
+            d.chain == str(chain), d.address == address.key, d.txid != tx, d.broadcast_at <= until, counts
         )
         if after is not None:
             query = query.where(d.broadcast_at > after)
-        return self._c.execute(query.limit(1)).first() is None
+        first: datetime | None = self._c.execute(query.order_by(d.broadcast_at).limit(1)).scalar_one_or_none()
+        return first
 
     def payees(self, chain: ChainId) -> Iterator[tuple[Address, datetime, TxId]]:
         """Every destination ever paid, with when and by which transaction."""
@@ -150,10 +141,17 @@ class OutflowRepository:
             yield Address(row.address, row.address_text), row.broadcast_at, row.txid
 
 
-def _paid_to(chain: ChainId, address: Address) -> Any:
+def _to_destination(query: Select[Any], chain: ChainId | None, destination: Address) -> Select[Any]:
+    """Narrow to what `destination` got: the amounts become those of the payments."""
     d, o = t.destinations.c, t.outflows.c
-    return exists().where(
-        d.chain == o.chain, d.txid == o.txid, d.asset == o.asset, d.address == address.key, d.chain == str(chain)
+    other = t.outflows.alias()
+    earlier_wallet = exists().where(
+        other.c.chain == o.chain, other.c.txid == o.txid, other.c.asset == o.asset, other.c.wallet < o.wallet
+    )
+    return (
+        query.with_only_columns(o.id, o.wallet, o.asset, d.amount, o.broadcast_at, o.txid)
+        .join(t.destinations, (d.chain == o.chain) & (d.txid == o.txid) & (d.asset == o.asset))
+        .where(d.address == destination.key, d.chain == str(chain), ~earlier_wallet)
     )
 
 

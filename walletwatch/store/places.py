@@ -20,13 +20,17 @@ class CursorMoved(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """The last block ingested. `start_height` is the first one judged, `final_height` the highest called final."""
+    """The last block ingested. `start_height` is the first one judged, `final_height` the highest called final.
+
+    `complete_for` is the digest of the address set whose unspent outputs are all known (coin chains), or empty.
+    """
 
     chain: ChainId
     ref: BlockRef
     start_height: int
     final_height: int
     moved_at: datetime
+    complete_for: str = ""
 
 
 class PlaceRepository:
@@ -40,6 +44,12 @@ class PlaceRepository:
         row = {"chain": str(chain), "name": name, "first_contact": now}
         return insert_if_new(self._c, t.chains, row)
 
+    def first_contact(self, chain: ChainId) -> datetime | None:
+        """Since when the chain is watched."""
+        query = select(t.chains.c.first_contact).where(t.chains.c.chain == str(chain))
+        moment: datetime | None = self._c.execute(query).scalar_one_or_none()
+        return moment
+
     def names(self) -> dict[str, str]:
         """Configured names by CAIP-2 id, as last registered."""
         return {r.chain: r.name for r in self._c.execute(select(t.chains.c.chain, t.chains.c.name))}
@@ -52,7 +62,9 @@ class PlaceRepository:
         row = self._c.execute(query).one_or_none()
         if row is None:
             return None
-        return Cursor(chain, BlockRef(row.height, row.hash), row.start_height, row.final_height, row.moved_at)
+        return Cursor(
+            chain, BlockRef(row.height, row.hash), row.start_height, row.final_height, row.moved_at, row.complete_for
+        )
 
     def start(self, chain: ChainId, before_first: BlockRef, now: datetime) -> None:
         """Put the cursor on the block before the first one to judge."""
@@ -62,6 +74,7 @@ class PlaceRepository:
             "hash": before_first.hash,
             "start_height": before_first.height + 1,
             "final_height": -1,
+            "complete_for": "",
             "moved_at": now,
         }
         self._c.execute(insert(t.cursors).values(values))
@@ -94,6 +107,14 @@ class PlaceRepository:
         if moved.rowcount != 1:
             raise CursorMoved(f"the cursor of {chain} no longer stands at {expected}")
 
+    def restart(self, chain: ChainId, start_height: int) -> None:
+        """The chain was reorganised below the block we began at: begin lower."""
+        self._c.execute(update(t.cursors).where(t.cursors.c.chain == str(chain)).values(start_height=start_height))
+
+    def set_complete(self, chain: ChainId, digest: str) -> None:
+        """Every unspent output of the addresses with this digest is known as of the cursor."""
+        self._c.execute(update(t.cursors).where(t.cursors.c.chain == str(chain)).values(complete_for=digest))
+
     def set_final(self, chain: ChainId, height: int) -> None:
         """Note the highest final height; it never falls."""
         c = t.cursors.c
@@ -107,6 +128,13 @@ class PlaceRepository:
             select(t.blocks.c.parent_hash).where(t.blocks.c.chain == str(chain), t.blocks.c.height == height)
         ).one_or_none()
         return None if row is None else BlockRef(height - 1, row.parent_hash)
+
+    def ref_at(self, chain: ChainId, height: int) -> BlockRef | None:
+        """The stored block at `height`."""
+        row = self._c.execute(
+            select(t.blocks.c.hash).where(t.blocks.c.chain == str(chain), t.blocks.c.height == height)
+        ).one_or_none()
+        return None if row is None else BlockRef(height, row.hash)
 
     def prune(self, chain: ChainId, below: int) -> None:
         """Forget blocks deeper than any reorg may reach."""

@@ -26,10 +26,12 @@ acts = Table(
     text("request_id"),
     text("kind"),
     text("actor"),
+    text("kid"),
+    text("refused"),
     Column("at", UtcTime, nullable=False),
     Column("read_at", UtcTime, nullable=False),
     Column("act", JsonText, nullable=False),
-    UniqueConstraint("feed", "digest", "kind", "request_id"),
+    UniqueConstraint("feed", "digest", "kid", "refused"),
     Index(None, "request_id"),
 )
 
@@ -106,6 +108,7 @@ alerts = Table(
     Column("version", BigInteger, nullable=False),
     Column("acknowledged", JsonText),
     Column("closed", JsonText),
+    Column("changes", JsonText, nullable=False),
     Index(None, "state"),
     Index(None, "opened_at"),
 )

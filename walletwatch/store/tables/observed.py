@@ -32,6 +32,7 @@ cursors = Table(
     Column("hash", Hash, nullable=False),
     Column("start_height", BigInteger, nullable=False),  # the first block judged
     Column("final_height", BigInteger, nullable=False),
+    text("complete_for"),  # digest of the addresses whose unspent outputs are all known, or empty
     Column("moved_at", UtcTime, nullable=False),
 )
 

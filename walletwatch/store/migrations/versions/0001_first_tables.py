@@ -25,11 +25,13 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text(), nullable=False),
         sa.Column("kind", sa.Text(), nullable=False),
         sa.Column("actor", sa.Text(), nullable=False),
+        sa.Column("kid", sa.Text(), nullable=False),
+        sa.Column("refused", sa.Text(), nullable=False),
         sa.Column("at", UtcTime(), nullable=False),
         sa.Column("read_at", UtcTime(), nullable=False),
         sa.Column("act", JsonText(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_acts")),
-        sa.UniqueConstraint("feed", "digest", "kind", "request_id", name=op.f("uq_acts_feed_digest_kind_request_id")),
+        sa.UniqueConstraint("feed", "digest", "kid", "refused", name=op.f("uq_acts_feed_digest_kid_refused")),
     )
     op.create_index(op.f("ix_acts_request_id"), "acts", ["request_id"], unique=False)
     op.create_table(
@@ -45,6 +47,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("acknowledged", JsonText(), nullable=True),
         sa.Column("closed", JsonText(), nullable=True),
+        sa.Column("changes", JsonText(), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_alerts")),
         sa.UniqueConstraint("fingerprint", name=op.f("uq_alerts_fingerprint")),
     )
@@ -158,6 +161,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.LargeBinary(length=32), nullable=False),
         sa.Column("start_height", sa.BigInteger(), nullable=False),
         sa.Column("final_height", sa.BigInteger(), nullable=False),
+        sa.Column("complete_for", sa.Text(), nullable=False),
         sa.Column("moved_at", UtcTime(), nullable=False),
         sa.PrimaryKeyConstraint("chain", name=op.f("pk_cursors")),
     )

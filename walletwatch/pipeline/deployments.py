@@ -1,0 +1,95 @@
+"""What the pipeline has to know about the exchange it works for, apart from how that was written down."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from chains.model import Address, Asset, AssetId, ChainId, TxId
+from walletwatch.domain.cases import TaintModel
+from walletwatch.domain.findings import Finding, Severity
+from walletwatch.domain.labels import Label
+from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.prices import Price
+from walletwatch.domain.times import Clock, utc_now
+from walletwatch.domain.wallets import Perimeter
+from walletwatch.rules.registry import RuleConfig
+from walletwatch.store import UnitOfWork
+
+
+@dataclass(slots=True)
+class WatchedChain:
+    """One chain and what is ours on it. `start` is the first height to judge, None for the block after the tip at first
+    contact; a reorg deeper than `max_reorg` blocks halts the chain.
+    """
+
+    chain: ChainId
+    name: str
+    native: Asset
+    perimeter: Perimeter
+    tokens: tuple[Asset, ...] = ()
+    start: int | None = None
+    max_reorg: int = 100
+    poll_secs: float = 2.0
+
+
+class PriceBook(Protocol):
+    """Prices as configured."""
+
+    def price(self, asset: AssetId, at: datetime) -> Price:
+        """The price in force at `at`. Raises Unknown if it is missing or stale."""
+
+
+class Teller(Protocol):
+    """Makes findings an alert, in the same transaction. Kept apart because alerts and pipeline are siblings."""
+
+    def tell(
+        self, unit: UnitOfWork, fingerprint: str, findings: Iterable[Finding], outflows: Iterable[Outflow]
+    ) -> None:
+        """Gather `findings` (new, settled or none) in this fingerprint's alert, renewed by the present `outflows`."""
+
+    def explained(self, unit: UnitOfWork, fingerprint: str, why: str) -> None:
+        """Everything the alert told is explained by now: it is closed by `system`."""
+
+
+@dataclass(frozen=True, slots=True)
+class TraceDefaults:
+    """How a case is opened without a person: at which severity (None: never), and how far it is followed."""
+
+    auto_open: Severity | None = None
+    model: TaintModel = TaintModel.FIFO
+    min_usd_e8: int = 0
+    max_hops: int = 20
+
+
+@dataclass(slots=True)
+class Deployment:
+    """The exchange. `roles` are the wallets' roles by name; `allowlisted` addresses are never look-alikes."""
+
+    chains: Mapping[ChainId, WatchedChain]
+    assets: Mapping[AssetId, Asset]
+    roles: Mapping[str, str]
+    rules: tuple[RuleConfig, ...]
+    rules_digest: str
+    prices: PriceBook
+    labels: Callable[[ChainId, Address, datetime], tuple[Label, ...]]
+    feed_configured: bool = False
+    trace: TraceDefaults = field(default_factory=TraceDefaults)
+    allowlisted: Mapping[ChainId, tuple[Address, ...]] = field(default_factory=dict)
+    clock: Clock = utc_now
+
+    def asset(self, asset: AssetId) -> Asset:
+        """The asset, by its id where nobody configured it: unknown tokens leave wallets too."""
+        return self.assets.get(asset) or Asset(asset, short_symbol(asset), 0)
+
+
+def short_symbol(asset: AssetId) -> str:
+    """What to call an asset nobody named: the beginning of its contract."""
+    return f"{asset.namespace}:{asset.reference[:10]}"
+
+
+def fingerprint(chain: ChainId, family: TxId) -> str:
+    """The alert of a transaction and of everything that replaces it."""
+    return f"{chain}/tx/{family.hex()}"

@@ -1,0 +1,134 @@
+"""The approval desk: the book of requests as the store has it, and the question it is asked, "who approved this?"."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+
+from chains.model import Address, AssetId, ChainId, TxId
+from walletwatch.approvals.books import RequestBook
+from walletwatch.approvals.matching import match
+from walletwatch.approvals.policies import Policy, authorise
+from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.payments import MatchResult, Spending
+from walletwatch.domain.people import People
+from walletwatch.domain.prices import Price, Unknown
+from walletwatch.domain.withdrawals import Authorisation, Request
+from walletwatch.store import UnitOfWork
+from walletwatch.store.approvals import Allocation
+
+PriceOf = Callable[[AssetId, datetime], Price]
+
+
+class SpentRequests(Mapping[str, TxId]):
+    """Which transaction used up a request first, read when asked. The asking transaction's own family
+    does not count.
+    """
+
+    def __init__(self, unit: UnitOfWork, family: TxId) -> None:
+        self._unit = unit
+        self._family = family
+
+    def __getitem__(self, request_id: str) -> TxId:
+        found = self._unit.approvals.spent_by(request_id, self._family)
+        if found is None:
+            raise KeyError(request_id)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._unit.approvals.spent_ids(self._family))
+
+    def __len__(self) -> int:
+        return len(self._unit.approvals.spent_ids(self._family))
+
+
+class ApprovalDesk:
+    """One for all chains: whoever judges holds it, because the book is one and a request is spent once."""
+
+    def __init__(self, people: People, policies: Sequence[Policy], price_of: PriceOf, *, configured: bool) -> None:
+        self._people = people
+        self._policies = tuple(policies)
+        self._price_of = price_of
+        self._configured = configured
+        self._lock = threading.RLock()
+        self._book = RequestBook(people)
+        self._last_row = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Nobody else judges or reads a feed meanwhile."""
+        with self._lock:
+            yield
+
+    @property
+    def book(self) -> RequestBook:
+        """Every request known."""
+        return self._book
+
+    def refresh(self, unit: UnitOfWork) -> None:
+        """Take in acts that were committed since, by this process or another."""
+        for row, act in unit.approvals.acts_after(self._last_row):
+            self._book.add(act)
+            self._last_row = row
+
+    def forget(self) -> None:
+        """Begin anew from the store: what was taken in belonged to a transaction that failed."""
+        self._book = RequestBook(self._people)
+        self._last_row = 0
+
+    def requests_to(self, chain: ChainId, destination: Address) -> Sequence[Request]:
+        """Every request that names `destination` on `chain`."""
+        return [r for r in self._book if r.intent.chain == chain and r.intent.destination == destination]
+
+    def match(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> MatchResult:
+        """What the approvals say of one transaction's outflows in one asset. Raises Unknown without any feed."""
+        if not self._configured:
+            raise Unknown("no approval feed is configured")
+        spending = self._spending(unit, outflows)
+        spent = SpentRequests(unit, outflows[0].family)
+        return match(spending, self._book, spent, lambda r: self._authorise(r, spending), unit.approvals.trouble())
+
+    def allocate(self, unit: UnitOfWork, result: MatchResult, family: TxId) -> None:
+        """Note which requests the payments used up, in place of what was noted before."""
+        spending = result.spending
+        unit.approvals.clear_allocations(spending.chain, spending.tx, spending.asset)
+        unit.approvals.allocate(
+            Allocation(
+                spending.chain, spending.tx, spending.asset, m.payment.ordinal, m.authorisation.request.id, family
+            )
+            for m in result.matches
+        )
+
+    def _spending(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> Spending:
+        first = outflows[0]
+        broadcast_at = min(o.broadcast_at for o in outflows)
+        only_block = all(o.block_time is not None and o.first_seen >= o.block_time for o in outflows)
+        spending = Spending(
+            chain=first.chain,
+            tx=first.tx,
+            asset=first.asset,
+            wallets=tuple(o.wallet for o in outflows),
+            payments=first.payments,
+            broadcast_at=broadcast_at,
+            from_block_time_only=only_block,
+            family=unit.ledger.family(first.chain, first.family) or (first.tx,),
+        )
+        named = [
+            a.at for r in self._book.broadcast_as(first.tx) for a in r.acts if a.txid == first.tx and not a.refused
+        ]
+        if named and min(named) < broadcast_at:
+            return replace(spending, broadcast_at=min(named), from_block_time_only=False)
+        return spending
+
+    def _authorise(self, request: Request, spending: Spending) -> Authorisation:
+        return authorise(
+            request,
+            broadcast_at=spending.broadcast_at,
+            from_block_time_only=spending.from_block_time_only,
+            policies=self._policies,
+            people=self._people,
+            price_of=lambda asset: self._price_of(asset, spending.broadcast_at),
+        )

@@ -1,0 +1,243 @@
+"""Answers to the questions of rules, from the store, inside the transaction that judges (`walletwatch.rules.facts`)."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+
+from chains.model import Address, AssetId, ChainId, ChainTransaction, SigningFacts
+from walletwatch.domain.labels import Label
+from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.payments import MatchResult
+from walletwatch.domain.prices import Price, Unknown
+from walletwatch.domain.withdrawals import Request
+from walletwatch.pipeline.deployments import Deployment
+from walletwatch.rules.events import Event
+from walletwatch.rules.facts import Counted, Holding, Spent
+from walletwatch.rules.fees import fee_rate
+from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.store import UnitOfWork
+
+Requests = Callable[[ChainId, Address], Sequence[Request]]
+
+
+class StoreFacts:
+    """Facts about one subject (an outflow or an event). Remembers nothing beyond it."""
+
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        deployment: Deployment,
+        subject: Outflow | Event,
+        tx: ChainTransaction | None,
+        payees: PayeeIndex,
+        match: Callable[[], MatchResult],
+        requests: Requests,
+    ) -> None:
+        self._unit = unit
+        self._deployment = deployment
+        self._subject = subject
+        self._tx = tx
+        self._payees = payees
+        self._match = match
+        self._requests = requests
+        self._chain = subject.chain
+        self._at = subject.broadcast_at if isinstance(subject, Outflow) else subject.at
+
+    # --- the subject itself -------------------------------------------------------------------------------------------
+
+    def role(self, wallet: str) -> str:
+        """The role of an own wallet."""
+        return self._deployment.roles.get(wallet, "")
+
+    def transaction(self) -> ChainTransaction | None:
+        """The transaction itself."""
+        return self._tx
+
+    def match(self) -> MatchResult:
+        """What the approvals say."""
+        return self._match()
+
+    def native(self) -> AssetId:
+        """The coin in which fees are paid."""
+        return self._deployment.chains[self._chain].native.id
+
+    def symbol(self, asset: AssetId) -> tuple[str, int]:
+        """Symbol and decimals."""
+        known = self._deployment.asset(asset)
+        return known.symbol, known.decimals
+
+    def price(self, asset: AssetId) -> Price:
+        """The price in force at broadcast."""
+        return self._deployment.prices.price(asset, self._at)
+
+    def labels(self, address: Address) -> tuple[Label, ...]:
+        """Labels valid at broadcast."""
+        return self._deployment.labels(self._chain, address, self._at)
+
+    # --- what left in a window ----------------------------------------------------------------------------------------
+
+    def spent(
+        self,
+        window_secs: int,
+        *,
+        wallet: str | None = None,
+        asset: AssetId | None = None,
+        destination: Address | None = None,
+        in_usd: bool = False,
+    ) -> Spent:
+        """The sum of `counted`."""
+        rows = self.counted(window_secs, wallet=wallet, asset=asset, destination=destination, in_usd=in_usd)
+        total = sum((row.usd_e8 or 0) if in_usd else row.amount for row in rows)
+        return Spent(total, len({row.outflow for row in rows}))
+
+    def counted(
+        self,
+        window_secs: int,
+        *,
+        wallet: str | None = None,
+        asset: AssetId | None = None,
+        destination: Address | None = None,
+        in_usd: bool = False,
+        limit: int | None = None,
+    ) -> Sequence[Counted]:
+        """Outflows in (t - window, t], newest first."""
+        after = self._at - timedelta(seconds=window_secs)
+        chain = None if destination is None else self._chain
+        rows = self._unit.outflows.in_window(
+            after, self._at, wallet=wallet, asset=asset, chain=chain, destination=destination, limit=limit
+        )
+        return [
+            Counted(
+                outflow=row.id,
+                tx=row.tx,
+                wallet=row.wallet,
+                asset=row.asset,
+                amount=row.amount,
+                at=row.broadcast_at,
+                usd_e8=self._usd(row.asset, row.amount, row.broadcast_at) if in_usd else None,
+            )
+            for row in rows
+        ]
+
+    def _usd(self, asset: AssetId, units: int, at: datetime) -> int:
+        return self._deployment.prices.price(asset, at).value_e8(units)
+
+    def active_periods(
+        self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
+    ) -> Sequence[Spent]:
+        """Whole periods with at least one outflow, oldest first."""
+        until = int(self._at.timestamp()) // period_secs * period_secs
+        since = -(-(int(self._at.timestamp()) - history_secs) // period_secs) * period_secs
+        if since >= until:
+            return []
+        sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        low, high = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
+        # Periods are half-open to the right, windows to the left: one microsecond turns one into the other.
+        tick = timedelta(microseconds=1)
+        for row in self._unit.outflows.in_window(low - tick, high - tick, wallet=wallet, asset=asset):
+            period = sums[int(row.broadcast_at.timestamp()) // period_secs]
+            period[0] += row.amount if asset is not None else 0
+            period[1] += 1
+        return [Spent(total, count) for _, (total, count) in sorted(sums.items())]
+
+    # --- who was paid -------------------------------------------------------------------------------------------------
+
+    def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
+        """True if nobody paid it before."""
+        earliest = self.first_paid_at(destination, within_secs)
+        return earliest is None
+
+    def first_paid_at(self, destination: Address, within_secs: int | None = None) -> datetime | None:
+        """When it was first paid before this transaction."""
+        after = None if within_secs is None else self._at - timedelta(seconds=within_secs)
+        return self._unit.outflows.first_paid_at(self._chain, destination, self._at, self._subject.tx, after)
+
+    def payees(self) -> Iterable[Address]:
+        """Every destination ever paid, and the allowlist."""
+        for address, _at, tx in self._unit.outflows.payees(self._chain):
+            if tx != self._subject.tx:
+                yield address
+        yield from self._deployment.allowlisted.get(self._chain, ())
+
+    def payee_index(self) -> PayeeIndex:
+        """The worker's index."""
+        return self._payees
+
+    def requests_to(self, destination: Address, window_secs: int) -> Sequence[Request]:
+        """Valid requests for `destination` made in the window."""
+        after = self._at - timedelta(seconds=window_secs)
+        found = self._requests(self._chain, destination)
+        return [r for r in found if after < r.requested.at <= self._at]
+
+    # --- books --------------------------------------------------------------------------------------------------------
+
+    def balance_before(self, wallet: str, asset: AssetId) -> int:
+        """What the wallet held before this transaction."""
+        balance, own = self._book(wallet, asset)
+        return balance - own
+
+    def balance_after(self, wallet: str, asset: AssetId) -> int:
+        """What the wallet holds after it."""
+        balance, own = self._book(wallet, asset)
+        if own == 0 and isinstance(self._subject, Outflow) and self._subject.block is None:
+            lost = self._subject.amount if (wallet, asset) == (self._subject.wallet, self._subject.asset) else 0
+            return balance - lost
+        return balance
+
+    def _book(self, wallet: str, asset: AssetId) -> tuple[int, int]:
+        """(what the books say now, what this transaction did to them)."""
+        known = self._unit.ledger.balances(self._chain_of(wallet), wallet, asset)
+        if not known:
+            raise Unknown(f"the balance of {wallet} was never read from a node")
+        base = known[-1]
+        net = self._unit.ledger.net_since(wallet, asset, base.at.height)
+        own = self._unit.ledger.net_of(self._chain, self._subject.tx, wallet, asset)
+        return base.amount + net, own
+
+    def _chain_of(self, wallet: str) -> ChainId:
+        for watched in self._deployment.chains.values():
+            if any(own.name == wallet for own in watched.perimeter.wallets.values()):
+                return watched.chain
+        return self._chain
+
+    def holdings(self) -> Sequence[Holding]:
+        """What every own wallet holds of every known asset."""
+        found: dict[tuple[str, AssetId], Holding] = {}
+        for watched in self._deployment.chains.values():
+            wallets = {own.name: own for own in watched.perimeter.wallets.values()}
+            for asset in (watched.native, *watched.tokens):
+                for name, own in wallets.items():
+                    units = self.balance_after(name, asset.id)
+                    found[name, asset.id] = Holding(name, own.role, asset.id, units)
+        return list(found.values())
+
+    # --- how the wallet behaves ---------------------------------------------------------------------------------------
+
+    def watched_since(self, wallet: str) -> datetime:
+        """The time of the first block judged on the wallet's chain."""
+        since = self._unit.places.first_contact(self._chain_of(wallet))
+        if since is None:
+            raise Unknown(f"{wallet} is not watched yet")
+        return since
+
+    def last_moved_at(self, wallet: str) -> datetime | None:
+        """When it last spent anything."""
+        return self._unit.ledger.last_spent_at(wallet, self._subject.tx, self._at)
+
+    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
+        """Fee rates of its last transactions."""
+        rates = (fee_rate(tx) for tx in self._past(wallet, limit))
+        return [rate for rate in rates if rate is not None]
+
+    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
+        """How its last transactions were signed."""
+        return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
+
+    def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
+        return self._unit.ledger.past_of(wallet, self._subject.tx, self._at, limit)
+
+    def frozen_at(self, wallet: str) -> datetime | None:
+        """The opening of the earliest critical alert about it that still stood."""
+        return self._unit.alerts.frozen_at(wallet, self._at, self._subject.tx)

@@ -1,0 +1,234 @@
+"""One block (or one look into the mempool) into the store, in one transaction: all of it or nothing."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+from chains.model import (
+    AccountTransaction,
+    BlockFacts,
+    BlockRef,
+    ChainTransaction,
+    ControlChange,
+    Outpoint,
+    PendingFacts,
+    TxId,
+    UtxoTransaction,
+)
+from walletwatch.domain.findings import Finding
+from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, net, outflows_of
+from walletwatch.pipeline.deployments import WatchedChain, fingerprint
+from walletwatch.pipeline.judging import Judge, record_outflow
+from walletwatch.pipeline.memories import Memory
+from walletwatch.rules.events import ControlEvent, SentTransaction
+from walletwatch.store import UnitOfWork
+from walletwatch.store.ledgers import StoredTransaction
+from walletwatch.store.places import Cursor
+
+_IN_CHAIN = (OutflowState.INCLUDED, OutflowState.FINAL)
+
+
+class Ingestion:
+    """One chain's way into the store."""
+
+    def __init__(self, watched: WatchedChain, judge: Judge, memory: Memory) -> None:
+        self.watched = watched
+        self.judge = judge
+        self.memory = memory
+
+    # --- blocks -------------------------------------------------------------------------------------------------------
+
+    def ingest_block(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor) -> tuple[Finding, ...]:
+        """Everything `facts` says about us, with the cursor moved to it. Returns the new findings."""
+        unit.places.advance(facts, cursor.ref, unit.now)
+        found: list[Finding] = []
+        self.memory.dull.clear()
+        for tx in facts.transactions:
+            found += self._include(unit, tx, facts)
+        found += self._judge_control(unit, facts)
+        unit.places.prune(facts.chain, facts.ref.height - self.watched.max_reorg)
+        return tuple(found)
+
+    def _include(self, unit: UnitOfWork, tx: ChainTransaction, block: BlockFacts) -> tuple[Finding, ...]:
+        result = net(tx, self.watched.perimeter, self.watched.native.id)
+        if not result.movements:
+            return ()
+        stored = self._store_transaction(unit, tx, OutflowState.INCLUDED, block)
+        self._book(unit, tx, result, block)
+        self._replace_rivals(unit, tx)
+        outflows = outflows_of(
+            tx,
+            result,
+            block.chain,
+            state=OutflowState.INCLUDED,
+            first_seen=stored.first_seen,
+            block=block.ref,
+            block_time=block.time,
+            family=stored.family,
+        )
+        return (*self._take(unit, tx, outflows, "outflow.included"), *self._judge_sent(unit, tx, stored))
+
+    def _store_transaction(
+        self, unit: UnitOfWork, tx: ChainTransaction, state: OutflowState, block: BlockFacts | None
+    ) -> StoredTransaction:
+        chain = self.watched.chain
+        known = unit.ledger.transaction(chain, tx.txid)
+        stored = StoredTransaction(
+            chain=chain,
+            tx=tx,
+            state=state,
+            first_seen=unit.now if known is None else known.first_seen,
+            family=self._family(unit, tx) if known is None else known.family,
+            block=None if block is None else block.ref,
+            block_time=None if block is None else block.time,
+        )
+        unit.ledger.save(stored)
+        return stored
+
+    def _family(self, unit: UnitOfWork, tx: ChainTransaction) -> TxId:
+        for rival in unit.ledger.rivals(self.watched.chain, tx):
+            stored = unit.ledger.transaction(self.watched.chain, rival)
+            if stored is not None:
+                return stored.family
+        return tx.txid
+
+    def _replace_rivals(self, unit: UnitOfWork, tx: ChainTransaction) -> None:
+        """What consumes the same inputs or nonce can no longer confirm (or was outbid)."""
+        rivals = unit.ledger.rivals(self.watched.chain, tx)
+        gone = [r for r in rivals if self._may_be_replaced(unit, r)]
+        unit.ledger.set_state(self.watched.chain, gone, OutflowState.REPLACED)
+        for txid in gone:
+            self._announce(unit, txid, "outflow.replaced")
+
+    def _may_be_replaced(self, unit: UnitOfWork, txid: TxId) -> bool:
+        stored = unit.ledger.transaction(self.watched.chain, txid)
+        return stored is not None and stored.state not in (*_IN_CHAIN, OutflowState.REPLACED)
+
+    def _book(self, unit: UnitOfWork, tx: ChainTransaction, result: NetResult, block: BlockFacts) -> None:
+        unit.ledger.add_movements(block, tx, result.movements)
+        if not isinstance(tx, UtxoTransaction):
+            return
+        own = [o for o in tx.outputs if self.watched.perimeter.wallet_of(o.address) is not None]
+        spent = [i.outpoint for i in tx.inputs if self.watched.perimeter.wallet_of(i.address) is not None]
+        unit.ledger.add_outputs(block.chain, block.ref.height, tx.txid, own)
+        unit.ledger.spend(block.chain, block.ref.height, spent)
+        self.memory.learned.created.update({Outpoint(tx.txid, o.vout): o for o in own})
+        self.memory.learned.spent += spent
+
+    def _take(
+        self, unit: UnitOfWork, tx: ChainTransaction, outflows: Sequence[Outflow], action: str
+    ) -> tuple[Finding, ...]:
+        """Save outflows; judge those never seen before, renew the alert of the others."""
+        fresh = [o for o in outflows if unit.outflows.save(o)]
+        for outflow in outflows:
+            record_outflow(unit, action, outflow)
+        if fresh:
+            self.memory.learned.payees += [p.address for o in fresh for p in o.payments]
+            return self.judge.judge(unit, outflows, tx, self.memory.payees)
+        if outflows:
+            self._renew(unit, outflows)
+        return ()
+
+    def _renew(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> None:
+        """Bring the alert up to date, if there is one, with what its outflows are now."""
+        first = outflows[0]
+        self.judge.teller.tell(unit, fingerprint(first.chain, first.family), (), outflows)
+
+    def _announce(self, unit: UnitOfWork, txid: TxId, action: str) -> None:
+        outflows = unit.outflows.of_tx(self.watched.chain, txid)
+        for outflow in outflows:
+            record_outflow(unit, action, outflow)
+        if outflows:
+            self._renew(unit, outflows)
+
+    # --- what is no outflow -------------------------------------------------------------------------------------------
+
+    def _judge_sent(self, unit: UnitOfWork, tx: ChainTransaction, stored: StoredTransaction) -> tuple[Finding, ...]:
+        wallet = self.watched.perimeter.wallet_of(tx.sender) if isinstance(tx, AccountTransaction) else None
+        if wallet is None or not isinstance(tx, AccountTransaction):
+            return ()
+        at = stored.first_seen if stored.block_time is None else min(stored.first_seen, stored.block_time)
+        event = SentTransaction(stored.chain, tx.txid, wallet.name, at, tx)
+        return self.judge.judge_event(unit, event, stored.family, tx, self.memory.payees)
+
+    def _judge_control(self, unit: UnitOfWork, facts: BlockFacts) -> list[Finding]:
+        grouped: dict[tuple[TxId, str], list[ControlChange]] = defaultdict(list)
+        for change in facts.control_changes:
+            wallet = self.watched.perimeter.wallet_of(change.account)
+            if wallet is not None:
+                grouped[change.txid, wallet.name].append(change)
+        found: list[Finding] = []
+        for (txid, wallet_name), changes in grouped.items():
+            tx = next((t for t in facts.transactions if t.txid == txid), None)
+            event = ControlEvent(facts.chain, txid, wallet_name, facts.time, tuple(changes))
+            sent = tx if isinstance(tx, AccountTransaction) else None
+            found += self.judge.judge_event(unit, event, txid, sent, self.memory.payees)
+        return found
+
+    # --- mempool ------------------------------------------------------------------------------------------------------
+
+    def ingest_pending(self, unit: UnitOfWork, pending: PendingFacts) -> tuple[Finding, ...]:
+        """Outflows that are not in a block yet: judged now, because minutes matter."""
+        found: list[Finding] = []
+        for tx in pending.transactions:
+            found += self._see(unit, tx)
+        return tuple(found)
+
+    def _see(self, unit: UnitOfWork, tx: ChainTransaction) -> tuple[Finding, ...]:
+        known = unit.ledger.transaction(self.watched.chain, tx.txid)
+        if known is not None and known.state is not OutflowState.REPLACED:
+            return ()
+        result = net(tx, self.watched.perimeter, self.watched.native.id)
+        rivals = unit.ledger.rivals(self.watched.chain, tx)
+        if not result.losses and not rivals:
+            self.memory.dull.add(tx.txid)
+            return ()
+        stored = self._store_transaction(unit, tx, OutflowState.SEEN, None)
+        self._replace_rivals(unit, tx)
+        outflows = outflows_of(
+            tx,
+            result,
+            self.watched.chain,
+            state=OutflowState.SEEN,
+            first_seen=stored.first_seen,
+            family=stored.family,
+        )
+        return self._take(unit, tx, outflows, "outflow.seen")
+
+    def unseen(self, unit: UnitOfWork, pending: PendingFacts) -> bool:
+        """Whether a look into the mempool holds anything new; spares an empty transaction every few seconds."""
+        for tx in pending.transactions:
+            if tx.txid in self.memory.dull:
+                continue
+            known = unit.ledger.transaction(self.watched.chain, tx.txid)
+            if known is None or known.state is OutflowState.REPLACED:
+                return True
+        return False
+
+    # --- finality and reorg -------------------------------------------------------------------------------------------
+
+    def make_final(self, unit: UnitOfWork, height: int) -> None:
+        """Everything included up to `height` can no longer be undone."""
+        chain = self.watched.chain
+        unit.places.set_final(chain, height)
+        txids = unit.ledger.newly_final(chain, height)
+        unit.ledger.set_state(chain, txids, OutflowState.FINAL)
+        for txid in txids:
+            self._announce(unit, txid, "outflow.final")
+
+    def roll_back(self, unit: UnitOfWork, cursor: Cursor, parent: BlockRef) -> None:
+        """Undo the block at the cursor. Findings stay: the wallet signed what nobody approved."""
+        chain = self.watched.chain
+        unit.places.retreat(chain, cursor.ref, parent, unit.now)
+        txids = unit.ledger.roll_back(chain, cursor.ref.height)
+        unit.cases.roll_back(chain, cursor.ref.height, parent)
+        payload = {
+            "height": cursor.ref.height,
+            "orphaned": cursor.ref.hash.hex(),
+            "parent": parent.hash.hex(),
+            "transactions": [txid.hex() for txid in txids],
+        }
+        unit.audit.append("walletwatch", "chain.reorg", str(chain), payload)
+        for txid in txids:
+            self._announce(unit, txid, "outflow.orphaned")

@@ -1,0 +1,205 @@
+"""From what a transaction took out of the perimeter to findings and an alert, in the block's own transaction."""
+
+from __future__ import annotations
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+
+from chains.model import AccountTransaction, AssetId, ChainTransaction, TxId
+from walletwatch.domain.findings import Finding, Mode, VerdictKind
+from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.payments import MatchResult
+from walletwatch.domain.prices import Unknown
+from walletwatch.domain.times import format_utc
+from walletwatch.pipeline.deployments import Deployment, Teller, fingerprint
+from walletwatch.pipeline.desks import ApprovalDesk
+from walletwatch.pipeline.facts import StoreFacts
+from walletwatch.rules.engine import OncePerRule, judge, judge_event
+from walletwatch.rules.events import Event
+from walletwatch.rules.registry import RuleConfig, rule_type
+from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.store import UnitOfWork
+
+_log = logging.getLogger(__name__)
+
+
+class Judge:
+    """Judges outflows when first seen, and again when an act arrives that may explain them."""
+
+    def __init__(self, deployment: Deployment, desk: ApprovalDesk, teller: Teller) -> None:
+        self.deployment = deployment
+        self.desk = desk
+        self.teller = teller
+        self._on_error = OncePerRule(_log_broken_rule)
+        self._authorisation = tuple(c for c in deployment.rules if rule_type(c.type).family == "authorisation")
+
+    def judge(
+        self, unit: UnitOfWork, outflows: Sequence[Outflow], tx: ChainTransaction, payees: PayeeIndex
+    ) -> tuple[Finding, ...]:
+        """Match and judge the outflows of one new transaction, and tell of what was found."""
+        found = [f for one in _by_asset(outflows) for f in self._judge_asset(unit, one, tx, payees)]
+        new = tuple(f for f in found if self._keep(unit, f))
+        self._tell(unit, outflows, new)
+        return new
+
+    def _judge_asset(
+        self, unit: UnitOfWork, outflows: Sequence[Outflow], tx: ChainTransaction, payees: PayeeIndex
+    ) -> list[Finding]:
+        result = self._match(unit, outflows)
+        if isinstance(result, MatchResult):
+            self.desk.allocate(unit, result, outflows[0].family)
+        return [
+            finding
+            for outflow in outflows
+            for finding in self._ask(unit, outflow, tx, payees, result, self.deployment.rules)
+        ]
+
+    def _match(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> MatchResult | Unknown:
+        try:
+            return self.desk.match(unit, outflows)
+        except Unknown as unknown:
+            return unknown
+
+    def _ask(
+        self,
+        unit: UnitOfWork,
+        outflow: Outflow,
+        tx: ChainTransaction | None,
+        payees: PayeeIndex,
+        result: MatchResult | Unknown,
+        rules: Iterable[RuleConfig],
+    ) -> tuple[Finding, ...]:
+        facts = StoreFacts(unit, self.deployment, outflow, tx, payees, lambda: _or_raise(result), self.desk.requests_to)
+        digest = self.deployment.rules_digest
+        return judge(outflow, facts, rules, digest, unit.now, on_error=self._on_error)
+
+    def judge_event(
+        self, unit: UnitOfWork, event: Event, family: TxId, tx: AccountTransaction | None, payees: PayeeIndex
+    ) -> tuple[Finding, ...]:
+        """Judge what is no outflow: a change of control, a failed transaction."""
+        unmatched = Unknown("only outflows are matched to requests")
+        facts = StoreFacts(
+            unit, self.deployment, event, tx, payees, lambda: _or_raise(unmatched), self.desk.requests_to
+        )
+        rules, digest = self.deployment.rules, self.deployment.rules_digest
+        found = judge_event(event, facts, rules, digest, unit.now, on_error=self._on_error)
+        new = tuple(f for f in found if self._keep(unit, f))
+        if new:
+            self.teller.tell(unit, fingerprint(event.chain, family), new, ())
+        return new
+
+    # --- late acts ----------------------------------------------------------------------------------------------------
+
+    def judge_again(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> None:
+        """An act arrived that may explain these outflows of one transaction, or take their explanation away."""
+        new: list[Finding] = []
+        resolved = 0
+        for some in _by_asset(outflows):
+            result = self._match(unit, some)
+            if isinstance(result, Unknown):
+                continue
+            self.desk.allocate(unit, result, some[0].family)
+            for outflow in some:
+                found = self._ask(unit, outflow, None, PayeeIndex(), result, self._authorisation)
+                new += [f for f in found if self._keep(unit, f)]
+                resolved += self._resolve(unit, outflow, found)
+        if new or resolved:
+            self._tell(unit, outflows, new)
+        if resolved:
+            self._close_if_explained(unit, outflows[0])
+
+    def _resolve(self, unit: UnitOfWork, outflow: Outflow, still: Sequence[Finding]) -> int:
+        """Note on authorisation findings that no longer hold by how much the approvals came late."""
+        holding = {f.id for f in still}
+        count = 0
+        for finding in unit.findings.of_tx(outflow.chain, outflow.tx):
+            ours = finding.outflow == outflow.id and rule_type(finding.rule).family == "authorisation"
+            if not ours or finding.id in holding:
+                continue
+            late_secs = max(0, int((unit.now - outflow.broadcast_at).total_seconds()))
+            if unit.findings.resolve(finding.id, unit.now, late_secs=late_secs):
+                payload = {"finding": finding.id, "rule": finding.rule_id, "late_secs": late_secs}
+                unit.audit.append("system", "finding.resolved", outflow.tx.hex(), payload)
+                count += 1
+        return count
+
+    def _close_if_explained(self, unit: UnitOfWork, outflow: Outflow) -> None:
+        family = unit.ledger.family(outflow.chain, outflow.family) or (outflow.tx,)
+        findings = [f for tx in family for f in unit.findings.of_tx(outflow.chain, tx)]
+        loud = [f for f in findings if f.mode is Mode.ENFORCE]
+        resolved = unit.findings.resolutions([f.id for f in loud])
+        if loud and all(f.id in resolved for f in loud):
+            late = max(int(r.get("late_secs", 0)) for r in resolved.values())
+            why = f"explained by approvals that were read {late} s after broadcast"
+            self.teller.explained(unit, fingerprint(outflow.chain, outflow.family), why)
+
+    # --- keeping ------------------------------------------------------------------------------------------------------
+
+    def _keep(self, unit: UnitOfWork, finding: Finding) -> bool:
+        """Keep a finding and record it; False if it is known (at most one for its key, whatever happens)."""
+        settled = finding.verdict is VerdictKind.VIOLATION and unit.findings.settle(finding)
+        if not settled and not unit.findings.add(finding):
+            return False
+        payload = {
+            "finding": finding.id,
+            "rule": finding.rule,
+            "rule_id": finding.rule_id,
+            "verdict": str(finding.verdict),
+            "severity": str(finding.severity),
+            "mode": str(finding.mode),
+            "chain": finding.chain,
+            "wallet": finding.wallet,
+            "asset": finding.asset,
+            "summary": finding.summary,
+            "evidence": dict(finding.evidence),
+            "rules_digest": finding.rules_digest,
+        }
+        subject = finding.tx.hex() if finding.tx is not None else finding.id
+        unit.audit.append("walletwatch", "finding.made", subject, payload)
+        return True
+
+    def keep(self, unit: UnitOfWork, finding: Finding, key: str) -> bool:
+        """Keep and tell a finding that no rule function made (operation rules), in the alert `key`."""
+        if not self._keep(unit, finding):
+            return False
+        self.teller.tell(unit, key, (finding,), ())
+        return True
+
+    def _tell(self, unit: UnitOfWork, outflows: Sequence[Outflow], findings: Sequence[Finding]) -> None:
+        if findings:
+            first = outflows[0]
+            self.teller.tell(unit, fingerprint(first.chain, first.family), findings, outflows)
+
+
+def record_outflow(unit: UnitOfWork, action: str, outflow: Outflow) -> None:
+    """The audit entry of an outflow's step in life."""
+    payload = {
+        "outflow": outflow.id,
+        "chain": str(outflow.chain),
+        "wallet": outflow.wallet,
+        "asset": str(outflow.asset),
+        "amount": str(outflow.amount),
+        "destinations": [[p.address.text, str(p.amount)] for p in outflow.payments],
+        "first_seen": format_utc(outflow.first_seen),
+        "height": None if outflow.block is None else outflow.block.height,
+        "block_hash": None if outflow.block is None else outflow.block.hash.hex(),
+    }
+    unit.audit.append("walletwatch", action, outflow.tx.hex(), payload)
+
+
+def _by_asset(outflows: Sequence[Outflow]) -> list[list[Outflow]]:
+    grouped: dict[AssetId, list[Outflow]] = defaultdict(list)
+    for outflow in outflows:
+        grouped[outflow.asset].append(outflow)
+    return [grouped[asset] for asset in sorted(grouped)]
+
+
+def _or_raise(result: MatchResult | Unknown) -> MatchResult:
+    if isinstance(result, Unknown):
+        raise result
+    return result
+
+
+def _log_broken_rule(config: RuleConfig, error: Exception) -> None:
+    _log.error("rule %s (%s) raised %s: its verdicts are undetermined", config.id, config.type, error, exc_info=error)

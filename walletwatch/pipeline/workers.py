@@ -1,0 +1,347 @@
+"""One chain's worker: tip check, fetch, decode, one transaction, again. It never jumps a gap and is never quiet.
+
+A tick does one thing at most (a block in, a block back, a look into the mempool, a piece of a case's past) and says
+what; whoever drives it decides when the next one comes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from chains.errors import BlockGone, ChainError, LyingNode, TransientError, Unsupported, WrongChain
+from chains.model import BlockFacts, BlockRef
+from chains.source import ChainSource
+from walletwatch.domain.times import format_utc
+from walletwatch.pipeline.balances import addresses_digest, keep_holdings, read_holdings
+from walletwatch.pipeline.cases import CaseDesk
+from walletwatch.pipeline.deployments import Deployment, WatchedChain
+from walletwatch.pipeline.feeds import FeedDesk
+from walletwatch.pipeline.ingesting import Ingestion
+from walletwatch.pipeline.judging import Judge
+from walletwatch.pipeline.memories import Memory
+from walletwatch.pipeline.operations import day_of, report_trouble
+from walletwatch.store import Store, UnitOfWork
+from walletwatch.store.places import Cursor, CursorMoved
+
+_log = logging.getLogger(__name__)
+
+UNWATCHED_AFTER = timedelta(seconds=60)
+"""A chain that could not be looked at for longer was not watched; the interval is told and recorded."""
+REPORT_EVERY = timedelta(seconds=1)
+STALE_AFTER = {"bip122": timedelta(hours=2), "eip155": timedelta(minutes=10)}
+"""Bitcoin finds no block for two hours once in 160,000 blocks; Ethereum has a slot every 12 s."""
+
+
+class Tick(StrEnum):
+    """What a tick did."""
+
+    STARTED = "started"
+    INGESTED = "ingested"
+    ROLLED_BACK = "rolled back"
+    CASE = "read a case's past"
+    IDLE = "idle"
+    FAILED = "failed"
+    HALTED = "halted"
+
+
+class ChainWorker:
+    """Owned by one thread. `halted` is why it stopped for good (a reorg too deep, the wrong chain), else empty."""
+
+    def __init__(self, watched: WatchedChain, source: ChainSource, store: Store, judge: Judge, feeds: FeedDesk) -> None:
+        self.watched = watched
+        self.source = source
+        self.store = store
+        self.judge = judge
+        self.feeds = feeds
+        self.memory = Memory(judge.deployment, watched)
+        self.ingestion = Ingestion(watched, judge, self.memory)
+        self.cases = CaseDesk(watched, judge.deployment, judge, source)
+        self.halted = ""
+        self.last_error = ""
+        self.tip: BlockRef | None = None
+        self.synced = False
+        self._loaded = False
+        self._failing_since: datetime | None = None
+        self._watched_at: datetime | None = None
+        self._tried_holdings: BlockRef | None = None
+        self._reported: tuple[Tick, datetime] | None = None
+
+    @property
+    def deployment(self) -> Deployment:
+        """The exchange this worker watches for."""
+        return self.judge.deployment
+
+    # --- the tick -----------------------------------------------------------------------------------------------------
+
+    def tick(self) -> Tick:
+        """Do the next thing. Errors of nodes are kept and told, never raised; those of the store are raised."""
+        if self.halted:
+            return Tick.HALTED
+        try:
+            done = self._advance()
+        except CursorMoved as moved:
+            _log.warning("%s: %s; loading again", self.watched.name, moved)
+            self._loaded = False
+            done = Tick.FAILED
+        except ChainError as error:
+            self._loaded = False
+            done = self._fail(error)
+        except BaseException:
+            self._loaded = False
+            raise
+        else:
+            self.last_error = ""
+            self._failing_since = None
+        self._report(done)
+        return done
+
+    def _advance(self) -> Tick:
+        self.synced = False
+        cursor = self._place()
+        if cursor is None:
+            return self._start()
+        self.tip = self.source.tip()
+        if not self._loaded:
+            self._load(cursor)
+        self._note_unwatched(cursor, self.tip)
+        if self._is_orphaned(cursor, self.tip):
+            return self._step_back(cursor)
+        if self.tip.height > cursor.ref.height:
+            return self._step_forward(cursor)
+        return self._at_tip(cursor)
+
+    def _place(self) -> Cursor | None:
+        with self.store.reading() as unit:
+            cursor = unit.places.cursor(self.watched.chain)
+            if self._loaded and not self.cases.is_current(unit):
+                self._loaded = False
+            return cursor
+
+    def _load(self, cursor: Cursor) -> None:
+        with self.store.reading() as unit:
+            self.memory.load(unit)
+            self.cases.load(unit)
+            report = unit.places.reports().get(str(self.watched.chain))
+        self.memory.watch.complete = cursor.complete_for == addresses_digest(self.watched.perimeter)
+        if self._watched_at is None and report is not None and report[0].get("watched_at"):
+            self._watched_at = datetime.fromisoformat(report[0]["watched_at"])
+        self._loaded = True
+
+    # --- first contact ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Tick:
+        """Prove the chain's identity and stand before the first block to judge."""
+        self.source.identify()
+        tip = self.source.tip()
+        start = self.watched.start
+        before = tip if start is None else self._before(start)
+        holdings = read_holdings(self.source, self.watched, before) if before == tip else None
+        with self.store.transaction() as unit:
+            unit.places.register(self.watched.chain, self.watched.name, unit.now)
+            unit.places.start(self.watched.chain, before, unit.now)
+            if holdings is not None:
+                keep_holdings(unit, self.watched, holdings)
+            payload = {"name": self.watched.name, "height": before.height, "hash": before.hash.hex()}
+            unit.audit.append("walletwatch", "chain.started", str(self.watched.chain), payload)
+        self.tip = tip
+        return Tick.STARTED
+
+    def _before(self, start: int) -> BlockRef:
+        """The block before `start`; before the genesis block there is none, and nothing is compared with it."""
+        return self.source.ref_at(start - 1) if start > 0 else BlockRef(-1, bytes(32))
+
+    # --- one block forward --------------------------------------------------------------------------------------------
+
+    def _step_forward(self, cursor: Cursor) -> Tick:
+        self.cases.extend_watch(self.memory.watch)
+        facts = self.source.block(cursor.ref.height + 1, self.memory.watch)
+        if facts.parent_hash != cursor.ref.hash and cursor.ref.height >= 0:
+            return self._step_back(cursor)
+        facts = self.cases.search(facts, self.memory.watch)
+        final = self._final_height(facts.ref.height)
+        with self.judge.desk.held():
+            self.feeds.read()
+            with self.store.transaction() as unit:
+                self.judge.desk.refresh(unit)
+                self._ingest(unit, facts, cursor, final)
+        self.memory.commit()
+        self.cases.committed(facts)
+        return Tick.INGESTED
+
+    def _ingest(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor, final: int) -> None:
+        self.ingestion.ingest_block(unit, facts, cursor)
+        self.cases.open_for(unit, facts)
+        self.cases.extend(unit, facts)
+        if final > cursor.final_height:
+            self.ingestion.make_final(unit, final)
+
+    def _final_height(self, ceiling: int) -> int:
+        return min(self.source.final_height(), ceiling)
+
+    # --- one block back -----------------------------------------------------------------------------------------------
+
+    def _is_orphaned(self, cursor: Cursor, tip: BlockRef) -> bool:
+        """Whether the cursor's block left the node's best chain. A node that is merely behind is no reorg."""
+        if cursor.ref.height < 0:
+            return False
+        if tip.height >= cursor.ref.height:
+            return self.source.ref_at(cursor.ref.height).hash != cursor.ref.hash
+        with self.store.reading() as unit:
+            ours = unit.places.ref_at(self.watched.chain, tip.height)
+        return ours is not None and ours.hash != tip.hash
+
+    def _step_back(self, cursor: Cursor) -> Tick:
+        anchor = self._before(cursor.ref.height) if cursor.ref.height < cursor.start_height else None
+        with self.store.transaction() as unit:
+            if anchor is not None:
+                # Nothing was judged yet at or below the block we began at: stand on the new branch instead.
+                self.ingestion.roll_back(unit, cursor, anchor)
+                unit.places.restart(self.watched.chain, anchor.height + 1)
+                self._loaded = False
+                return Tick.ROLLED_BACK
+            parent = unit.places.parent_of(self.watched.chain, cursor.ref.height)
+            if parent is None or cursor.ref.height <= cursor.final_height:
+                return self._halt_reorg(unit, cursor)
+            self.ingestion.roll_back(unit, cursor, parent)
+        self._loaded = False
+        return Tick.ROLLED_BACK
+
+    def _halt_reorg(self, unit: UnitOfWork, cursor: Cursor) -> Tick:
+        why = "a final block" if cursor.ref.height <= cursor.final_height else f"{self.watched.max_reorg} blocks"
+        self.halted = f"reorg deeper than {why} at {cursor.ref}"
+        self._trouble(unit, "reorg_too_deep", f"{self.watched.name} is halted: {self.halted}", str(cursor.ref.height))
+        return Tick.HALTED
+
+    # --- at the tip ---------------------------------------------------------------------------------------------------
+
+    def _at_tip(self, cursor: Cursor) -> Tick:
+        if self._read_case():
+            return Tick.CASE
+        self._look_at_pending()
+        self._settle_finality(cursor)
+        self._complete_books(cursor)
+        self._note_stale(cursor)
+        self.synced = self.tip == cursor.ref and self.cases.next_behind() is None
+        return Tick.IDLE
+
+    def _read_case(self) -> bool:
+        stored = self.cases.next_behind()
+        if stored is None:
+            return False
+        facts, result = self.cases.read_past(stored)
+        with self.store.transaction() as unit:
+            live = self.cases.keep_past(unit, stored, facts, result)
+        self.cases.moved(stored, facts.ref, live=live)
+        return True
+
+    def _look_at_pending(self) -> None:
+        pending = self.source.pending(self.memory.watch)
+        with self.judge.desk.held():
+            self.feeds.read()
+            with self.store.reading() as unit:
+                new = self.ingestion.unseen(unit, pending)
+            if new:
+                with self.store.transaction() as unit:
+                    self.judge.desk.refresh(unit)
+                    self.ingestion.ingest_pending(unit, pending)
+                self.memory.commit()
+
+    def _settle_finality(self, cursor: Cursor) -> None:
+        final = self._final_height(cursor.ref.height)
+        if final > cursor.final_height:
+            with self.store.transaction() as unit:
+                self.ingestion.make_final(unit, final)
+
+    def _complete_books(self, cursor: Cursor) -> None:
+        """Read what the wallets hold, once for each configuration; asked again at the next block if the tip moved."""
+        if self._tried_holdings == cursor.ref or not self._needs_holdings(cursor):
+            return
+        self._tried_holdings = cursor.ref
+        try:
+            holdings = read_holdings(self.source, self.watched, cursor.ref)
+        except Unsupported as error:
+            _log.warning("%s: balances cannot be read: %s", self.watched.name, error)
+            return
+        if holdings is not None:
+            with self.store.transaction() as unit:
+                keep_holdings(unit, self.watched, holdings)
+            self._loaded = False
+
+    def _needs_holdings(self, cursor: Cursor) -> bool:
+        if self.watched.chain.namespace == "bip122":
+            return cursor.complete_for != addresses_digest(self.watched.perimeter)
+        with self.store.reading() as unit:
+            return any(
+                not unit.ledger.balances(self.watched.chain, wallet, asset.id)
+                for wallet in self.watched.perimeter.names()
+                for asset in (self.watched.native, *self.watched.tokens)
+            )
+
+    # --- never quiet --------------------------------------------------------------------------------------------------
+
+    def _fail(self, error: ChainError) -> Tick:
+        self.last_error = str(error)
+        now = self.store.clock()
+        self._failing_since = self._failing_since or now
+        if isinstance(error, WrongChain):
+            self._tell("wrong_chain", f"{self.watched.name}: {error}", day_of(now))
+        elif isinstance(error, LyingNode):
+            self._tell("node_disagreement", f"{self.watched.name}: {error}", day_of(now))
+        elif not isinstance(error, BlockGone) and now - self._failing_since > UNWATCHED_AFTER:
+            since = format_utc(self._failing_since)
+            kind = "cannot be reached" if isinstance(error, TransientError) else "cannot answer"
+            self._tell("node_stale", f"{self.watched.name}: no node {kind} since {since}: {error}", since)
+        return Tick.FAILED
+
+    def _note_stale(self, cursor: Cursor) -> None:
+        bound = STALE_AFTER.get(self.watched.chain.namespace, UNWATCHED_AFTER)
+        if self.store.clock() - cursor.moved_at > bound:
+            since = format_utc(cursor.moved_at)
+            self._tell("node_stale", f"{self.watched.name}: no new block since {since}, at {cursor.ref}", since)
+
+    def _note_unwatched(self, cursor: Cursor, tip: BlockRef) -> None:
+        """After a pause with blocks in it: nobody watched, and that is told, recorded and then made up for in order."""
+        now, before = self.store.clock(), self._watched_at
+        self._watched_at = now
+        if before is None or now - before <= UNWATCHED_AFTER or tip.height <= cursor.ref.height:
+            return
+        heights = (cursor.ref.height + 1, tip.height)
+        with self.store.transaction() as unit:
+            unit.places.add_unwatched(self.watched.chain, before, now, heights, self.last_error or "not running")
+            since = format_utc(before)
+            summary = (
+                f"{self.watched.name} was not watched from {since} to {format_utc(now)}: "
+                f"blocks {heights[0]} to {heights[1]} are judged late"
+            )
+            self._trouble(unit, "unwatched_interval", summary, since)
+
+    def _tell(self, rule: str, summary: str, period: str) -> None:
+        with self.store.transaction() as unit:
+            self._trouble(unit, rule, summary, period)
+
+    def _trouble(self, unit: UnitOfWork, rule: str, summary: str, period: str) -> None:
+        chain = str(self.watched.chain)
+        evidence = {"last_error": self.last_error, "endpoints": [asdict(e) for e in self.source.health()]}
+        report_trouble(
+            unit, self.judge, rule, summary, about=self.watched.name, period=period, chain=chain, evidence=evidence
+        )
+
+    def _report(self, done: Tick) -> None:
+        """What `status` shows, from any process; once a second is often enough while nothing changes."""
+        now = self.store.clock()
+        if self._reported is not None and self._reported[0] is done and now - self._reported[1] < REPORT_EVERY:
+            return
+        self._reported = (done, now)
+        tip = self.tip
+        report = {
+            "tip": None if tip is None else {"height": tip.height, "hash": tip.hash.hex()},
+            "state": "halted" if self.halted else ("failing" if done is Tick.FAILED else "watching"),
+            "last_error": self.halted or self.last_error,
+            "endpoints": [asdict(e) for e in self.source.health()],
+            "watched_at": "" if self._watched_at is None else format_utc(self._watched_at),
+        }
+        with self.store.transaction() as unit:
+            unit.places.report(self.watched.chain, report, unit.now)
