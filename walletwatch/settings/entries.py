@@ -6,10 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Generic, TypeVar, get_args
+from typing import Any, Generic, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ValidationError, create_model
 
 from walletwatch.settings.documents import Document
 from walletwatch.settings.fields import Table
@@ -18,7 +17,6 @@ from walletwatch.settings.secrets import Resolver
 
 T = TypeVar("T", bound=Table)
 
-_FIELD_CONFIG = ConfigDict(strict=True, arbitrary_types_allowed=True, hide_input_in_errors=True)
 _WORDS = {
     "missing": "is missing",
     "string_type": "must be text in quotes",
@@ -77,18 +75,13 @@ def _salvage(model: type[T], raw: Mapping[str, Any], resolver: Resolver, bad: se
     values: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         if name in raw and name not in bad:
-            values[name] = _field_adapter(info).validate_python(raw[name], context=resolver)
+            alone: dict[str, Any] = {name: (info.annotation, info)}
+            part = create_model("Part", __base__=Table, **alone)
+            values[name] = getattr(part.model_validate({name: raw[name]}, context=resolver), name)
         elif info.is_required():
             values[name] = None
             bad.add(name)
     return model.model_construct(**values)
-
-
-def _field_adapter(info: FieldInfo) -> TypeAdapter[Any]:
-    annotation: Any = info.annotation
-    for part in info.metadata:
-        annotation = Annotated[annotation, part]
-    return TypeAdapter(annotation, config=_FIELD_CONFIG)
 
 
 def _told(document: Document, path: KeyPath, model: type[BaseModel], detail: Any) -> Problem:

@@ -29,9 +29,10 @@ from walletwatch.settings.secrets import resolver_of
 
 _DURATION = re.compile(r"(?:[0-9]{1,9}(?:ms|[smhdw]))+\Z")
 _PART = re.compile(r"([0-9]+)(ms|[smhdw])")
-_UNITS = {"ms": "milliseconds", "s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+_MILLIS = {"w": 604_800_000, "d": 86_400_000, "h": 3_600_000, "m": 60_000, "s": 1000, "ms": 1}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}\Z")
 _MAX_DURATION = timedelta(days=3660)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 class Table(BaseModel):
@@ -54,20 +55,17 @@ def parse_duration(text: object) -> timedelta:
         return text
     if not isinstance(text, str) or not _DURATION.match(text):
         raise Fault("must be a duration", 'write a number and a unit (ms, s, m, h, d, w): "30s", "24h", "1h30m"')
-    length = sum((timedelta(**{_UNITS[unit]: int(n)}) for n, unit in _PART.findall(text)), timedelta())
-    if not timedelta() < length <= _MAX_DURATION:
+    millis = sum(int(number) * _MILLIS[unit] for number, unit in _PART.findall(text[:200]))
+    if not 0 < millis <= _MAX_DURATION // _MILLISECOND:
         raise Fault("the duration must be longer than nothing and at most ten years")
-    return length
+    return millis * _MILLISECOND
 
 
 def show_duration(length: timedelta) -> str:
     """A duration as the configuration writes it, in its largest exact unit: 86400 s -> `1d`."""
-    millis = length // timedelta(milliseconds=1)
-    for unit in ("w", "d", "h", "m", "s"):
-        size = timedelta(**{_UNITS[unit]: 1}) // timedelta(milliseconds=1)
-        if millis % size == 0:
-            return f"{millis // size}{unit}"
-    return f"{millis}ms"
+    millis = length // _MILLISECOND
+    unit = next(unit for unit, size in _MILLIS.items() if millis % size == 0)
+    return f"{millis // _MILLIS[unit]}{unit}"
 
 
 def parse_moment(value: object) -> datetime:
