@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, PlainSerializer, PlainValidator, ValidationInfo
@@ -100,16 +99,15 @@ def one_asset(name: str, deployment: Deployment) -> Asset:
 
 def parse_milli(value: object) -> int:
     """Thousandths, exact: 90 -> 90000, "2.5" -> 2500. Raises ValueError beyond three decimal places or below 0."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a number such as 90 or 2.5 is expected")  # noqa: TRY004 - pydantic collects ValueError
+    # A TOML float prints as it was written: str() takes back 2.5, where arithmetic on it would round.
+    text = str(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else ""
     try:
-        # A TOML float prints as it was written: str() takes back "2.5", where arithmetic on it would round.
-        milli = Decimal(str(value)[:40]) * 1000
-    except InvalidOperation:
-        raise ValueError("a number such as 90 or 2.5 is expected") from None
-    if not milli.is_finite() or not 0 <= milli <= 10**12 or milli != int(milli):
-        raise ValueError("must be at least 0 and have at most three decimal places")
-    return int(milli)
+        milli = parse_units(text, 3) if len(text) < 20 else -1
+    except ValueError:
+        milli = -1
+    if not 0 <= milli <= 10**12:
+        raise ValueError("a number such as 90 or 2.5 is expected, with at most three decimal places")
+    return milli
 
 
 def _deployment(info: ValidationInfo) -> Deployment:
