@@ -1,0 +1,131 @@
+"""Questions to bitcoind, one method each, with answers checked for shape. Holds no state: a question of several calls
+goes to one node (`EndpointPool.ask`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from chains.bitcoin.answers import bytes_of, hash_of, member, uint_of
+from chains.bitcoin.params import Network
+from chains.errors import BlockGone, ChainError, LyingNode, RpcError, WrongChain
+from chains.model import BlockRef, Outpoint
+from chains.rpc.transport import Json, Transport
+
+_NOT_FOUND = -5
+"""RPC_INVALID_ADDRESS_OR_KEY: bitcoind's code for a transaction it does not know."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChainInfo:
+    """`getblockchaininfo`: the tip, the best header's height, and whether the node is in initial download."""
+
+    tip: BlockRef
+    headers: int
+    downloading: bool
+    tip_time: int | None
+
+
+class Client:
+    """Asks one transport."""
+
+    def __init__(self, transport: Transport) -> None:
+        self.name = transport.name
+        self._transport = transport
+
+    def block_hash(self, height: int) -> bytes:
+        """Hash of the block at `height` on the best chain. Raises BlockGone if there is none."""
+        if height < 0:
+            raise BlockGone(f"no block at height {height}")
+        return hash_of(self._transport.call("getblockhash", [height]))
+
+    def chain_info(self) -> ChainInfo:
+        """Where the node stands."""
+        info = self._transport.call("getblockchaininfo")
+        tip = BlockRef(uint_of(member(info, "blocks")), hash_of(member(info, "bestblockhash")))
+        time = info.get("time")
+        return ChainInfo(
+            tip=tip,
+            headers=uint_of(member(info, "headers")),
+            downloading=info.get("initialblockdownload") is True,
+            tip_time=uint_of(time, 40) if time is not None else None,
+        )
+
+    def raw_block(self, block_hash: bytes) -> bytes:
+        """The block's bytes."""
+        return bytes_of(self._transport.call("getblock", [block_hash.hex(), 0]))
+
+    def block_detail(self, block_hash: bytes) -> Json:
+        """`getblock` 3: transactions with what their inputs spend. Raises BlockGone if the block left the best chain,
+        for then bitcoind leaves the previous outputs out.
+        """
+        detail = self._transport.call("getblock", [block_hash.hex(), 3])
+        if uint_of(member(detail, "confirmations") + 1) == 0:
+            raise BlockGone(f"block {block_hash.hex()} is no longer on the best chain")
+        return detail
+
+    def block_txids(self, block_hash: bytes) -> list[bytes]:
+        """`getblock` 1: the txids in block order."""
+        return _hashes(member(self._transport.call("getblock", [block_hash.hex(), 1]), "tx"))
+
+    def transaction_detail(self, txid: bytes, block_hash: bytes | None = None) -> Json | None:
+        """`getrawtransaction` 2, None if the node does not know the transaction (there)."""
+        return _unless_unknown(self._ask_one(_detail_call(txid, block_hash)))
+
+    def transaction_details(self, txids: Iterable[bytes], block_hash: bytes) -> list[Json | None]:
+        """`getrawtransaction` 2 of transactions of one block: previous outputs and fee without an index."""
+        answers = self._transport.batch([_detail_call(txid, block_hash) for txid in txids])
+        return [_unless_unknown(answer) for answer in answers]
+
+    def raw_transactions(self, txids: Sequence[bytes]) -> list[bytes | None]:
+        """Bytes of transactions in the mempool (or anywhere, with txindex), None where the node does not know one."""
+        answers = self._transport.batch([("getrawtransaction", [txid.hex(), 0]) for txid in txids])
+        known = [_unless_unknown(answer) for answer in answers]
+        return [bytes_of(answer) if answer is not None else None for answer in known]
+
+    def mempool_txids(self) -> set[bytes]:
+        """What is in the mempool now."""
+        return set(_hashes(self._transport.call("getrawmempool")))
+
+    def unspent_details(self, outpoints: Sequence[Outpoint]) -> list[Json | None]:
+        """`gettxout` of confirmed outputs, blind to the mempool; None for one that is spent or unknown."""
+        calls = [("gettxout", [o.txid.hex(), o.vout, False]) for o in outpoints]
+        return [_unless_unknown(answer) for answer in self._transport.batch(calls)]
+
+    def scan_unspent(self, scripts: Iterable[bytes]) -> Json:
+        """`scantxoutset` for scripts: walks the whole set of unspent outputs, minutes on mainnet."""
+        return self._transport.call("scantxoutset", ["start", [f"raw({script.hex()})" for script in scripts]])
+
+    def _ask_one(self, call: tuple[str, list[Json]]) -> Json | ChainError:
+        try:
+            return self._transport.call(*call)
+        except RpcError as error:
+            return error
+
+
+def identify(network: Network, transport: Transport) -> None:
+    """Raises WrongChain if the node's first block is not the network's."""
+    genesis = Client(transport).block_hash(0)
+    if genesis != network.genesis:
+        raise WrongChain(f"not {network.name}: its first block is {genesis.hex()}", endpoint=transport.name)
+
+
+def _detail_call(txid: bytes, block_hash: bytes | None) -> tuple[str, list[Json]]:
+    params: list[Json] = [txid.hex(), 2]
+    return "getrawtransaction", [*params, block_hash.hex()] if block_hash is not None else params
+
+
+def _unless_unknown(answer: Json | ChainError) -> Json | None:
+    """The answer; None for bitcoind's "no such transaction"; any other error is raised."""
+    if isinstance(answer, RpcError) and answer.code == _NOT_FOUND:
+        return None
+    if isinstance(answer, ChainError):
+        raise answer
+    return answer
+
+
+def _hashes(value: Json) -> list[bytes]:
+    if not isinstance(value, list):
+        raise LyingNode("no list of hashes")
+    return [hash_of(item) for item in value]

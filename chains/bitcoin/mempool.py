@@ -1,0 +1,124 @@
+"""What waits in a node's mempool, looked at again and again: only what is new is fetched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from chains.bitcoin.blocks import walk, wire_keys
+from chains.bitcoin.client import Client
+from chains.bitcoin.decode import RawTransaction, outpoints_of, parse_transaction, transaction_facts
+from chains.bitcoin.params import Network
+from chains.bitcoin.readers import Resolved, resolve
+from chains.bitcoin.signing import signing_facts
+from chains.errors import LyingNode
+from chains.model import Outpoint, UtxoTransaction
+from chains.source import WatchSet
+
+MAX_CONTESTED: Final = 20_000
+"""Inputs of matches that are remembered after the match left the mempool, so that a rival is seen."""
+
+
+@dataclass(slots=True)
+class Mempool:
+    """The memory of one source. `look` gives the transactions that touch the watch set, and every other that spends an
+    input of one which did: a replacement is noticed even when it no longer touches us.
+
+    Every transaction's bytes are kept while it waits (as much as the node's own mempool holds): when the watch set
+    grows, those already seen are judged again. Nothing that waits is missed because it came before we knew its address.
+    """
+
+    network: Network
+    _waiting: dict[bytes, bytes] = field(default_factory=dict)
+    _facts: dict[bytes, UtxoTransaction] = field(default_factory=dict)
+    _contested: dict[bytes, None] = field(default_factory=dict)
+    """Outpoints as wire bytes, oldest first."""
+    _seen_watch: object = None
+
+    def look(self, client: Client, watch: WatchSet) -> tuple[UtxoTransaction, ...]:
+        """Transactions that wait now and touch `watch`, in order of txid."""
+        txids = client.mempool_txids()
+        for gone in [txid for txid in self._waiting if txid not in txids]:
+            del self._waiting[gone]
+            self._facts.pop(gone, None)
+        fresh = self._fetch(client, sorted(txids - self._waiting.keys()))
+        self._waiting.update(fresh)
+        signature = _signature(watch)
+        suspects = fresh if signature == self._seen_watch else self._unmatched()
+        self._judge(client, suspects, watch)
+        self._seen_watch = signature
+        return tuple(self._facts[txid] for txid in sorted(self._facts))
+
+    def _fetch(self, client: Client, txids: list[bytes]) -> dict[bytes, bytes]:
+        fetched: dict[bytes, bytes] = {}
+        for txid, raw in zip(txids, client.raw_transactions(txids), strict=True):
+            if raw is None:
+                continue  # it left the mempool between the two questions
+            if parse_transaction(raw).txid != txid:
+                raise LyingNode(f"asked for transaction {txid.hex()}, got another")
+            fetched[txid] = raw
+        return fetched
+
+    def _unmatched(self) -> dict[bytes, bytes]:
+        return {txid: raw for txid, raw in self._waiting.items() if txid not in self._facts}
+
+    def _judge(self, client: Client, suspects: dict[bytes, bytes], watch: WatchSet) -> None:
+        """Add the facts of the suspects that touch the watch set, in as many rounds as chains of unconfirmed
+        transactions are long: an output to us may be spent by another suspect.
+        """
+        own = set(self._contested) | self._spends_from(client, suspects, watch)
+        while suspects:
+            before = len(own)
+            found = _touching(suspects, watch, own)
+            for txid in found:
+                self._facts[txid] = self._facts_of(client, parse_transaction(suspects[txid]), watch)
+            suspects = {txid: raw for txid, raw in suspects.items() if txid not in found}
+            if len(own) == before:
+                return
+
+    def _spends_from(self, client: Client, suspects: dict[bytes, bytes], watch: WatchSet) -> set[bytes]:
+        """Inputs (wire bytes) that spend from watched addresses. While the watch set's outpoints are incomplete that
+        shows only in the outputs spent, so each of them is asked for.
+        """
+        if watch.complete:
+            return set()
+        spent = {i.outpoint for raw in suspects.values() for i in parse_transaction(raw).inputs}
+        known = self._resolve(client, spent - watch.outpoints.keys())
+        return {_wire(o) for o, output in known.items() if output.address.key in watch.addresses}
+
+    def _resolve(self, client: Client, wanted: Iterable[Outpoint]) -> Resolved:
+        wanted = set(wanted)
+        found: Resolved = {}
+        for parent in {o.txid for o in wanted} & self._waiting.keys():
+            found.update(outpoints_of(self.network, parse_transaction(self._waiting[parent])))
+        return found | resolve(self.network, client, sorted(wanted - found.keys()))
+
+    def _facts_of(self, client: Client, tx: RawTransaction, watch: WatchSet) -> UtxoTransaction:
+        spent = [i.outpoint for i in tx.inputs]
+        prevouts = {o: watch.outpoints[o] for o in spent if o in watch.outpoints}
+        prevouts |= self._resolve(client, [o for o in spent if o not in prevouts])
+        for outpoint in spent:
+            self._contested[_wire(outpoint)] = None
+        while len(self._contested) > MAX_CONTESTED:
+            del self._contested[next(iter(self._contested))]
+        signing = signing_facts(tx, prevouts, watch.addresses)
+        return transaction_facts(self.network, tx, -1, prevouts, signing)
+
+
+def _touching(suspects: dict[bytes, bytes], watch: WatchSet, own: set[bytes]) -> set[bytes]:
+    """The txids among `suspects` that touch the watch set or spend from `own`, which grows by what they pay to it."""
+    txids = list(suspects)
+    spends = wire_keys(watch.outpoints)
+    _, matches, _ = walk(b"".join(suspects.values()), 0, len(txids), watch.addresses, spends, own, prove=False)
+    return {txids[match.index] for match in matches}
+
+
+def _wire(outpoint: Outpoint) -> bytes:
+    return outpoint.txid[::-1] + outpoint.vout.to_bytes(4, "little")
+
+
+def _signature(watch: WatchSet) -> object:
+    """Changes whenever something was added to the watch set: a dict's last key is the one added last."""
+    last = next(reversed(watch.outpoints)) if watch.outpoints else None
+    return len(watch.addresses), last, watch.complete
