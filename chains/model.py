@@ -155,6 +155,11 @@ TxId = bytes
 """32 bytes, display order."""
 
 
+def format_hash(chain: ChainId, value: bytes) -> str:
+    """A hash or transaction id in its chain's usual text: `0x` + hex on EVM chains, bare hex elsewhere."""
+    return ("0x" if chain.namespace == "eip155" else "") + value.hex()
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Outpoint:
     """One output of one transaction (Bitcoin: what an input spends)."""

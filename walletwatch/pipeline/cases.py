@@ -17,6 +17,7 @@ from chains.model import (
     Outpoint,
     TxOutput,
     UtxoTransaction,
+    format_hash,
 )
 from chains.source import ChainSource, WatchSet
 from walletwatch.domain.cases import Case, CaseState, Seed, TraceOptions, case_id
@@ -213,7 +214,9 @@ def open_case(
         "case": case.id,
         "name": case.name,
         "chain": str(case.chain),
-        "seeds": [[s.tx.hex(), s.ordinal, s.address.text, str(s.asset), str(s.amount)] for s in case.seeds],
+        "seeds": [
+            [format_hash(case.chain, s.tx), s.ordinal, s.address.text, str(s.asset), str(s.amount)] for s in case.seeds
+        ],
         "model": str(options.model),
     }
     unit.audit.append(by, "case.opened", case.id, payload)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
@@ -11,7 +11,7 @@ from chains.model import Address, Asset, AssetId, ChainId, TxId
 from walletwatch.domain.cases import TaintModel
 from walletwatch.domain.findings import Finding, Severity
 from walletwatch.domain.labels import Label
-from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.prices import Price
 from walletwatch.domain.times import Clock, utc_now
 from walletwatch.domain.wallets import Perimeter
@@ -46,12 +46,19 @@ class Teller(Protocol):
     """Makes findings an alert, in the same transaction. Kept apart because alerts and pipeline are siblings."""
 
     def tell(
-        self, unit: UnitOfWork, fingerprint: str, findings: Iterable[Finding], outflows: Iterable[Outflow]
+        self,
+        unit: UnitOfWork,
+        fingerprint: str,
+        findings: Iterable[Finding],
+        outflows: Iterable[Outflow],
+        before: Mapping[str, OutflowState] | None = None,
     ) -> None:
-        """Gather `findings` (new, settled or none) in this fingerprint's alert, renewed by the present `outflows`."""
+        """Gather `findings` (new ones, or none) in this fingerprint's alert, renewed by the present `outflows`. `before`
+        are the states of those outflows whose state just changed.
+        """
 
-    def explained(self, unit: UnitOfWork, fingerprint: str, why: str) -> None:
-        """Everything the alert told is explained by now: it is closed by `system`."""
+    def explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
+        """Approvals that came `late_secs` late explain everything the alert told: it is closed by `system`."""
 
 
 @dataclass(frozen=True, slots=True)

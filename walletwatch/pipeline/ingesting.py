@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chains.model import (
     AccountTransaction,
@@ -15,6 +15,7 @@ from chains.model import (
     PendingFacts,
     TxId,
     UtxoTransaction,
+    format_hash,
 )
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, net, outflows_of
@@ -97,9 +98,7 @@ class Ingestion:
         """What consumes the same inputs or nonce can no longer confirm (or was outbid)."""
         rivals = unit.ledger.rivals(self.watched.chain, tx)
         gone = [r for r in rivals if self._may_be_replaced(unit, r)]
-        unit.ledger.set_state(self.watched.chain, gone, OutflowState.REPLACED)
-        for txid in gone:
-            self._announce(unit, txid, "outflow.replaced")
+        self._change(unit, gone, OutflowState.REPLACED)
 
     def _may_be_replaced(self, unit: UnitOfWork, txid: TxId) -> bool:
         stored = unit.ledger.transaction(self.watched.chain, txid)
@@ -120,27 +119,37 @@ class Ingestion:
         self, unit: UnitOfWork, tx: ChainTransaction, outflows: Sequence[Outflow], action: str
     ) -> tuple[Finding, ...]:
         """Save outflows; judge those never seen before, renew the alert of the others."""
-        fresh = [o for o in outflows if unit.outflows.save(o)]
+        known = {o.id: o.state for o in unit.outflows.of_tx(self.watched.chain, tx.txid)}
         for outflow in outflows:
+            unit.outflows.save(outflow)
             record_outflow(unit, action, outflow)
+        fresh = [o for o in outflows if o.id not in known]
         if fresh:
             self.memory.learned.payees += [p.address for o in fresh for p in o.payments]
             return self.judge.judge(unit, outflows, tx, self.memory.payees)
-        if outflows:
-            self._renew(unit, outflows)
+        self._renew(unit, outflows, known)
         return ()
 
-    def _renew(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> None:
+    def _renew(self, unit: UnitOfWork, outflows: Sequence[Outflow], before: Mapping[str, OutflowState]) -> None:
         """Bring the alert up to date, if there is one, with what its outflows are now."""
-        first = outflows[0]
-        self.judge.teller.tell(unit, fingerprint(first.chain, first.family), (), outflows)
-
-    def _announce(self, unit: UnitOfWork, txid: TxId, action: str) -> None:
-        outflows = unit.outflows.of_tx(self.watched.chain, txid)
-        for outflow in outflows:
-            record_outflow(unit, action, outflow)
         if outflows:
-            self._renew(unit, outflows)
+            key = fingerprint(outflows[0].chain, outflows[0].family)
+            self.judge.teller.tell(unit, key, (), outflows, before)
+
+    def _change(self, unit: UnitOfWork, txids: Sequence[TxId], state: OutflowState) -> None:
+        """Give transactions and their outflows another state, on record, and renew their alerts."""
+        before = {txid: unit.outflows.of_tx(self.watched.chain, txid) for txid in txids}
+        unit.ledger.set_state(self.watched.chain, txids, state)
+        for old in before.values():
+            self._announce(unit, old)
+
+    def _announce(self, unit: UnitOfWork, before: Sequence[Outflow]) -> None:
+        if not before:
+            return
+        outflows = unit.outflows.of_tx(self.watched.chain, before[0].tx)
+        for outflow in outflows:
+            record_outflow(unit, f"outflow.{outflow.state}", outflow)
+        self._renew(unit, outflows, {o.id: o.state for o in before})
 
     # --- what is no outflow -------------------------------------------------------------------------------------------
 
@@ -212,23 +221,22 @@ class Ingestion:
         """Everything included up to `height` can no longer be undone."""
         chain = self.watched.chain
         unit.places.set_final(chain, height)
-        txids = unit.ledger.newly_final(chain, height)
-        unit.ledger.set_state(chain, txids, OutflowState.FINAL)
-        for txid in txids:
-            self._announce(unit, txid, "outflow.final")
+        self._change(unit, unit.ledger.newly_final(chain, height), OutflowState.FINAL)
 
     def roll_back(self, unit: UnitOfWork, cursor: Cursor, parent: BlockRef) -> None:
         """Undo the block at the cursor. Findings stay: the wallet signed what nobody approved."""
         chain = self.watched.chain
         unit.places.retreat(chain, cursor.ref, parent, unit.now)
-        txids = unit.ledger.roll_back(chain, cursor.ref.height)
+        lost = unit.ledger.at_height(chain, cursor.ref.height)
+        before = [unit.outflows.of_tx(chain, txid) for txid in lost]
+        unit.ledger.roll_back(chain, cursor.ref.height)
         unit.cases.roll_back(chain, cursor.ref.height, parent)
         payload = {
             "height": cursor.ref.height,
-            "orphaned": cursor.ref.hash.hex(),
-            "parent": parent.hash.hex(),
-            "transactions": [txid.hex() for txid in txids],
+            "orphaned": format_hash(chain, cursor.ref.hash),
+            "parent": format_hash(chain, parent.hash),
+            "transactions": [format_hash(chain, txid) for txid in lost],
         }
         unit.audit.append("walletwatch", "chain.reorg", str(chain), payload)
-        for txid in txids:
-            self._announce(unit, txid, "outflow.orphaned")
+        for old in before:
+            self._announce(unit, old)

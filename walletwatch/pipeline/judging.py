@@ -6,7 +6,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
-from chains.model import AccountTransaction, AssetId, ChainTransaction, TxId
+from chains.model import AccountTransaction, AssetId, ChainId, ChainTransaction, TxId, format_hash
 from walletwatch.domain.findings import Finding, Mode, VerdictKind
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult
@@ -120,7 +120,7 @@ class Judge:
             late_secs = max(0, int((unit.now - outflow.broadcast_at).total_seconds()))
             if unit.findings.resolve(finding.id, unit.now, late_secs=late_secs):
                 payload = {"finding": finding.id, "rule": finding.rule_id, "late_secs": late_secs}
-                unit.audit.append("system", "finding.resolved", outflow.tx.hex(), payload)
+                unit.audit.append("system", "finding.resolved", format_hash(outflow.chain, outflow.tx), payload)
                 count += 1
         return count
 
@@ -130,9 +130,9 @@ class Judge:
         loud = [f for f in findings if f.mode is Mode.ENFORCE]
         resolved = unit.findings.resolutions([f.id for f in loud])
         if loud and all(f.id in resolved for f in loud):
-            late = max(int(r.get("late_secs", 0)) for r in resolved.values())
-            why = f"explained by approvals that were read {late} s after broadcast"
-            self.teller.explained(unit, fingerprint(outflow.chain, outflow.family), why)
+            late_secs = max(int(r.get("late_secs", 0)) for r in resolved.values())
+            requests = [a.request_id for tx in family for a in unit.approvals.allocations_of(outflow.chain, tx)]
+            self.teller.explained(unit, fingerprint(outflow.chain, outflow.family), requests, late_secs)
 
     # --- keeping ------------------------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class Judge:
             "evidence": dict(finding.evidence),
             "rules_digest": finding.rules_digest,
         }
-        subject = finding.tx.hex() if finding.tx is not None else finding.id
+        subject = finding.id if finding.tx is None else format_hash(ChainId.parse(finding.chain), finding.tx)
         unit.audit.append("walletwatch", "finding.made", subject, payload)
         return True
 
@@ -183,9 +183,9 @@ def record_outflow(unit: UnitOfWork, action: str, outflow: Outflow) -> None:
         "destinations": [[p.address.text, str(p.amount)] for p in outflow.payments],
         "first_seen": format_utc(outflow.first_seen),
         "height": None if outflow.block is None else outflow.block.height,
-        "block_hash": None if outflow.block is None else outflow.block.hash.hex(),
+        "block_hash": None if outflow.block is None else format_hash(outflow.chain, outflow.block.hash),
     }
-    unit.audit.append("walletwatch", action, outflow.tx.hex(), payload)
+    unit.audit.append("walletwatch", action, format_hash(outflow.chain, outflow.tx), payload)
 
 
 def _by_asset(outflows: Sequence[Outflow]) -> list[list[Outflow]]:

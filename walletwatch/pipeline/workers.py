@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chains.errors import BlockGone, ChainError, LyingNode, TransientError, Unsupported, WrongChain
-from chains.model import BlockFacts, BlockRef
+from chains.model import BlockFacts, BlockRef, format_hash
 from chains.source import ChainSource
 from walletwatch.domain.times import format_utc
 from walletwatch.pipeline.balances import addresses_digest, keep_holdings, read_holdings
@@ -144,7 +144,11 @@ class ChainWorker:
             unit.places.start(self.watched.chain, before, unit.now)
             if holdings is not None:
                 keep_holdings(unit, self.watched, holdings)
-            payload = {"name": self.watched.name, "height": before.height, "hash": before.hash.hex()}
+            payload = {
+                "name": self.watched.name,
+                "height": before.height,
+                "hash": format_hash(self.watched.chain, before.hash),
+            }
             unit.audit.append("walletwatch", "chain.started", str(self.watched.chain), payload)
         self.tip = tip
         return Tick.STARTED
@@ -337,7 +341,7 @@ class ChainWorker:
         self._reported = (done, now)
         tip = self.tip
         report = {
-            "tip": None if tip is None else {"height": tip.height, "hash": tip.hash.hex()},
+            "tip": None if tip is None else {"height": tip.height, "hash": format_hash(self.watched.chain, tip.hash)},
             "state": "halted" if self.halted else ("failing" if done is Tick.FAILED else "watching"),
             "last_error": self.halted or self.last_error,
             "endpoints": [asdict(e) for e in self.source.health()],

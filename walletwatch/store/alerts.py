@@ -77,6 +77,10 @@ class AlertRepository:
         for row in found:
             yield _alert(row, deliveries.get(row.id, ()))
 
+    def silenced(self) -> list[Alert]:
+        """Every silenced alert."""
+        return list(self.find(Filter(state=str(AlertState.SILENCED))))
+
     def count(self, state: AlertState) -> int:
         """How many alerts are in `state`."""
         query = select(func.count()).select_from(t.alerts).where(t.alerts.c.state == str(state))
@@ -124,6 +128,13 @@ class AlertRepository:
             if known.rowcount == 0:
                 new = {"told_version": 0, "attempts": 0, "leased_until": None, "remote_id": "", "last_error": ""}
                 self._c.execute(insert(t.outbox).values(row | new | {"changed_at": now}))
+
+    def has_due(self, sink: str, now: datetime) -> bool:
+        """Whether a claim would find anything."""
+        c = t.outbox.c
+        free = or_(c.leased_until.is_(None), c.leased_until <= now)
+        query = select(c.id).where(c.sink == sink, c.state == "due", c.due_at <= now, free).limit(1)
+        return self._c.execute(query).first() is not None
 
     def claim_due(self, sink: str, now: datetime, lease_secs: int, limit: int) -> list[StoredDelivery]:
         """Take rows of `sink` that are due and not leased, oldest first; the lease ends by itself if we die."""

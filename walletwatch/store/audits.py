@@ -88,8 +88,9 @@ class AuditRepository:
             query = query.where(c.recorded_at >= format_utc(wanted.since))
         if wanted.until is not None:
             query = query.where(c.recorded_at < format_utc(wanted.until))
-        subject = wanted.tx.hex() if wanted.tx is not None else wanted.subject
-        for column, value in ((c.subject, subject), (c.actor, wanted.actor), (c.action, wanted.action)):
+        if wanted.tx is not None:
+            query = query.where(c.subject.in_([wanted.tx.hex(), "0x" + wanted.tx.hex()]))
+        for column, value in ((c.subject, wanted.subject), (c.actor, wanted.actor), (c.action, wanted.action)):
             if value is not None:
                 query = query.where(column == value)
         for row in self._c.execute(query if wanted.limit is None else query.limit(wanted.limit)):
