@@ -12,6 +12,7 @@ from chains.evm.abilities import Abilities, TraceMethod
 from chains.evm.blocks import MAX_TRANSACTIONS, Block, read_block
 from chains.evm.blooms import AccountIndex, bloom_mask, masks_of, may_hold
 from chains.evm.decode import concerned_by_calls, concerned_by_value
+from chains.evm.delegations import find_authorizations
 from chains.evm.fields import count, items_of, lie
 from chains.evm.logs import ASKED, concerned_by_logs, topic_account
 from chains.evm.params import Network
@@ -76,6 +77,7 @@ class BlockReader:
         block = read_block(value, height, standard_header=self.network.standard_header)
         traces, why = abilities.block_traces(transport, block, method, answers.get("traces"))
         concerned = concerned_by_value(block.transactions, watched)
+        concerned |= {a.tx_index for a in find_authorizations(block.transactions, watched, self.network.number)}
         if traces is not None:
             concerned |= concerned_by_calls(traces, watched, self.contracts)
         if answers.get("contracts") is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
@@ -13,6 +14,7 @@ from chains.evm.addresses import parse_address
 from chains.evm.balances import read_balance
 from chains.evm.blocks import read_ref
 from chains.evm.client import BlockReader
+from chains.evm.control import read_control
 from chains.evm.decode import decode_transactions, decode_withdrawals, gaps_of
 from chains.evm.fields import fields_of, quantity_of, quantity_or
 from chains.evm.params import native_asset, network_of
@@ -142,6 +144,8 @@ def read_facts(reader: BlockReader, transport: Transport, height: int, watched: 
     answers = reader.read(transport, height, watched)
     block = answers.block
     transactions = decode_transactions(block, answers.receipts, answers.traces, reader.network)
+    control = read_control(transport, answers, watched, reader.contracts, reader.network)
+    transactions = [replace(tx, signing=control.signing.get(tx.index, tx.signing)) for tx in transactions]
     transactions += decode_withdrawals(block, watched, reader.network)
     return BlockFacts(
         chain=reader.network.chain,
@@ -149,7 +153,8 @@ def read_facts(reader: BlockReader, transport: Transport, height: int, watched: 
         parent_hash=block.parent_hash,
         time=block.time,
         transactions=tuple(transactions),
-        gaps=gaps_of(block, answers.traces, answers.untraced_why, watched),
+        control_changes=tuple(control.changes),
+        gaps=(*gaps_of(block, answers.traces, answers.untraced_why, watched), *control.gaps),
     )
 
 

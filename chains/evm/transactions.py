@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
@@ -88,16 +88,16 @@ def decode_transaction(
     receiver = spoken.receiver
     arrived_at = created_account(spoken.sender, spoken.nonce) if receiver is None else receiver
     native = native_asset(network.chain).id
-    transfers: list[Transfer] = []
+    ether: list[tuple[Move, TransferKind]] = []
     if spoken.mint_wei:
-        transfers.append(_ether(native, Move(ZERO_KEY, spoken.sender, spoken.mint_wei), TransferKind.INTERNAL, 0))
+        ether.append((Move(ZERO_KEY, spoken.sender, spoken.mint_wei), TransferKind.INTERNAL))
     if ok and spoken.value_wei:
-        value = Move(spoken.sender, arrived_at, spoken.value_wei)
-        transfers.append(_ether(native, value, TransferKind.NATIVE, len(transfers)))
+        ether.append((Move(spoken.sender, arrived_at, spoken.value_wei), TransferKind.NATIVE))
     if ok and trace is not None:
-        transfers += (_ether(native, m, TransferKind.INTERNAL, len(transfers) + n) for n, m in enumerate(trace.moves))
-    moves = token_moves(receipt.logs if ok else (), network, network.chain)
-    transfers += [as_transfer(m, len(transfers) + n) for n, m in enumerate(moves)]
+        ether += [(move, TransferKind.INTERNAL) for move in trace.moves]
+    tokens = token_moves(receipt.logs if ok else (), network, network.chain)
+    transfers = [_ether(native, move, kind, n) for n, (move, kind) in enumerate(ether)]
+    transfers += [as_transfer(move, n) for n, move in enumerate(tokens, len(ether))]
     return AccountTransaction(
         txid=spoken.txid,
         index=index,
@@ -153,10 +153,3 @@ def withdrawal_transaction(block: Block, watched: Sequence[int], native: AssetId
         transfers=tuple(transfers),
         traced=True,
     )
-
-
-def accounts_of(transfers: Sequence[Transfer]) -> Iterator[bytes]:
-    """Every account that sent or received."""
-    for transfer in transfers:
-        yield transfer.sender.key
-        yield transfer.receiver.key

@@ -1,0 +1,154 @@
+"""State of accounts at one block: storage slots, code, answers of contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from eth_utils.crypto import keccak
+
+from chains.errors import BlockGone, ChainError, RpcError
+from chains.evm import questions
+from chains.evm.blocks import read_ref
+from chains.evm.fields import data_of, quantity_of
+from chains.evm.questions import raised
+from chains.model import BlockRef
+from chains.rpc.transport import Call, Json, Transport
+
+SENTINEL = (1).to_bytes(20, "big")
+"""The Safe's linked lists begin and end here."""
+MAX_LIST = 256
+
+_OWNERS_SLOT, _MODULES_SLOT = 2, 1
+
+
+def read_states(transport: Transport, calls: Sequence[Call], at: BlockRef) -> list[Json | ChainError]:
+    """Answers of state methods after block `at`; each call lacks its last parameter, which names the block.
+
+    Asked by block hash (EIP-1898), so that a reorg cannot answer for another block; a node that does not take that is
+    asked by height, between two looks at the hash there. Raises BlockGone.
+    """
+    if not calls:
+        return []
+    by_hash = {"blockHash": questions.text(at.hash), "requireCanonical": True}
+    answers = transport.batch([(method, (*params, by_hash)) for method, params in calls])
+    if not any(isinstance(a, RpcError) for a in answers):
+        return answers
+    look = questions.header(at.height)
+    by_height = [(method, (*params, questions.tag(at.height))) for method, params in calls]
+    before, *answers, after = transport.batch([look, *by_height, look])
+    for seen in (raised(before), raised(after)):
+        if seen is None or read_ref(seen) != at:
+            raise BlockGone(f"block {at} is not on the best chain", endpoint=transport.name)
+    return answers
+
+
+def storage_call(account: bytes, slot: int) -> Call:
+    """One storage slot."""
+    return ("eth_getStorageAt", (questions.text(account), hex(slot)))
+
+
+def code_call(account: bytes) -> Call:
+    """An account's code."""
+    return ("eth_getCode", (questions.text(account),))
+
+
+def eth_call(contract: bytes, calldata: bytes) -> Call:
+    """A contract's answer to a call."""
+    return ("eth_call", ({"to": questions.text(contract), "data": questions.text(calldata)},))
+
+
+def slot_of(label: str) -> int:
+    """A named slot: the hash of its label."""
+    return int.from_bytes(keccak(text=label), "big")
+
+
+def mapping_slot(key: bytes, base: int) -> int:
+    """Where Solidity keeps `mapping[key]` of the mapping at slot `base`."""
+    return int.from_bytes(keccak(key.rjust(32, b"\0") + base.to_bytes(32, "big")), "big")
+
+
+ACCOUNT_SLOTS = {
+    "singleton": 0,
+    "guard": slot_of("guard_manager.guard.address"),
+    "module_guard": slot_of("module_manager.module_guard.address"),
+    "fallback_handler": slot_of("fallback_manager.handler.address"),
+    # EIP-1967 takes one off, so that no key of a mapping can have the hash.
+    "implementation": slot_of("eip1967.proxy.implementation") - 1,
+    "beacon": slot_of("eip1967.proxy.beacon") - 1,
+    "admin": slot_of("eip1967.proxy.admin") - 1,
+}
+"""Slots that hold an account: the Safe's own (0 is the singleton that its proxy delegates to) and EIP-1967's."""
+_THRESHOLD_SLOT, _NONCE_SLOT = 4, 5
+
+
+@dataclass(frozen=True, slots=True)
+class WalletState:
+    """Who controls a contract wallet. `accounts` by the names of ACCOUNT_SLOTS, as 32-byte words."""
+
+    accounts: dict[str, bytes]
+    threshold: int
+    nonce: int
+    owners: tuple[bytes, ...]
+    modules: tuple[bytes, ...]
+
+
+def unchanged(transport: Transport, wallets: Iterable[bytes], before: BlockRef, after: BlockRef) -> set[bytes]:
+    """The wallets whose storage root (EIP-1186) is the same at both blocks; none where the node gives no proofs."""
+    asked = sorted(wallets)
+    calls: list[Call] = [("eth_getProof", (questions.text(w), [])) for w in asked]
+    pairs = zip(read_states(transport, calls, before), read_states(transport, calls, after), strict=True)
+    return {w for w, (a, b) in zip(asked, pairs, strict=True) if _root(a) is not None and _root(a) == _root(b)}
+
+
+def _root(proof: Json | ChainError) -> str | None:
+    root = proof.get("storageHash") if isinstance(proof, dict) else None
+    return root if isinstance(root, str) else None
+
+
+def read_wallets(transport: Transport, wallets: Sequence[bytes], at: BlockRef) -> dict[bytes, WalletState]:
+    """The control of each wallet after block `at`. Raises Unsupported where the node keeps no such state."""
+    slots = [*ACCOUNT_SLOTS.values(), _THRESHOLD_SLOT, _NONCE_SLOT]
+    answers = read_states(transport, [storage_call(w, s) for w in wallets for s in slots], at)
+    words = [_word(a) for a in answers]
+    lists = _walk(transport, [(w, base) for w in wallets for base in (_OWNERS_SLOT, _MODULES_SLOT)], at)
+    states = {}
+    for n, wallet in enumerate(wallets):
+        row = words[n * len(slots) : (n + 1) * len(slots)]
+        states[wallet] = WalletState(
+            accounts=dict(zip(ACCOUNT_SLOTS, row, strict=False)),
+            threshold=int.from_bytes(row[-2], "big"),
+            nonce=int.from_bytes(row[-1], "big"),
+            owners=tuple(lists[wallet, _OWNERS_SLOT]),
+            modules=tuple(lists[wallet, _MODULES_SLOT]),
+        )
+    return states
+
+
+def _word(answer: Json | ChainError) -> bytes:
+    return quantity_of(raised(answer), "eth_getStorageAt").to_bytes(32, "big")
+
+
+def _walk(transport: Transport, lists: list[tuple[bytes, int]], at: BlockRef) -> dict[tuple[bytes, int], list[bytes]]:
+    """Linked lists in storage, from the sentinel to the sentinel; all of them in one batch a step."""
+    found: dict[tuple[bytes, int], list[bytes]] = {key: [] for key in lists}
+    cursors = dict.fromkeys(lists, SENTINEL)
+    for _ in range(MAX_LIST):
+        calls = [storage_call(wallet, mapping_slot(at_key, base)) for (wallet, base), at_key in cursors.items()]
+        answers = read_states(transport, calls, at)
+        for key, answer in zip(list(cursors), answers, strict=True):
+            entry = _word(answer)[12:]
+            if entry in (SENTINEL, bytes(20)) or entry in found[key]:
+                del cursors[key]
+            else:
+                found[key].append(entry)
+                cursors[key] = entry
+        if not cursors:
+            break
+    return found
+
+
+def read_codes(transport: Transport, accounts: Sequence[bytes], at: BlockRef) -> dict[bytes, bytes]:
+    """The code of each account after block `at`."""
+    answers = read_states(transport, [code_call(a) for a in accounts], at)
+    return {a: data_of(raised(answer), "eth_getCode") for a, answer in zip(accounts, answers, strict=True)}
