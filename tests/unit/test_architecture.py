@@ -1,0 +1,174 @@
+"""The layers hold, and the thing that holds them works: each contract is shown to catch a planted violation."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+import walletwatch
+
+PROJECT = Path(__file__).resolve().parents[2]
+PACKAGES = ("chains", "walletwatch")
+SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+CONTRACTS = {contract["name"] for contract in SETTINGS["tool"]["importlinter"]["contracts"]}
+
+LAYERS = "layers of walletwatch"
+VENDORS = {
+    "web3": "web3 only in chains.evm and chains.tron",
+    "bitcoin": "python-bitcoinlib only in chains.bitcoin",
+    "sqlalchemy": "sqlalchemy and alembic only in walletwatch.store",
+    "alembic": "sqlalchemy and alembic only in walletwatch.store",
+    "apscheduler": "apscheduler only in walletwatch.service.scheduler",
+    "slack_sdk": "slack_sdk only in walletwatch.alerts.slack",
+}
+
+# contract, the package that the import is planted in, what is imported
+PLANTS = [
+    ("chains knows nothing of walletwatch", "chains", "walletwatch"),
+    ("chains knows nothing of walletwatch", "chains.rpc", "walletwatch.domain"),
+    ("chain families never import each other", "chains.evm", "chains.bitcoin"),
+    ("chain families never import each other", "chains.tron", "chains.evm"),
+    ("walletwatch speaks only the common language", "walletwatch.service", "chains.bitcoin"),
+    ("walletwatch speaks only the common language", "walletwatch.pipeline", "chains.evm"),
+    ("walletwatch speaks only the common language", "walletwatch.cli", "chains.rpc"),
+    ("the pure layers do no I/O", "walletwatch.domain", "sqlalchemy"),
+    ("the pure layers do no I/O", "walletwatch.rules", "socket"),
+    ("the pure layers do no I/O", "walletwatch.tracing", "urllib3"),
+    ("the pure layers do no I/O", "walletwatch.audit", "subprocess"),
+    (LAYERS, "walletwatch.service", "walletwatch.cli"),
+    (LAYERS, "walletwatch.pipeline", "walletwatch.service"),
+    (LAYERS, "walletwatch.alerts", "walletwatch.pipeline"),
+    (LAYERS, "walletwatch.store", "walletwatch.reports"),
+    (LAYERS, "walletwatch.rules", "walletwatch.store"),
+    (LAYERS, "walletwatch.rules", "walletwatch.approvals"),
+    (LAYERS, "walletwatch.settings", "walletwatch.store"),
+    (LAYERS, "walletwatch.domain", "walletwatch.settings"),
+    (VENDORS["web3"], "chains.bitcoin", "web3"),
+    (VENDORS["web3"], "walletwatch.pipeline", "web3"),
+    (VENDORS["bitcoin"], "chains.evm", "bitcoin"),
+    (VENDORS["bitcoin"], "walletwatch.approvals", "bitcoin"),
+    (VENDORS["sqlalchemy"], "walletwatch.pipeline", "sqlalchemy"),
+    (VENDORS["alembic"], "walletwatch.cli", "alembic"),
+    (VENDORS["apscheduler"], "walletwatch.service", "apscheduler"),
+    (VENDORS["slack_sdk"], "walletwatch.alerts", "slack_sdk"),
+]
+
+
+def test_contracts_hold() -> None:
+    done = _lint_imports(PROJECT)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert f"Contracts: {len(CONTRACTS)} kept, 0 broken" in done.stdout
+
+
+def test_every_contract_is_planted_against() -> None:
+    assert {contract for contract, _, _ in PLANTS} == CONTRACTS
+
+
+@pytest.mark.parametrize(("contract", "package", "imported"), PLANTS)
+def test_planted_import_breaks_its_contract(contract: str, package: str, imported: str, tmp_path: Path) -> None:
+    _copy_packages(tmp_path)
+    (tmp_path / package.replace(".", "/") / "planted.py").write_text(f"import {imported}\n")
+    done = _lint_imports(tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert f"{contract} BROKEN" in done.stdout
+    assert f"{package}.planted -> {imported}" in done.stdout
+
+
+def test_package_of_no_layer_breaks_the_layers(tmp_path: Path) -> None:
+    _copy_packages(tmp_path)
+    (tmp_path / "walletwatch" / "planted").mkdir()
+    (tmp_path / "walletwatch" / "planted" / "__init__.py").write_text("")
+    done = _lint_imports(tmp_path)
+    assert f"{LAYERS} BROKEN" in done.stdout
+    assert "walletwatch.planted" in done.stdout
+
+
+def test_copy_without_plant_breaks_nothing(tmp_path: Path) -> None:
+    _copy_packages(tmp_path)
+    assert _lint_imports(tmp_path).returncode == 0
+
+
+def test_no_file_is_longer_than_400_lines() -> None:
+    lengths = {str(path.relative_to(PROJECT)): len(path.read_text().splitlines()) for path in _python_files()}
+    assert len(lengths) > 50
+    assert {path: lines for path, lines in lengths.items() if lines > 400} == {}
+
+
+def test_nine_of_ten_functions_are_shorter_than_40_lines() -> None:
+    lengths = [
+        (node.end_lineno or 0) - node.lineno + 1
+        for path in _python_files()
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.FunctionDef)
+    ]
+    assert sum(length < 40 for length in lengths) >= 0.9 * len(lengths)
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "tests/nodes/postgres.lock", "tests/nodes/package-lock.json"])
+def test_lock_files_hold_digests_and_no_address(lock: str) -> None:
+    text = (PROJECT / lock).read_text()
+    assert re.search(r"sha(256|512)[:-]", text)
+    assert not re.search(r"https?:|file:|://|\bresolved\b|--(extra-)?index-url|--find-links", text)
+
+
+def test_lock_satisfies_every_declared_dependency() -> None:
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^ ;]+)", (PROJECT / "requirements.lock").read_text(), re.MULTILINE)
+    locked = {_normalise(name): version for name, version in pins}
+    declared = SETTINGS["project"]["dependencies"] + SETTINGS["dependency-groups"]["dev"]
+    for requirement in map(Requirement, declared):
+        assert requirement.specifier.contains(locked[_normalise(requirement.name)]), requirement
+
+
+def test_everything_imported_is_declared() -> None:
+    """A module that came with something else's dependencies, or by hand, is missing from the next machine."""
+    runtime = {_normalise(Requirement(text).name) for text in SETTINGS["project"]["dependencies"]}
+    own = set(PACKAGES) | set(sys.stdlib_module_names)
+    providers = packages_distributions()
+    imported = {name for package in PACKAGES for path in (PROJECT / package).rglob("*.py") for name in _imports(path)}
+    undeclared = {name for name in imported - own if not runtime & set(map(_normalise, providers.get(name, ())))}
+    assert undeclared == set()
+
+
+def test_versions_agree() -> None:
+    assert SETTINGS["project"]["version"] == walletwatch.__version__
+
+
+def _python_files() -> Iterator[Path]:
+    for folder in (*PACKAGES, "tests"):
+        yield from (PROJECT / folder).rglob("*.py")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """The first part of each module that a file imports from outside its own package."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (name.name.partition(".")[0] for name in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            yield node.module.partition(".")[0]
+
+
+def _copy_packages(folder: Path) -> None:
+    for package in PACKAGES:
+        shutil.copytree(PROJECT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(PROJECT / "pyproject.toml", folder)
+
+
+def _lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--no-logo"]
+    environment = os.environ | {"COLUMNS": "200"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def _normalise(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
