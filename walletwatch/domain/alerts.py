@@ -48,9 +48,22 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
+class AlertChange:
+    """What `version` of an alert brought, in words for a person. `notable`: worth an answer in the message's thread
+    beside the change in place; `loud`: the channel should see that answer too.
+    """
+
+    version: int
+    at: datetime
+    what: str
+    notable: bool = False
+    loud: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Alert:
     """`severity` is the loudest of its findings. `version` grows with every change worth telling; a sink that was told
-    an older one is told again, in place.
+    an older one is told again, in place. `changes` are the latest of those, oldest first.
     """
 
     id: str
@@ -65,11 +78,14 @@ class Alert:
     acknowledged: Decision | None = None
     closed: Decision | None = None
     deliveries: tuple[Delivery, ...] = ()
+    changes: tuple[AlertChange, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Mutes new alerts that fit every matcher given, until `until`. Matchers are rule ids, wallets and chains."""
+    """Mutes new alerts that fit every matcher given, until `until`. Matchers are rule ids, wallets, chains (CAIP-2) and
+    alert ids; an early end is an earlier `until`.
+    """
 
     id: str
     by: str
@@ -79,3 +95,4 @@ class Silence:
     rule_ids: tuple[str, ...] = ()
     wallets: tuple[str, ...] = ()
     chains: tuple[str, ...] = ()
+    alert_ids: tuple[str, ...] = ()

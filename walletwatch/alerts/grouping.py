@@ -1,0 +1,154 @@
+"""Which findings make one alert, and what each new fact makes of it. Pure: the store keeps what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+
+from chains.model import TxId
+from walletwatch.alerts.decisions import changed
+from walletwatch.alerts.ports import Names
+from walletwatch.alerts.titles import make_title, name_rule, order_findings
+from walletwatch.domain.alerts import Alert, AlertState, Silence
+from walletwatch.domain.findings import Finding, Severity
+from walletwatch.domain.ids import alert_id
+from walletwatch.domain.outflows import Outflow, OutflowState
+
+States = Mapping[str, OutflowState]
+"""Outflow states by outflow id."""
+
+_NOTABLE_STATES = (OutflowState.ORPHANED, OutflowState.REPLACED)
+
+
+def fingerprint_of(finding: Finding, family: TxId | None = None) -> str:
+    """What a finding is grouped by: its chain and transaction family (`family`: the first transaction of those that
+    replace each other, its own if None); without a transaction the rule, the chain or feed, and the UTC day.
+    """
+    if finding.tx is not None:
+        return f"{finding.chain}/tx/{(family or finding.tx).hex()}"
+    day = finding.found_at.astimezone(UTC).date().isoformat()
+    about = [part for part in (finding.chain, str(finding.evidence.get("feed", "")), finding.wallet) if part]
+    return "/".join(["rule", finding.rule_id, *about, day])
+
+
+def covers(silence: Silence, alert: str, finding: Finding, now: datetime) -> bool:
+    """Whether `silence` is in force and every matcher it gives fits this finding of the alert with this id."""
+    if silence.until <= now or silence.created_at > now:
+        return False
+    matchers = (
+        (silence.rule_ids, finding.rule_id),
+        (silence.wallets, finding.wallet),
+        (silence.chains, finding.chain),
+        (silence.alert_ids, alert),
+    )
+    return any(m for m, _ in matchers) and all(not wanted or value in wanted for wanted, value in matchers)
+
+
+def is_silenced(alert: str, findings: Sequence[Finding], silences: Sequence[Silence], now: datetime) -> bool:
+    """Whether each of the findings is covered by some silence; one that is not speaks for all."""
+    return bool(findings) and all(any(covers(s, alert, f, now) for s in silences) for f in findings)
+
+
+def fold(
+    alert: Alert | None,
+    fingerprint: str,
+    findings: Sequence[Finding],
+    outflows: Sequence[Outflow],
+    names: Names,
+    now: datetime,
+    *,
+    silences: Sequence[Silence] = (),
+    before: States | None = None,
+) -> Alert | None:
+    """The alert over every finding and outflow known under `fingerprint`, None while none of them alerts.
+
+    `before` are the states of outflows as last folded, for those that may have changed. Folding the same facts again
+    gives the same alert: a replay tells nobody anything.
+    """
+    ordered = order_findings(findings)
+    if not ordered:
+        return alert
+    if alert is None:
+        return _open(fingerprint, ordered, outflows, names, now, silences)
+    alert = _join(alert, ordered, outflows, now, silences)
+    alert = _follow(alert, outflows, before or {}, now)
+    return replace(alert, title=make_title(ordered, outflows, names))
+
+
+def _open(
+    fingerprint: str,
+    ordered: Sequence[Finding],
+    outflows: Sequence[Outflow],
+    names: Names,
+    now: datetime,
+    silences: Sequence[Silence],
+) -> Alert:
+    own_id = alert_id(fingerprint)
+    silenced = is_silenced(own_id, ordered, silences, now)
+    return Alert(
+        id=own_id,
+        fingerprint=fingerprint,
+        severity=ordered[0].severity,
+        state=AlertState.SILENCED if silenced else AlertState.OPEN,
+        title=make_title(ordered, outflows, names),
+        findings=tuple(f.id for f in ordered),
+        outflows=tuple(o.id for o in outflows),
+        opened_at=now,
+    )
+
+
+def _join(
+    alert: Alert, ordered: Sequence[Finding], outflows: Sequence[Outflow], now: datetime, silences: Sequence[Silence]
+) -> Alert:
+    """Take up findings and outflows that are new to the alert."""
+    fresh = [f for f in ordered if f.id not in alert.findings]
+    new_outflows = tuple(o.id for o in outflows if o.id not in alert.outflows)
+    if not fresh:
+        if not new_outflows:
+            return alert
+        return changed(replace(alert, outflows=alert.outflows + new_outflows), now, "another transaction joined")
+    severity = min((alert.severity, *(f.severity for f in fresh)), key=lambda s: s.rank)
+    state = _state_after(alert, severity, silenced=is_silenced(alert.id, fresh, silences, now))
+    reopened = alert.state is AlertState.CLOSED and state is not AlertState.CLOSED
+    said = ", ".join(dict.fromkeys(name_rule(f) for f in fresh))
+    louder = severity.rank < alert.severity.rank
+    joined = replace(
+        alert,
+        severity=severity,
+        state=state,
+        findings=alert.findings + tuple(f.id for f in fresh),
+        outflows=alert.outflows + new_outflows,
+        closed=None if reopened else alert.closed,
+        acknowledged=None if state is AlertState.OPEN else alert.acknowledged,
+    )
+    quiet = state is AlertState.SILENCED
+    what = f"{'reopened, ' if reopened else ''}{'now ' + severity + ', ' if louder else ''}new: {said}"
+    return changed(joined, now, what, notable=not quiet, loud=not quiet and (louder or reopened))
+
+
+def _state_after(alert: Alert, severity: Severity, *, silenced: bool) -> AlertState:
+    """Somebody who acknowledged or silenced less did not mean this; a closed alert opens again for anything new."""
+    if silenced:
+        return AlertState.SILENCED if alert.state in {AlertState.OPEN, AlertState.CLOSED} else alert.state
+    if alert.state is AlertState.ACKNOWLEDGED and severity.rank >= alert.severity.rank:
+        return AlertState.ACKNOWLEDGED
+    return AlertState.OPEN
+
+
+def _follow(alert: Alert, outflows: Sequence[Outflow], before: States, now: datetime) -> Alert:
+    """Tell what became of the transactions."""
+    moved = [o for o in outflows if o.id in before and before[o.id] is not o.state]
+    if not moved:
+        return alert
+    said = ", ".join(dict.fromkeys(f"{before[o.id]} → {o.state}" for o in moved))
+    awake = alert.state in {AlertState.OPEN, AlertState.ACKNOWLEDGED}
+    return changed(alert, now, said, notable=awake and any(o.state in _NOTABLE_STATES for o in moved))
+
+
+def wake(alert: Alert, findings: Sequence[Finding], silences: Sequence[Silence], now: datetime) -> Alert:
+    """A silenced alert whose silence is over speaks again; any other stays as it is."""
+    if alert.state is not AlertState.SILENCED or is_silenced(alert.id, order_findings(findings), silences, now):
+        return alert
+    state = AlertState.ACKNOWLEDGED if alert.acknowledged else AlertState.OPEN
+    return changed(replace(alert, state=state), now, "the silence is over", notable=True)
