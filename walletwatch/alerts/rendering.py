@@ -1,0 +1,181 @@
+"""What a person sees of an alert: words and numbers only, the same for every sink. Each sink adds its own form."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chains.model import AssetId, ChainId, TxId
+from walletwatch.alerts.ports import AlertView
+from walletwatch.alerts.titles import name_rule, order_findings, plain, standing_outflows
+from walletwatch.domain.alerts import Alert, AlertState
+from walletwatch.domain.findings import Severity
+from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.times import format_utc
+
+MAX_DESTINATIONS = 10
+MAX_FINDINGS = 10
+_LIFE = {
+    OutflowState.SEEN: "in the mempool, in no block yet",
+    OutflowState.FINAL: "final",
+    OutflowState.ORPHANED: "orphaned by a reorg, may be included again",
+    OutflowState.REPLACED: "replaced by another transaction",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FindingLine:
+    """Why: one rule's answer."""
+
+    severity: Severity
+    rule: str
+    rule_id: str
+    summary: str
+
+    @property
+    def text(self) -> str:
+        """`CRITICAL unapproved outflow: no request explains …`."""
+        name = (
+            self.rule
+            if self.rule_id in {self.rule.replace(" ", "_"), "unapproved"}
+            else (f"{self.rule} ({self.rule_id})")
+        )
+        return f"{self.severity.upper()} {name}: {self.summary}"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """An alert as words. Every text is on one line and without control characters; nothing is escaped yet."""
+
+    alert_id: str
+    version: int
+    severity: Severity
+    title: str
+    status: str
+    facts: tuple[tuple[str, str], ...]
+    destinations: tuple[str, ...]
+    findings: tuple[FindingLine, ...]
+    commands: tuple[str, ...]
+
+
+def name_tx(chain: ChainId, tx: TxId) -> str:
+    """A transaction id as its chain's people write it."""
+    return f"0x{tx.hex()}" if chain.namespace == "eip155" else tx.hex()
+
+
+def make_page(view: AlertView) -> Page:
+    """All of `view` that a person should see."""
+    alert, outflows = view.alert, standing_outflows(view.outflows)
+    ordered = order_findings(view.findings)
+    lines = [FindingLine(f.severity, name_rule(f), plain(f.rule_id, 80), plain(f.summary, 600)) for f in ordered]
+    shown = tuple(lines[:MAX_FINDINGS])
+    txs = list(dict.fromkeys(name_tx(o.chain, o.tx) for o in view.outflows))
+    if not txs:
+        txs = list(dict.fromkeys(name_tx(ChainId.parse(f.chain), f.tx) for f in ordered if f.tx is not None))
+    return Page(
+        alert_id=alert.id,
+        version=alert.version,
+        severity=alert.severity,
+        title=plain(alert.title, 300),
+        status=_status(alert),
+        facts=(
+            *_facts(view, txs),
+            *((("Not shown", f"{len(lines) - len(shown)} more findings"),) * (lines[10:] != [])),
+        ),
+        destinations=_destinations(view, outflows),
+        findings=shown,
+        commands=_commands(alert, txs),
+    )
+
+
+def _status(alert: Alert) -> str:
+    """`open since …`, and who did what."""
+    said = f"{alert.state} since {format_utc(alert.opened_at)[:19]}Z" if alert.state is AlertState.OPEN else alert.state
+    if alert.state is AlertState.CLOSED and alert.closed:
+        return plain(f"closed by {alert.closed.by}: {alert.closed.reason}")
+    if alert.acknowledged:
+        said = f"{said} by {alert.acknowledged.by}: {alert.acknowledged.reason}"
+    return plain(said)
+
+
+def _facts(view: AlertView, txs: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    chains = dict.fromkeys([str(o.chain) for o in view.outflows] or [f.chain for f in view.findings if f.chain])
+    requests = dict.fromkeys(request for o in view.outflows for request in view.requests.get(o.id, ()))
+    fees = [f"{view.names.chain(str(o.chain))}: {_fee(view, o)}" for o in view.outflows if o.fee]
+    facts = [
+        ("Chain", ", ".join(view.names.chain(c) for c in chains)),
+        ("Transaction", ", ".join(txs[:3])),
+        ("Life", _life(view)),
+        ("Request", ", ".join(plain(r, 80) for r in list(requests)[:5])),
+        ("Network fee", fees[0].partition(": ")[2] if fees else ""),
+        ("First seen", _first_seen(view.outflows)),
+    ]
+    return tuple((label, plain(value, 300)) for label, value in facts if value)
+
+
+def _fee(view: AlertView, outflow: Outflow) -> str:
+    native = next((a for a in view.names.assets if a.chain == outflow.chain and a.namespace == "slip44"), None)
+    return f"{outflow.fee:,} base units" if native is None else view.names.amount(outflow.fee, native)
+
+
+def _first_seen(outflows: Sequence[Outflow]) -> str:
+    return format_utc(min(o.first_seen for o in outflows)) if outflows else ""
+
+
+def _life(view: AlertView) -> str:
+    """What became of the transactions, each state once, with confirmations where the tip is known."""
+    return ", ".join(dict.fromkeys(_life_of(outflow, view.tips.get(str(outflow.chain))) for outflow in view.outflows))
+
+
+def _life_of(outflow: Outflow, tip: int | None) -> str:
+    block = "" if outflow.block is None else f" in block {outflow.block.height}"
+    if outflow.state is OutflowState.FINAL:
+        return f"final{block}"
+    if outflow.state is not OutflowState.INCLUDED or outflow.block is None:
+        return _LIFE.get(outflow.state, str(outflow.state))
+    if tip is None or tip < outflow.block.height:
+        return f"included{block}"
+    count = tip - outflow.block.height + 1
+    return f"included{block}, {count} confirmation{'s' * (count != 1)}"
+
+
+def _destinations(view: AlertView, outflows: Sequence[Outflow]) -> tuple[str, ...]:
+    """`4,502.9 BTC → 1B6r…` by falling amount, with labels; what each place got over the whole transaction."""
+    got: dict[tuple[AssetId, str], int] = defaultdict(int)
+    counted: set[tuple[bytes, AssetId]] = set()
+    for outflow in outflows:
+        if (outflow.tx, outflow.asset) in counted:  # wallets that spent together share their payments
+            continue
+        counted.add((outflow.tx, outflow.asset))
+        for payment in outflow.payments:
+            got[outflow.asset, payment.address.text] += payment.amount
+    ordered = sorted(got.items(), key=lambda item: (-item[1], item[0][1]))
+    lines = [_destination(view, asset, address, units) for (asset, address), units in ordered[:MAX_DESTINATIONS]]
+    if len(ordered) > MAX_DESTINATIONS:
+        lines.append(f"and {len(ordered) - MAX_DESTINATIONS} more destinations")
+    return tuple(lines)
+
+
+def _destination(view: AlertView, asset: AssetId, address: str, units: int) -> str:
+    labels = view.labels.get(address, ())
+    said = ", ".join(plain(f"{label.label} [{label.category}]", 120) for label in labels[:3])
+    return plain(f"{view.names.amount(units, asset)} → {address}", 250) + (f" ({said})" if said else "")
+
+
+def _commands(alert: Alert, txs: Sequence[str]) -> tuple[str, ...]:
+    commands = [f"walletwatch alerts show {alert.id}"]
+    if alert.state is AlertState.OPEN:
+        commands.append(f"walletwatch alerts ack {alert.id} --by YOU --reason '…'")
+    return (*commands, *(f"walletwatch audit why {tx}" for tx in txs[:3]))
+
+
+def make_text(view: AlertView) -> str:
+    """The whole page as plain text, for a console, a mail or a log."""
+    page = make_page(view)
+    lines = [page.title, page.status]
+    lines += [f"  {label + ':':<13} {value}" for label, value in page.facts]
+    lines += [f"  {'to:':<13} {line}" for line in page.destinations]
+    lines += [f"  {'why:':<13} {line.text}" for line in page.findings]
+    lines += [f"  {'do:':<13} {command}" for command in page.commands]
+    return "\n".join([*lines, f"  {'alert:':<13} {page.alert_id} (version {page.version})", ""])
