@@ -1,0 +1,117 @@
+"""One door for label sources: a file or a folder, told by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, cast
+
+import orjson
+
+from walletwatch.labels.csvs import MAX_LINE, read_csv
+from walletwatch.labels.imports import AddressParser, LabelFileError, LabelImport, Progress
+from walletwatch.labels.ofac import asset_of_file, read_history, read_list
+from walletwatch.labels.tagpacks import MAX_BYTES, read_tagpack
+
+MAX_FILES = 10_000
+MAX_CSV_BYTES = 1024 * 1024 * 1024
+
+
+def import_source(path: Path, parse: AddressParser, progress: Progress | None = None) -> LabelImport:
+    """Read every label in a file, or in the label files of a folder and its subfolders.
+
+    `.csv` is label CSV, `.yaml` a TagPack, `sanctioned_addresses_*.txt|json` and `ofac_history.tsv` OFAC's lists. A
+    folder's other files (notes, licences, actor packs) are left alone; a file given by name must be one of these.
+    Raises LabelFileError for a file that cannot be read at all; in a folder that is a problem of that file.
+    """
+    if not path.is_dir():
+        if not _is_label_file(path):
+            raise LabelFileError(
+                f"{path}: not a label source (.csv, .yaml, sanctioned_addresses_*.txt, ofac_history.tsv)"
+            )
+        return _import_files([path], parse, progress, alone=True)
+    files = sorted(file for file in _walk(path) if _is_label_file(file))
+    if not files:
+        raise LabelFileError(f"{path}: no label files in this folder")
+    if _has_history(files):  # it says more than the lists beside it: since when
+        files = [file for file in files if asset_of_file(file.name) is None]
+    return _import_files(files, parse, progress, alone=False)
+
+
+def _walk(folder: Path) -> list[Path]:
+    files: list[Path] = []
+    for file in folder.rglob("*"):
+        if file.is_file():
+            files.append(file)
+        if len(files) > MAX_FILES:
+            raise LabelFileError(f"{folder}: more than {MAX_FILES} files")
+    return files
+
+
+def _has_history(files: list[Path]) -> bool:
+    return any(file.name == "ofac_history.tsv" for file in files)
+
+
+def _is_label_file(path: Path) -> bool:
+    return (
+        path.suffix.lower() in (".csv", ".yaml", ".yml")
+        or path.name == "ofac_history.tsv"
+        or asset_of_file(path.name) is not None
+    )
+
+
+def _import_files(files: list[Path], parse: AddressParser, progress: Progress | None, *, alone: bool) -> LabelImport:
+    result = LabelImport()
+    try:
+        sizes = [file.stat().st_size for file in files]
+    except OSError as error:
+        raise LabelFileError(f"{error.filename}: {error.strerror}") from error
+    done = 0
+    for file, size in zip(files, sizes, strict=True):
+        try:
+            result.add(_import_file(file, size, parse))
+        except LabelFileError as error:
+            if alone:
+                raise
+            if not file.name.endswith(".actorpack.yaml"):
+                result.refuse(str(file), 0, str(error).removeprefix(f"{file}:").strip())
+        done += size
+        if progress is not None:
+            progress(done, sum(sizes))
+    return result
+
+
+def _import_file(file: Path, size: int, parse: AddressParser) -> LabelImport:
+    name, asset = str(file), asset_of_file(file.name)
+    limit = MAX_CSV_BYTES if file.suffix.lower() == ".csv" else MAX_BYTES
+    if size > limit:
+        raise LabelFileError(f"{file}: larger than {limit >> 20} MiB")
+    try:
+        if file.suffix.lower() in (".yaml", ".yml"):
+            return read_tagpack(file.read_bytes(), name, parse)
+        if asset is not None and file.suffix == ".json":
+            return read_list(_json_texts(file), asset, name, parse)
+        with file.open(encoding="utf-8", newline="") as lines:
+            if asset is not None:
+                return read_list(_bounded(lines), asset, name, parse)
+            return (read_csv if file.suffix.lower() == ".csv" else read_history)(_bounded(lines), name, parse)
+    except OSError as error:
+        raise LabelFileError(f"{file}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise LabelFileError(f"{file}: not UTF-8 at byte {error.start}") from error
+
+
+def _bounded(file: IO[str]) -> Iterator[str]:
+    """Lines, an endless one in pieces: the readers refuse what is too long."""
+    while line := file.readline(MAX_LINE + 1):
+        yield line
+
+
+def _json_texts(file: Path) -> list[str]:
+    try:
+        body = orjson.loads(file.read_bytes())
+    except orjson.JSONDecodeError as error:
+        raise LabelFileError(f"{file}: not JSON: {error}") from error
+    if not isinstance(body, list) or not all(isinstance(item, str) for item in body):
+        raise LabelFileError(f"{file}: not a list of addresses")
+    return cast("list[str]", body)

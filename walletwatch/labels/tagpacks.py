@@ -1,0 +1,176 @@
+"""GraphSense TagPacks: a YAML file whose header fields every tag inherits unless it says otherwise."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from walletwatch.domain.labels import Label
+from walletwatch.labels.addresses import check_address
+from walletwatch.labels.imports import MAX_TEXT, AddressParser, LabelFileError, LabelImport
+from walletwatch.labels.ofac import BITCOIN, ETHEREUM, TRON
+from walletwatch.labels.yamls import Mapping, read_yaml
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_TAGS = 2_000_000
+
+CATEGORY_OF = {
+    "exchange": "exchange",
+    "hosting": "service",
+    "service": "service",
+    "payment_processor": "service",
+    "miner": "service",
+    "mining_service": "service",
+    "atm": "service",
+    "mixing_service": "mixer",
+    "coinjoin": "mixer",
+    "shielded": "mixer",
+    "gambling": "gambling",
+    "wallet_service": "wallet",
+    "hosted_wallet": "service",
+    "defi": "defi",
+    "defi_dex": "defi",
+    "defi_lending": "defi",
+    "defi_bridge": "bridge",
+    "bridge": "bridge",
+}
+"""GraphSense's entity concepts as our categories; the rest is `other`. A miner or payment processor mixes funds of many
+people and is a `service`.
+"""
+ABUSE_OF = {
+    "sanction": "sanctioned",
+    "service_hack": "theft",
+    "hack": "theft",
+    "theft": "theft",
+    "dark_web": "darknet",
+    "scam": "scam",
+    "phishing": "scam",
+    "ponzi_scheme": "scam",
+    "pyramid_scheme": "scam",
+    "investment_fraud": "scam",
+    "fraud": "scam",
+    "ransomware": "scam",
+    "sextortion": "scam",
+    "extortion": "scam",
+    "blackmail": "scam",
+}
+CONFIDENCE_MILLI = {
+    "ownership": 1000,
+    "ledger_immanent": 1000,
+    "manual_transaction": 900,
+    "override": 900,
+    "authority_data": 800,
+    "trusted_transaction": 700,
+    "service_api": 700,
+    "service_data": 600,
+    "trust_provider": 600,
+    "forensic": 500,
+    "forensic_investigation": 500,
+    "untrusted_transaction": 400,
+    "web_crawl": 200,
+    "heuristic": 100,
+    "unknown": 50,
+}
+"""How surely GraphSense's grades of evidence hold, in thousandths; a tag without a grade counts as unknown."""
+CHAINS_OF = {
+    "BTC": (BITCOIN,),
+    "ETH": (ETHEREUM,),
+    "USDT": (ETHEREUM, TRON, BITCOIN),
+    "USDC": (ETHEREUM, TRON),
+    "WETH": (ETHEREUM,),
+    "ERC20": (ETHEREUM,),
+    "TRX": (TRON,),
+    "TRC20": (TRON,),
+    "BEP20": ("eip155:56",),
+    "BNB": ("eip155:56",),
+    "BSC": ("eip155:56",),
+    "MATIC": ("eip155:137",),
+    "POL": ("eip155:137",),
+    "AVAX": ("eip155:43114",),
+    "ETC": ("eip155:61",),
+    "ARB": ("eip155:42161",),
+    "LTC": ("bip122:12a765e31ffd4059bada1e25190f6e98",),
+    "BCH": ("bip122:000000000000000000651ef99cb9fcbe",),
+    "DOGE": ("bip122:1a91e3dace36e2be3bf030a65679fe82",),
+    "DASH": ("bip122:00000ffd590b1485b3caadc19b22e637",),
+    "ZEC": ("bip122:00040fe8ec8471911baa1db1266ea15d",),
+    "XRP": ("xrpl:0",),
+}
+"""Where a currency's (or network's) addresses live; the first chain of which the text is a valid address is taken."""
+
+
+def read_tagpack(text: bytes, file: str, parse: AddressParser) -> LabelImport:
+    """Read one TagPack, good tags and bad. Raises LabelFileError for what is none."""
+    if len(text) > MAX_BYTES:
+        raise LabelFileError(f"{file}: larger than {MAX_BYTES >> 20} MiB")
+    pack = read_yaml(text, file)
+    tags = pack.get("tags") if isinstance(pack, Mapping) else None
+    if not isinstance(pack, Mapping) or not isinstance(tags, list):
+        raise LabelFileError(f"{file}: no TagPack: it has no list of tags")
+    if len(tags) > MAX_TAGS:
+        raise LabelFileError(f"{file}: more than {MAX_TAGS} tags")
+    header = {key: value for key, value in pack.items() if key != "tags"}
+    result = LabelImport()
+    for tag in tags:
+        if not isinstance(tag, Mapping):
+            result.refuse(file, pack.line, "a tag must be a mapping")
+            continue
+        try:
+            _read_tag({**header, **tag}, result, parse)
+        except ValueError as error:
+            result.refuse(file, tag.line, str(error))
+    return result
+
+
+def _text(tag: dict[str, Any], name: str) -> str:
+    value = tag.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"{name} must be a text")  # noqa: TRY004 - a bad row, reported like any other
+    text = " ".join(value.split())
+    if len(text) > MAX_TEXT and name != "source":
+        raise ValueError(f"{name} is longer than {MAX_TEXT} characters")
+    return text[:MAX_TEXT]
+
+
+def _read_tag(tag: dict[str, Any], result: LabelImport, parse: AddressParser) -> None:
+    """Append the labels that a tag makes: one for who it is, one for what it did."""
+    label, address = _text(tag, "label"), _text(tag, "address")
+    if not label or not address:
+        raise ValueError("a tag needs an address and a label")
+    currency = (_text(tag, "network") or _text(tag, "currency")).upper()
+    if not currency:
+        raise ValueError("a tag needs a currency")
+    if currency not in CHAINS_OF:
+        result.skip(currency)
+        return
+    chain, text = _sort_out(CHAINS_OF[currency], address, parse)
+    grade = _text(tag, "confidence") or "unknown"
+    confidence = CONFIDENCE_MILLI.get(grade, CONFIDENCE_MILLI["unknown"])
+    source = _text(tag, "source") or _text(tag, "creator")
+    for category in _categories(tag, chain):
+        result.labels.append(Label(chain, text, label, category, source, confidence))
+
+
+def _sort_out(chains: tuple[str, ...], address: str, parse: AddressParser) -> tuple[str, str]:
+    complaints: list[ValueError] = []
+    for chain in chains:
+        try:
+            return chain, check_address(chain, address, parse)
+        except ValueError as error:
+            complaints.append(error)
+    raise complaints[0]
+
+
+def _categories(tag: dict[str, Any], chain: str) -> tuple[str, ...]:
+    """`market` is a darknet market on coin chains (Hydra, AlphaBay …) and a shop for tokens on Ethereum."""
+    named = _text(tag, "category").lower()
+    abuse = _text(tag, "abuse").lower()
+    found: list[str] = []
+    if named == "market":
+        found.append("darknet" if chain.startswith("bip122:") else "other")
+    elif named in CATEGORY_OF:
+        found.append(CATEGORY_OF[named])
+    if abuse:
+        found.append(ABUSE_OF.get(abuse, "other"))
+    return tuple(dict.fromkeys(found)) or ("other",)
