@@ -244,7 +244,7 @@ def default_options(deployment: Deployment, seeds: Iterable[Seed]) -> TraceOptio
     trace = deployment.trace
     min_value: list[tuple[AssetId, int]] = []
     for asset in sorted({seed.asset for seed in seeds}):
-        units = _units_worth(deployment, asset, trace.min_usd_e8)
+        units = dict(trace.min_units).get(asset) or _units_worth(deployment, asset, trace.min_usd_e8)
         if units:
             min_value.append((asset, units))
     return TraceOptions(trace.model, tuple(min_value), trace.max_hops)

@@ -53,8 +53,8 @@ class Teller(Protocol):
         outflows: Iterable[Outflow],
         before: Mapping[str, OutflowState] | None = None,
     ) -> None:
-        """Gather `findings` (new ones, or none) in this fingerprint's alert, renewed by the present `outflows`. `before`
-        are the states of those outflows whose state just changed.
+        """Gather `findings` (new ones, or none) in this fingerprint's alert, renewed by the present `outflows`.
+        `before` are the states of those outflows whose state just changed.
         """
 
     def explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
@@ -68,6 +68,7 @@ class TraceDefaults:
     auto_open: Severity | None = None
     model: TaintModel = TaintModel.FIFO
     min_usd_e8: int = 0
+    min_units: tuple[tuple[AssetId, int], ...] = ()
     max_hops: int = 20
 
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from chains.model import Address, AssetId, ChainId, TxId
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
-from walletwatch.approvals.policies import Policy, authorise
+from walletwatch.approvals.policies import Policy, PolicyHistory
+from walletwatch.approvals.quorums import authoriser
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult, Spending
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.domain.withdrawals import Authorisation, Request
+from walletwatch.domain.withdrawals import Request
 from walletwatch.store import UnitOfWork
 from walletwatch.store.approvals import Allocation
+
+_WHOLE_SECOND = timedelta(microseconds=999_999)
+"""A block's time is a whole second, cut off: what was approved within it may still have come before the block."""
 
 PriceOf = Callable[[AssetId, datetime], Price]
 
@@ -50,7 +53,7 @@ class ApprovalDesk:
 
     def __init__(self, people: People, policies: Sequence[Policy], price_of: PriceOf, *, configured: bool) -> None:
         self._people = people
-        self._policies = tuple(policies)
+        self._policies = PolicyHistory.of(policies)
         self._price_of = price_of
         self._configured = configured
         self._lock = threading.RLock()
@@ -89,7 +92,13 @@ class ApprovalDesk:
             raise Unknown("no approval feed is configured")
         spending = self._spending(unit, outflows)
         spent = SpentRequests(unit, outflows[0].family)
-        return match(spending, self._book, spent, lambda r: self._authorise(r, spending), unit.approvals.trouble())
+        ask = authoriser(
+            spending,
+            policies=self._policies,
+            people=self._people,
+            price_of=lambda asset: self._price_of(asset, spending.broadcast_at),
+        )
+        return match(spending, self._book, spent, ask, unit.approvals.trouble())
 
     def allocate(self, unit: UnitOfWork, result: MatchResult, family: TxId) -> None:
         """Note which requests the payments used up, in place of what was noted before."""
@@ -104,31 +113,16 @@ class ApprovalDesk:
 
     def _spending(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> Spending:
         first = outflows[0]
-        broadcast_at = min(o.broadcast_at for o in outflows)
-        only_block = all(o.block_time is not None and o.first_seen >= o.block_time for o in outflows)
-        spending = Spending(
+        seen_at = min(o.first_seen for o in outflows)
+        by_block = [o.block_time + _WHOLE_SECOND for o in outflows if o.block_time is not None]
+        return Spending(
             chain=first.chain,
             tx=first.tx,
             asset=first.asset,
             wallets=tuple(o.wallet for o in outflows),
             payments=first.payments,
-            broadcast_at=broadcast_at,
-            from_block_time_only=only_block,
+            broadcast_at=min([seen_at, *by_block]),
+            from_block_time_only=bool(by_block),
             family=unit.ledger.family(first.chain, first.family) or (first.tx,),
-        )
-        named = [
-            a.at for r in self._book.broadcast_as(first.tx) for a in r.acts if a.txid == first.tx and not a.refused
-        ]
-        if named and min(named) < broadcast_at:
-            return replace(spending, broadcast_at=min(named), from_block_time_only=False)
-        return spending
-
-    def _authorise(self, request: Request, spending: Spending) -> Authorisation:
-        return authorise(
-            request,
-            broadcast_at=spending.broadcast_at,
-            from_block_time_only=spending.from_block_time_only,
-            policies=self._policies,
-            people=self._people,
-            price_of=lambda asset: self._price_of(asset, spending.broadcast_at),
+            seen_at=seen_at,
         )

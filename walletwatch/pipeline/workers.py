@@ -60,6 +60,7 @@ class ChainWorker:
         self.ingestion = Ingestion(watched, judge, self.memory)
         self.cases = CaseDesk(watched, judge.deployment, judge, source)
         self.halted = ""
+        self.wrong_chain = False
         self.last_error = ""
         self.tip: BlockRef | None = None
         self.synced = False
@@ -290,7 +291,8 @@ class ChainWorker:
         self.last_error = str(error)
         now = self.store.clock()
         self._failing_since = self._failing_since or now
-        if isinstance(error, WrongChain):
+        self.wrong_chain = isinstance(error, WrongChain)
+        if self.wrong_chain:
             self._tell("wrong_chain", f"{self.watched.name}: {error}", day_of(now))
         elif isinstance(error, LyingNode):
             self._tell("node_disagreement", f"{self.watched.name}: {error}", day_of(now))

@@ -1,1 +1,1 @@
-"""walletwatch.service"""
+"""The composition root: from settings to a running watch."""

@@ -1,0 +1,161 @@
+"""One deployment, put together: store, rules, desk, teller, workers, dispatcher."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TextIO
+
+from chains.model import format_hash
+from chains.registry import open_source
+from chains.source import ChainSource
+from walletwatch import __version__
+from walletwatch.alerts.console import ConsoleNotifier
+from walletwatch.alerts.dispatcher import Dispatcher, Sink
+from walletwatch.alerts.outboxes import StoreOutbox
+from walletwatch.alerts.ports import Notifier
+from walletwatch.alerts.slack import SlackNotifier
+from walletwatch.alerts.tellers import StoreTeller
+from walletwatch.alerts.webhook import WebhookNotifier
+from walletwatch.audit.notes import SigningKey, sign_checkpoint
+from walletwatch.domain.times import Clock, utc_now
+from walletwatch.labels.books import LabelBook
+from walletwatch.pipeline.desks import ApprovalDesk
+from walletwatch.pipeline.feeds import Feed, FeedDesk
+from walletwatch.pipeline.judging import Judge
+from walletwatch.pipeline.workers import ChainWorker
+from walletwatch.service.deploying import deploy, names_of, policies_of
+from walletwatch.service.labelling import load_labels
+from walletwatch.settings import Settings
+from walletwatch.settings.chains import ChainSettings
+from walletwatch.settings.sinks import SinkSettings
+from walletwatch.store import Store, UnitOfWork, open_store
+
+
+class Application:
+    """Everything that works for one deployment. Opens connections only when they are needed; close it when done."""
+
+    def __init__(
+        self, settings: Settings, store: Store, *, console: TextIO | None = None, labels: LabelBook | None = None
+    ) -> None:
+        self.settings = settings
+        self.store = store
+        self.labels = load_labels(settings, store) if labels is None else labels
+        self.deployment = deploy(settings, self.labels, store.clock)
+        self.names = names_of(settings)
+        self.sinks = {_sink_name(n, s): s for n, s in enumerate(settings.sinks)}
+        self.teller = StoreTeller(tuple(self.sinks), self.names)
+        self.desk = ApprovalDesk(
+            settings.people(), policies_of(settings), self.deployment.prices.price, configured=bool(settings.feeds)
+        )
+        self.judge = Judge(self.deployment, self.desk, self.teller)
+        self.feeds = FeedDesk(store, self.judge, _feeds_of(settings), settings.people())
+        self._console = console or sys.stdout
+        self._open = ExitStack()
+        self._open.callback(store.close)
+
+    @classmethod
+    def open(cls, settings: Settings, *, console: TextIO | None = None, clock: Clock = utc_now) -> Self:
+        """Open the store, which must be at the newest revision. Raises StoreError."""
+        store = open_store(settings.store.url.reveal(), clock)
+        store.require_current()
+        return cls(settings, store, console=console)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back everything that was opened."""
+        self._open.close()
+
+    # --- chains -------------------------------------------------------------------------------------------------------
+
+    def source(self, chain: ChainSettings, record_to: Path | None = None) -> ChainSource:
+        """A source of its own for whoever asks, closed with the application."""
+        source = open_source(self.settings.source_spec(chain, record_to))
+        self._open.callback(source.close)
+        return source
+
+    def worker(self, chain: ChainSettings, source: ChainSource | None = None) -> ChainWorker:
+        """The worker of one chain."""
+        watched = self.deployment.chains[chain.id]
+        return ChainWorker(watched, source or self.source(chain), self.store, self.judge, self.feeds)
+
+    def workers(self) -> list[ChainWorker]:
+        """One a configured chain, in order."""
+        return [self.worker(chain) for chain in self.settings.chains]
+
+    # --- telling ------------------------------------------------------------------------------------------------------
+
+    def notifier(self, name: str) -> Notifier:
+        """The way to one sink. Raises SecretMissing."""
+        sink = self.sinks[name]
+        if sink.type == "slack" and sink.token is not None and sink.channel is not None:
+            return SlackNotifier(name, sink.token.reveal(), sink.channel, sink.slack_url.reveal())
+        if sink.type == "webhook" and sink.url is not None:
+            secret = b"" if sink.secret is None else sink.secret.reveal().encode()
+            return WebhookNotifier(name, sink.url.reveal(), secret)
+        return ConsoleNotifier(name, self._console)
+
+    def dispatcher(self) -> Dispatcher:
+        """Sends what is due to every sink."""
+        outbox = StoreOutbox(self.store, self.names, self.deployment.labels)
+        sinks = {name: Sink(self.notifier(name), sink.min_severity) for name, sink in self.sinks.items()}
+        return Dispatcher(outbox, sinks, clock=self.store.clock)
+
+    # --- proving ------------------------------------------------------------------------------------------------------
+
+    def signing_key(self) -> SigningKey:
+        """The audit log's key. Raises SecretMissing, or ValueError for what is no Ed25519 key."""
+        audit = self.settings.audit
+        return SigningKey.from_pem(audit.origin, audit.signing_key.reveal().encode())
+
+    def checkpoint(self) -> str:
+        """Sign the log's head, with where every chain stands recorded just before it."""
+        key = self.signing_key()
+        with self.store.transaction() as unit:
+            unit.audit.append("walletwatch", "watch.progress", "chains", {"cursors": self._cursors(unit)})
+            head = unit.audit.flush()
+            note = sign_checkpoint(key, head.size, head.root)
+            unit.audit.add_checkpoint(head.size, note)
+        return note
+
+    def _cursors(self, unit: UnitOfWork) -> dict[str, dict[str, int | str]]:
+        found: dict[str, dict[str, int | str]] = {}
+        for chain in self.settings.chains:
+            cursor = unit.places.cursor(chain.id)
+            if cursor is not None:
+                found[str(chain.id)] = {"height": cursor.ref.height, "hash": format_hash(chain.id, cursor.ref.hash)}
+        return found
+
+    def record(self, actor: str, action: str, subject: str, **payload: str) -> None:
+        """One audit entry of its own: an administrative act."""
+        with self.store.transaction() as unit:
+            unit.audit.append(actor, action, subject, payload)
+
+    def record_start(self) -> None:
+        """The service began, with which configuration and rules."""
+        self.record(
+            "walletwatch",
+            "service.started",
+            "service",
+            version=__version__,
+            configuration=self.settings.digest,
+            rules=self.deployment.rules_digest,
+        )
+
+
+def _sink_name(place: int, sink: SinkSettings) -> str:
+    return sink.name or f"{sink.type}-{place + 1}"
+
+
+def _feeds_of(settings: Settings) -> Sequence[Feed]:
+    return tuple(Feed(feed.label, feed.path, feed.signatures) for feed in settings.feeds)

@@ -1,0 +1,185 @@
+"""The daemon: a thread for each chain and each sink, a metronome for the rest, and a clean end."""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from enum import IntEnum
+
+from walletwatch.alerts.dispatcher import Dispatcher
+from walletwatch.pipeline.workers import ChainWorker, Tick
+from walletwatch.service.applications import Application
+from walletwatch.service.scheduler import Metronome
+
+_log = logging.getLogger(__name__)
+
+_BUSY = (Tick.STARTED, Tick.INGESTED, Tick.ROLLED_BACK, Tick.CASE)
+_FEED_POLL = timedelta(seconds=1)
+_SINK_POLL_SECS = 0.25
+_FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.5, 15.0
+
+
+class Ended(IntEnum):
+    """How a run ended; the exit status of the command."""
+
+    FINE = 0
+    HALTED = 1
+    UNREACHABLE = 3
+
+
+class Daemon:
+    """Runs one application until it is told to stop, or until everything is synced and told."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self.stop = threading.Event()
+        self._wake = threading.Event()
+        self._workers: list[ChainWorker] = []
+        self._dispatcher: Dispatcher | None = None
+        self._trouble_since: dict[str, datetime] = {}
+        self._lock = threading.Lock()
+
+    # --- the run ------------------------------------------------------------------------------------------------------
+
+    def run(self, *, until_synced: bool = False) -> Ended:
+        """Watch, judge and tell. Returns when `stop` is set or, if asked for, when nothing is left to do."""
+        self.app.record_start()
+        self._workers = self.app.workers()
+        self._dispatcher = self.app.dispatcher()
+        threads = [self._thread(self._watch, w, f"chain {w.watched.name}") for w in self._workers]
+        threads += [self._thread(self._deliver, name, f"sink {name}") for name in self.app.sinks]
+        metronome = self._metronome()
+        try:
+            self._read_feeds()
+            metronome.start()
+            for thread in threads:
+                thread.start()
+            ended = self._wait(until_synced=until_synced)
+        finally:
+            self.stop.set()
+            self._wake.set()
+            metronome.stop()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join(timeout=30)
+        self._end(ended)
+        return ended
+
+    def _thread(self, loop: Callable[..., None], argument: object, name: str) -> threading.Thread:
+        return threading.Thread(target=loop, args=(argument,), name=name, daemon=True)
+
+    def _metronome(self) -> Metronome:
+        metronome = Metronome()
+        metronome.every(_FEED_POLL, self._read_feeds, "feeds")
+        metronome.every(timedelta(seconds=30), self._wake_silenced, "silences")
+        metronome.every(self.app.settings.audit.checkpoint_every, self._checkpoint, "checkpoint")
+        return metronome
+
+    def _end(self, ended: Ended) -> None:
+        self.app.record("walletwatch", "service.stopped", "service", outcome=ended.name.lower())
+        self.app.checkpoint()
+
+    # --- waiting ------------------------------------------------------------------------------------------------------
+
+    def _wait(self, *, until_synced: bool) -> Ended:
+        while not self.stop.wait(0.1):
+            if until_synced:
+                ended = self._judge_progress()
+                if ended is not None:
+                    return ended
+        return Ended.FINE
+
+    def _judge_progress(self) -> Ended | None:
+        """Whether `--until-synced` is done, None while there is hope or work."""
+        if any(w.halted for w in self._workers):
+            return Ended.HALTED
+        if any(w.wrong_chain for w in self._workers) or self._is_hopeless():
+            return Ended.UNREACHABLE
+        if not all(w.synced for w in self._workers):
+            return None
+        self._read_feeds()
+        with self.app.store.reading() as unit:
+            return None if unit.alerts.outbox_counts().get("due") else Ended.FINE
+
+    def _is_hopeless(self) -> bool:
+        patience = self.app.settings.run.give_up_after
+        now = self.app.store.clock()
+        with self._lock:
+            return any(now - since >= patience for since in self._trouble_since.values())
+
+    def _note(self, what: str, *, trouble: bool) -> None:
+        with self._lock:
+            if trouble:
+                self._trouble_since.setdefault(what, self.app.store.clock())
+            else:
+                self._trouble_since.pop(what, None)
+
+    # --- loops --------------------------------------------------------------------------------------------------------
+
+    def _watch(self, worker: ChainWorker) -> None:
+        """One chain, tick by tick. An error of the store is logged and tried again: it never ends the watch."""
+        name, failures = f"chain {worker.watched.name}", 0
+        while not self.stop.is_set():
+            try:
+                done = worker.tick()
+            except Exception:  # noqa: BLE001 - logged whole; a watch that ended in silence would be worse
+                _log.exception("%s: the tick failed and is tried again", name)
+                done = Tick.FAILED
+            self._note(name, trouble=done is Tick.FAILED)
+            failures = failures + 1 if done is Tick.FAILED else 0
+            if done in _BUSY:
+                self._wake.set()
+            elif done is Tick.IDLE:
+                self._wake.set()
+                worker.source.wait(worker.watched.poll_secs)
+            else:
+                self.stop.wait(_pause(failures))
+
+    def _deliver(self, sink: str) -> None:
+        """One sink, pass by pass."""
+        dispatcher = self._dispatcher
+        if dispatcher is None:
+            return
+        while not self.stop.is_set():
+            try:
+                summary = dispatcher.run_sink(sink)
+            except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+                _log.exception("sink %s: the pass failed and is tried again", sink)
+                self._note(f"sink {sink}", trouble=True)
+                self.stop.wait(_pause(1))
+                continue
+            if summary.delivered or summary.retried:
+                self._note(f"sink {sink}", trouble=bool(summary.retried and not summary.delivered))
+            self._wake.wait(_SINK_POLL_SECS)
+            self._wake.clear()
+
+    # --- the metronome's acts -----------------------------------------------------------------------------------------
+
+    def _read_feeds(self) -> None:
+        try:
+            with self.app.desk.held():
+                self.app.feeds.read()
+        except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+            _log.exception("reading the approval feeds failed and is tried again")
+
+    def _wake_silenced(self) -> None:
+        try:
+            with self.app.store.transaction() as unit:
+                self.app.teller.wake_silenced(unit)
+        except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+            _log.exception("looking at silences failed and is tried again")
+
+    def _checkpoint(self) -> None:
+        try:
+            self.app.checkpoint()
+        except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+            _log.exception("making a checkpoint failed and is tried again")
+
+
+def _pause(failures: int) -> float:
+    """Seconds to wait after so many failures in a row: exponential, full jitter."""
+    ceiling = min(_LONGEST_PAUSE_SECS, _FIRST_PAUSE_SECS * 2 ** min(failures, 10))
+    return random.uniform(0.1, ceiling)  # noqa: S311 - jitter, not a secret
