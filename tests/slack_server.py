@@ -263,7 +263,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _arguments(self, body: bytes) -> dict[str, Any]:
         if "json" in str(self.headers.get("Content-Type")):
-            parsed: dict[str, Any] = json.loads(body)
+            parsed: dict[str, Any] = json.loads(body or b"{}")
             return parsed
         form: dict[str, Any] = {name: values[-1] for name, values in parse_qs(body.decode()).items()}
         for name in _JSON_ARGUMENTS:

@@ -33,6 +33,7 @@ _GONE = frozenset({"message_not_found", "cant_update_message", "edit_window_clos
 """The message we knew cannot be changed: somebody deleted it, or the bot was put in anew."""
 _CHANNEL_ID = re.compile(r"[CGD][A-Z0-9]{6,20}\Z")
 _TS = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}\Z")
+_CODE = re.compile(r"[a-z0-9_]{1,80}\Z")
 _PAGES = 5
 _PAGE = 200
 _SKEW_SECS = 3_600
@@ -199,7 +200,7 @@ def _next_cursor(metadata: Any) -> str:
 def _code(error: SlackApiError) -> str:
     data = getattr(error.response, "data", None)
     code = data.get("error") if isinstance(data, Mapping) else None
-    return code[:80] if isinstance(code, str) else ""
+    return code if isinstance(code, str) and _CODE.match(code) else ""
 
 
 def _judge(error: Exception) -> SendResult:
