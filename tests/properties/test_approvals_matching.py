@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
-from approvals_worlds import OTHER_TX, PEOPLE, TX, World, no_price, worlds
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from properties.approvals_worlds import OTHER_TX, PEOPLE, TX, World, no_price, worlds
 from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match

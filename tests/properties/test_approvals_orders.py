@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
-from approvals_worlds import ASSET, PEOPLE, PLACES, START, make_act, make_intent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from properties.approvals_worlds import ASSET, PEOPLE, PLACES, START, make_act, make_intent
 from walletwatch.approvals.books import RequestBook
 from walletwatch.domain.withdrawals import Act, ActKind
 

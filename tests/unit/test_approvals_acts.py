@@ -8,7 +8,9 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from approvals_samples import (
+
+from chains.registry import parse_address
+from unit.approvals_samples import (
     AT,
     DESTINATION,
     ED,
@@ -20,8 +22,6 @@ from approvals_samples import (
     read,
     request,
 )
-
-from chains.registry import parse_address
 from walletwatch.approvals.acts import MAX_LINE, Malformed
 from walletwatch.approvals.writing import make_intent, make_payload, sign_act
 from walletwatch.domain.withdrawals import ActKind

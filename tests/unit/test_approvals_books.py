@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from approvals_samples import AT, ED, INTENT, P256, STRANGER, act_of, approve, request
-
+from unit.approvals_samples import AT, ED, INTENT, P256, STRANGER, act_of, approve, request
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.writing import make_payload, sign_act
 from walletwatch.domain.people import People, Person

@@ -9,7 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from approvals_samples import (
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from chains.registry import parse_address
+from unit.approvals_samples import (
     AT,
     ED,
     K256,
@@ -24,9 +27,6 @@ from approvals_samples import (
     error_of,
     jws_line,
 )
-from cryptography.hazmat.primitives.asymmetric import ec
-
-from chains.registry import parse_address
 from walletwatch.approvals.acts import parse_act
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.approvals.writing import sign_act, write_unsigned
