@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from chains.errors import ChainError, NotReady, RpcError, Unsupported
 from chains.evm import questions
@@ -67,7 +67,8 @@ class Abilities:
     block_receipts: bool = True
     spared_logs: bool = False
     """The last block's bloom showed that asking for its logs was not needed."""
-    refusals: list[str] = field(default_factory=list)
+    refusal: str = ""
+    """The node's words when it refused its last trace method."""
 
     @property
     def tracing(self) -> TraceMethod | None:
@@ -86,18 +87,18 @@ class Abilities:
 
         `first` is the answer to `method`, asked together with the block. Raises what is worth another try.
         """
-        why, answer = "", first
+        answer = first
         while method is not None:
             if not isinstance(answer, (Unsupported, RpcError)):
                 value = raised(answer)
                 if value is None:
                     raise NotReady(f"{method.name} of block {block.ref.height} is null", endpoint=transport.name)
                 return method.read_block(value, block), ""
-            why = f"{method.name}: {answer}"
+            self.refusal = f"{method.name}: {answer}"
             method = self._after(method, answer)
             if method is not None:
                 (answer,) = transport.batch([method.block_call(block.ref.height)])
-        return None, why
+        return None, self.refusal
 
     def _after(self, method: TraceMethod, refusal: ChainError) -> TraceMethod | None:
         """The next method. One the node does not have is not asked for again; one that failed on this block is."""

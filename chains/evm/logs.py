@@ -82,32 +82,28 @@ def concerned_by_logs(
 
     A pass over every log of the block, so it decodes nothing but accounts; what it returns is read with care later.
     """
-    items = items_of(logs, "logs", MAX_LOGS)
-    by_tx: dict[str, list[Json]] = {}
-    concerned: set[str] = set()
-    block_hash = block.hash_text
+    by_tx: dict[int, list[Json]] = {}
+    concerned: set[int] = set()
+    block_hash, positions = block.hash_text, block.positions
     try:
-        for log in items:
+        for log in items_of(logs, "logs", MAX_LOGS):
             if log["blockHash"] != block_hash:
                 raise lie("logs.blockHash", f"is {log['blockHash']!r:.80}, asked for was {block_hash}")
-            tx_hash = log["transactionHash"]
-            by_tx.setdefault(tx_hash, []).append(log)
-            if tx_hash not in concerned and (
+            index = positions[log["transactionHash"]]
+            by_tx.setdefault(index, []).append(log)
+            if index not in concerned and (
                 _names_watched(log["topics"], watched) or (contracts and bytes.fromhex(log["address"][2:]) in contracts)
             ):
-                concerned.add(tx_hash)
+                concerned.add(index)
     except (TypeError, KeyError, ValueError) as error:
-        raise lie("logs", f"are malformed: {error!r:.80}") from error
-    return {_index_of(block, tx_hash): by_tx[tx_hash] for tx_hash in concerned}
+        raise lie("logs", f"are malformed or of another block: {error!r:.90}") from error
+    return {index: by_tx[index] for index in concerned}
 
 
 def _names_watched(topics: Sequence[str], watched: AbstractSet[bytes]) -> bool:
     """Only events of `ASKED` name accounts in their topics; another event's topic is a number or a hash."""
-    return len(topics) > 1 and topics[0] in _ASKED_TEXT and any(bytes.fromhex(t[26:]) in watched for t in topics[1:])
-
-
-def _index_of(block: Block, tx_hash: str) -> int:
-    try:
-        return block.tx_hashes.index(tx_hash)
-    except ValueError:
-        raise lie("logs.transactionHash", f"{tx_hash!r:.80} is not in the block") from None
+    if len(topics) < 2 or topics[0] not in _ASKED_TEXT:
+        return False
+    if any(len(t) != 66 for t in topics):
+        raise ValueError(f"topics {topics}")
+    return any(bytes.fromhex(t[26:]) in watched for t in topics[1:])

@@ -59,6 +59,7 @@ def shell_of(height: int, block_hash: str, tx_hashes: Sequence[str]) -> Block:
         hash_text=block_hash,
         transactions=[{"hash": h} for h in tx_hashes],
         tx_hashes=list(tx_hashes),
+        positions={tx_hash: n for n, tx_hash in enumerate(tx_hashes)},
         withdrawals=(),
         proved=False,
     )
