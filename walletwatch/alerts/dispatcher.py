@@ -67,7 +67,7 @@ class Dispatcher:
     outbox: Outbox
     sinks: Mapping[str, Sink]
     clock: Clock = utc_now
-    lease_secs: int = 120
+    lease_secs: int = 180
     uniform: Callable[[float, float], float] = random.uniform
     _paces: dict[str, _Pace] = field(default_factory=dict, repr=False)
 
