@@ -140,9 +140,10 @@ class CoinFold:
         book.ledger.add_fee(self.asset, tainted_units(taints[-1]))
         bounds = _bounds(parts, spent, plan, through=bool(plan.coinjoin)) if model is not TaintModel.POISON else None
         rows = attribute(model, [amount for _, amount in sources], [tainted_units(t) for t in taints])
+        at_home = {coin.address.key: coin.hop for coin in sorted(filter(None, spent), key=lambda c: -c.hop)}
         for index, output in enumerate(plan.tx.outputs):
             flowed = list(zip((place for place, _ in sources), rows[index], strict=True))
-            spans, at_hop = taints[index], hop
+            spans, at_hop = taints[index], at_home.get(output.address.key, hop)  # change back to itself is no hop
             if output.vout in plan.seeds:
                 fresh = output.value - tainted_units(spans)
                 book.ledger.add_stolen(self.asset, fresh)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chains.model import AssetId, ChainId, TxId
+from chains.model import AssetId, ChainId, TxId, format_hash
 from walletwatch.domain.cases import Case, Onward, TaintModel
 from walletwatch.domain.times import format_utc
 from walletwatch.tracing.flows import Bounds
@@ -94,11 +94,6 @@ class Trace:
         return next(n for n in self.nodes if n.id == node_id)
 
 
-def format_tx(chain: ChainId, tx: TxId) -> str:
-    """A transaction id in its chain's usual text form: with 0x on EVM chains."""
-    return f"0x{tx.hex()}" if chain.namespace == "eip155" else tx.hex()
-
-
 def trace_as_json(traces: Sequence[Trace], symbols: Mapping[AssetId, tuple[str, int]] | None = None) -> dict[str, Any]:
     """CONTRACT's trace object. A case of several assets has the further ones, each whole, under `other_assets`.
 
@@ -137,7 +132,7 @@ def _seed_as_json(case: Case, index: int) -> dict[str, Any]:
     place = {"vout": seed.ordinal} if case.chain.namespace == "bip122" else {"log_index": seed.log_index}
     return {
         "chain": str(case.chain),
-        "tx": format_tx(case.chain, seed.tx),
+        "tx": format_hash(case.chain, seed.tx),
         **place,
         "address": seed.address.text,
         "asset": str(seed.asset),
@@ -173,7 +168,7 @@ def _edge_as_json(edge: TraceEdge, chain: ChainId) -> dict[str, Any]:
     return {
         "from": edge.source,
         "to": edge.target,
-        "tx": format_tx(chain, edge.tx),
+        "tx": format_hash(chain, edge.tx),
         "asset": str(edge.asset),
         "amount": str(edge.amount),
         "tainted": str(edge.tainted),
@@ -192,7 +187,7 @@ def _stop_as_json(stop: TraceStop, chain: ChainId) -> dict[str, Any]:
         "category": stop.category,
         "reason": stop.reason,
         "tainted": str(stop.tainted),
-        "txs": [format_tx(chain, tx) for tx in stop.txs],
+        "txs": [format_hash(chain, tx) for tx in stop.txs],
         **({} if onward is None else {"onward": {k: getattr(onward, k) for k in ("chain", "address", "memo")}}),
         **_bounds_as_json(stop.bounds),
     }

@@ -1,0 +1,52 @@
+"""Every way in which a case can be handed on, as files by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from walletwatch.tracing.exports.drawings import render_svg
+from walletwatch.tracing.exports.graphs import render_graphml
+from walletwatch.tracing.exports.pages import render_html
+from walletwatch.tracing.exports.stix import render_stix
+from walletwatch.tracing.exports.tables import render_csv
+from walletwatch.tracing.exports.texts import Symbols
+from walletwatch.tracing.traces import Trace, trace_as_json
+
+FORMATS = ("html", "svg", "csv", "graphml", "stix", "json")
+
+
+def export_files(
+    traces: Sequence[Trace], formats: Iterable[str], symbols: Symbols, as_of: str = ""
+) -> dict[str, bytes]:
+    """File contents by name, for `formats` out of FORMATS. `as_of` tells up to which block the trace reaches.
+
+    Raises ValueError for a format that is none, or a case without a trace.
+    """
+    wanted = list(dict.fromkeys(formats))
+    unknown = [name for name in wanted if name not in FORMATS]
+    if unknown:
+        raise ValueError(f"unknown format {', '.join(unknown)} (known: {', '.join(FORMATS)})")
+    if not traces:
+        raise ValueError("the case has no trace yet")
+    files: dict[str, bytes] = {}
+    for name in wanted:
+        files.update(_render(name, traces, symbols, as_of))
+    return files
+
+
+def _render(name: str, traces: Sequence[Trace], symbols: Symbols, as_of: str) -> dict[str, bytes]:
+    stem = re.sub(r"[^a-zA-Z0-9_-]+", "-", traces[0].case.id) or "case"
+    if name == "csv":
+        return {f"{stem}-{table}.csv": text.encode() for table, text in render_csv(traces, symbols).items()}
+    if name == "svg":
+        pictures = [render_svg(trace, symbols, as_of).encode() for trace in traces]
+        return {f"{stem}{f'-{n}' if n else ''}.svg": picture for n, picture in enumerate(pictures)}
+    if name == "json":
+        return {f"{stem}.json": orjson.dumps(trace_as_json(traces, symbols), option=orjson.OPT_INDENT_2)}
+    if name == "stix":
+        return {f"{stem}.stix.json": render_stix(traces, symbols)}
+    text = render_html(traces, symbols, as_of) if name == "html" else render_graphml(traces)
+    return {f"{stem}.{name}": text.encode()}

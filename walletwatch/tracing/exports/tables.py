@@ -1,0 +1,146 @@
+"""The trace as CSV tables, one row a node, edge or stop; amounts exact, in base units and in coins."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+
+from chains.model import format_hash, format_units
+from walletwatch.domain.times import format_utc
+from walletwatch.tracing.exports.texts import Symbols, clean, unit_of
+from walletwatch.tracing.flows import Bounds
+from walletwatch.tracing.traces import Trace
+
+NODE_COLUMNS = (
+    "asset",
+    "id",
+    "chain",
+    "address",
+    "label",
+    "category",
+    "hop",
+    "tainted",
+    "tainted_coins",
+    "holding",
+    "holding_coins",
+    "first_seen",
+    "last_seen",
+)
+EDGE_COLUMNS = (
+    "asset",
+    "from",
+    "to",
+    "tx",
+    "height",
+    "time",
+    "amount",
+    "amount_coins",
+    "tainted",
+    "tainted_coins",
+    "tainted_min",
+    "tainted_max",
+)
+STOP_COLUMNS = (
+    "asset",
+    "node",
+    "address",
+    "chain",
+    "label",
+    "category",
+    "reason",
+    "tainted",
+    "tainted_coins",
+    "onward_chain",
+    "onward_address",
+    "onward_memo",
+    "txs",
+)
+
+
+def render_csv(traces: Sequence[Trace], symbols: Symbols) -> dict[str, str]:
+    """`nodes`, `edges` and `stops` as CSV texts (RFC 4180)."""
+    return {
+        "nodes": _write(NODE_COLUMNS, (row for trace in traces for row in _node_rows(trace, symbols))),
+        "edges": _write(EDGE_COLUMNS, (row for trace in traces for row in _edge_rows(trace, symbols))),
+        "stops": _write(STOP_COLUMNS, (row for trace in traces for row in _stop_rows(trace, symbols))),
+    }
+
+
+def _write(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\r\n")
+    writer.writerow(columns)
+    writer.writerows([_inert(cell) for cell in row] for row in rows)
+    return out.getvalue()
+
+
+def _inert(cell: str | int) -> str | int:
+    """A text that a spreadsheet would run as a formula (a THORChain memo begins with `=`) gets an apostrophe."""
+    if isinstance(cell, int):
+        return cell
+    text = clean(cell)
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def _coins(units: int, trace: Trace, symbols: Symbols) -> str:
+    """A plain decimal number, without thousands' marks."""
+    return format_units(units, unit_of(trace.asset, symbols).decimals).replace(",", "")
+
+
+def _node_rows(trace: Trace, symbols: Symbols) -> Iterable[Sequence[str | int]]:
+    for node in trace.nodes:
+        yield (
+            str(trace.asset),
+            node.id,
+            node.chain,
+            node.address,
+            node.label,
+            node.category,
+            node.hop,
+            node.tainted,
+            _coins(node.tainted, trace, symbols),
+            node.holding,
+            _coins(node.holding, trace, symbols),
+            format_utc(node.first_seen),
+            format_utc(node.last_seen),
+        )
+
+
+def _edge_rows(trace: Trace, symbols: Symbols) -> Iterable[Sequence[str | int]]:
+    for edge in trace.edges:
+        bounds = edge.bounds or Bounds(edge.tainted, edge.tainted)
+        yield (
+            str(trace.asset),
+            edge.source,
+            edge.target,
+            format_hash(trace.case.chain, edge.tx),
+            edge.height,
+            format_utc(edge.time),
+            edge.amount,
+            _coins(edge.amount, trace, symbols),
+            edge.tainted,
+            _coins(edge.tainted, trace, symbols),
+            bounds.low,
+            bounds.high,
+        )
+
+
+def _stop_rows(trace: Trace, symbols: Symbols) -> Iterable[Sequence[str | int]]:
+    for stop in trace.stops:
+        onward = stop.onward
+        yield (
+            str(trace.asset),
+            stop.node,
+            stop.address,
+            stop.chain,
+            stop.label,
+            stop.category,
+            stop.reason,
+            stop.tainted,
+            _coins(stop.tainted, trace, symbols),
+            onward.chain if onward else "",
+            onward.address if onward else "",
+            onward.memo if onward else "",
+            " ".join(format_hash(trace.case.chain, tx) for tx in stop.txs),
+        )
