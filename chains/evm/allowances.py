@@ -10,6 +10,7 @@ from eth_utils.crypto import keccak
 
 from chains.errors import ChainError
 from chains.evm.addresses import to_address
+from chains.evm.blocks import Block
 from chains.evm.logs import (
     APPROVAL,
     APPROVAL_FOR_ALL,
@@ -74,7 +75,7 @@ def _grants(log: Log, index: int) -> Iterator[Grant]:
 
 
 def read_allowance_changes(
-    transport: Transport, grants: Sequence[Grant], txids: Sequence[bytes], parent: BlockRef
+    transport: Transport, grants: Sequence[Grant], block: Block, parent: BlockRef
 ) -> list[ControlChange]:
     """Grants that let somebody take more than before the event.
 
@@ -92,7 +93,7 @@ def read_allowance_changes(
         if grant.standard == "erc20":
             known[pair] = grant.limit
         if _is_more(grant, before):
-            changes.append(_change(grant, txids[grant.tx_index], before))
+            changes.append(_change(grant, block.txid(grant.tx_index), before))
     return changes
 
 

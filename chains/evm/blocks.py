@@ -59,6 +59,10 @@ class Block:
     proved: bool
     """True if the hash was recomputed from the header."""
 
+    def txid(self, index: int) -> bytes:
+        """The hash of the transaction at `index`."""
+        return bytes.fromhex(self.tx_hashes[index][2:])
+
 
 def read_ref(value: Json, where: str = "block") -> BlockRef:
     """Height and hash of a block's JSON."""
@@ -115,7 +119,7 @@ def _tx_hashes(transactions: Sequence[Json]) -> list[str]:
         hashes = [tx["hash"] for tx in transactions]
     except (TypeError, KeyError) as error:
         raise lie("block.transactions", "are not full transactions with their hash") from error
-    if any(not isinstance(h, str) or len(h) != 66 for h in hashes):
+    if not {type(h) for h in hashes} <= {str} or not {len(h) for h in hashes} <= {66}:
         raise lie("block.transactions", "have malformed hashes")
     return hashes
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -12,7 +12,7 @@ from chains.evm.abilities import Abilities, TraceMethod
 from chains.evm.blocks import MAX_TRANSACTIONS, Block, read_block
 from chains.evm.blooms import AccountIndex, bloom_mask, masks_of, may_hold
 from chains.evm.decode import concerned_by_calls, concerned_by_value
-from chains.evm.delegations import find_authorizations
+from chains.evm.delegations import Authorization, find_authorizations
 from chains.evm.fields import count, items_of, lie
 from chains.evm.logs import ASKED, concerned_by_logs, topic_account
 from chains.evm.params import Network
@@ -36,6 +36,7 @@ class BlockAnswers:
     receipts: Mapping[int, Receipt]
     traces: Traces | None
     untraced_why: str
+    authorizations: Sequence[Authorization]
 
 
 @dataclass(slots=True)
@@ -77,7 +78,8 @@ class BlockReader:
         block = read_block(value, height, standard_header=self.network.standard_header)
         traces, why = abilities.block_traces(transport, block, method, answers.get("traces"))
         concerned = concerned_by_value(block.transactions, watched)
-        concerned |= {a.tx_index for a in find_authorizations(block.transactions, watched, self.network.number)}
+        given = find_authorizations(block.transactions, watched, self.network.number)
+        concerned |= {a.tx_index for a in given}
         if traces is not None:
             concerned |= concerned_by_calls(traces, watched, self.contracts)
         if answers.get("contracts") is not None:
@@ -86,11 +88,11 @@ class BlockReader:
         if isinstance(logs, ChainError):
             receipts = self._all_receipts(transport, block, logs)
             concerned |= {n for n, r in receipts.items() if _touches(r, watched, self.contracts)}
-            return BlockAnswers(block, {n: receipts[n] for n in concerned}, traces, why)
+            return BlockAnswers(block, {n: receipts[n] for n in concerned}, traces, why, given)
         concerned |= logs.keys()
         receipts = self._receipts(transport, block, sorted(concerned))
         self._compare(block, logs, receipts, watched)
-        return BlockAnswers(block, receipts, traces, why)
+        return BlockAnswers(block, receipts, traces, why, given)
 
     def _first_calls(self, height: int, method: TraceMethod | None, *, with_logs: bool) -> dict[str, Call]:
         calls = {"block": questions.full_block(height)}

@@ -6,15 +6,16 @@ A Safe can be taken over by a delegated call that writes slot 0, and no event te
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from chains.errors import PermanentError
 from chains.evm.addresses import to_address
 from chains.evm.allowances import find_grants, read_allowance_changes
+from chains.evm.blocks import Block
 from chains.evm.client import BlockAnswers
-from chains.evm.delegations import Authorization, describe_code, find_authorizations
+from chains.evm.delegations import Authorization, describe_code
 from chains.evm.executions import ExecutedSafe, delegate_changes, find_executions, signing_of
 from chains.evm.params import Network
 from chains.evm.states import WalletState, read_codes, read_wallets, unchanged
@@ -52,34 +53,33 @@ def read_control(
 ) -> ControlFacts:
     """Everything about control in one block; asks the node only for what the block touched."""
     facts = ControlFacts()
+    if not answers.receipts:
+        return facts
     block = answers.block
     parent = BlockRef(block.ref.height - 1, block.parent_hash)
-    txids = [bytes.fromhex(h[2:]) for h in block.tx_hashes]
     grants = find_grants(answers.receipts, watched)
     if grants:
-        facts.changes += read_allowance_changes(transport, grants, txids, parent)
-    given = find_authorizations(block.transactions, watched, network.number)
+        facts.changes += read_allowance_changes(transport, grants, block, parent)
     try:
-        facts.changes += _delegations(transport, given, txids, parent, block.ref)
+        facts.changes += _delegations(transport, answers.authorizations, block, parent)
         _read_wallets(transport, answers, contracts, network, facts)
     except PermanentError as error:
         facts.gaps.append(f"{UNREADABLE} ({error})")
-    order = {txid: n for n, txid in enumerate(txids)}
-    facts.changes.sort(key=lambda change: order[change.txid])
+    facts.changes.sort(key=lambda change: block.positions["0x" + change.txid.hex()])
     return facts
 
 
 def _delegations(
-    transport: Transport, given: list[Authorization], txids: list[bytes], parent: BlockRef, ref: BlockRef
+    transport: Transport, given: Sequence[Authorization], block: Block, parent: BlockRef
 ) -> list[ControlChange]:
     """Accounts whose code is another after the block; an authorisation with a stale nonce changes nothing."""
     last = {a.authority: a for a in given}
     if not last:
         return []
-    before, after = read_codes(transport, sorted(last), parent), read_codes(transport, sorted(last), ref)
+    before, after = read_codes(transport, sorted(last), parent), read_codes(transport, sorted(last), block.ref)
     return [
         ControlChange(
-            txid=txids[last[account].tx_index],
+            txid=block.txid(last[account].tx_index),
             account=to_address(account),
             kind=ControlKind.CODE,
             before=describe_code(before[account]),
@@ -153,7 +153,7 @@ def _state_changes(
         if set(old) != set(new):
             detail = {"added": _list(set(new) - set(old)), "removed": _list(set(old) - set(new))}
             changed.append((kind, _list(set(old)), _list(set(new)), detail))
-    txid = bytes.fromhex(answers.block.tx_hashes[index][2:])
+    txid = answers.block.txid(index)
     account = to_address(wallet)
     return [ControlChange(txid, account, kind, old, new, detail) for kind, old, new, detail in changed]
 

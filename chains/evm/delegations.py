@@ -34,13 +34,12 @@ def find_authorizations(
     shows in the account's code. The signer is recovered, 40 µs each: a node's word would cost nothing to forge.
     """
     found = []
-    for index, tx in enumerate(transactions):
-        if tx.get("authorizationList"):
-            where = f"transaction[{index}].authorizationList"
-            for row in items_of(tx["authorizationList"], where, MAX_AUTHORIZATIONS):
-                authority, delegate = _read(fields_of(row, where), chain_number, where)
-                if authority is not None and authority in watched:
-                    found.append(Authorization(index, authority, delegate))
+    for index in [n for n, tx in enumerate(transactions) if "authorizationList" in tx]:
+        where = f"transaction[{index}].authorizationList"
+        for row in items_of(transactions[index]["authorizationList"] or [], where, MAX_AUTHORIZATIONS):
+            authority, delegate = _read(fields_of(row, where), chain_number, where)
+            if authority is not None and authority in watched:
+                found.append(Authorization(index, authority, delegate))
     return found
 
 

@@ -101,7 +101,7 @@ def _delegated(block: Block, executed: ExecutedSafe, operation: InnerOperation, 
     }
     if executed.nonce is not None:
         detail["safe_nonce"] = executed.nonce
-    txid = bytes.fromhex(block.tx_hashes[executed.tx_index][2:])
+    txid = block.txid(executed.tx_index)
     return ControlChange(
         txid, to_address(executed.safe), ControlKind.DELEGATECALL, "", to_address(operation.to).text, detail
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eth_utils.crypto import keccak
+from eth_hash.auto import keccak
 
 from chains.evm.encodings import rlp_encode
 from chains.evm.fields import Fields, data, quantity

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
@@ -57,10 +56,10 @@ def read_log(value: Json, block: Block, where: str) -> Log:
         raise lie(where, "was removed by a reorg")
     tx_index = count(fields, "transactionIndex", where)
     check_place(fields, block, tx_index, where)
-    topics = items_of(fields.get("topics"), f"{where}.topics", 4)
+    topics = items_of(fields.get("topics"), where, 4)
     return Log(
         contract=account(fields, "address", where),
-        topics=tuple(data_of(t, f"{where}.topics", 32) for t in topics),
+        topics=tuple([data_of(t, where, 32, "topics") for t in topics]),
         data=data(fields, "data", where),
         tx_index=tx_index,
         index=count(fields, "logIndex", where),
@@ -82,28 +81,33 @@ def concerned_by_logs(
 
     A pass over every log of the block, so it decodes nothing but accounts; what it returns is read with care later.
     """
-    by_tx: dict[int, list[Json]] = {}
     concerned: set[int] = set()
-    block_hash, positions = block.hash_text, block.positions
+    block_hash, positions, unhex, shaped = block.hash_text, block.positions, bytes.fromhex, True
+    rows = items_of(logs, "logs", MAX_LOGS)
     try:
-        for log in items_of(logs, "logs", MAX_LOGS):
+        for log in rows:
             if log["blockHash"] != block_hash:
                 raise lie("logs.blockHash", f"is {log['blockHash']!r:.80}, asked for was {block_hash}")
             index = positions[log["transactionHash"]]
-            by_tx.setdefault(index, []).append(log)
-            if index not in concerned and (
-                _names_watched(log["topics"], watched) or (contracts and bytes.fromhex(log["address"][2:]) in contracts)
-            ):
+            first, *words = log["topics"] or (None,)
+            if first in _ASKED_TEXT:  # in other events a topic is a number or a hash
+                for word in words:
+                    if unhex(word[26:]) in watched:
+                        concerned.add(index)
+                    shaped = shaped and len(word) == 66
+            if contracts and unhex(log["address"][2:]) in contracts:
                 concerned.add(index)
     except (TypeError, KeyError, ValueError) as error:
         raise lie("logs", f"are malformed or of another block: {error!r:.90}") from error
-    return {index: by_tx[index] for index in concerned}
+    if not shaped:
+        raise lie("logs.topics", "are not of 32 bytes")
+    return _grouped(rows, block, concerned)
 
 
-def _names_watched(topics: Sequence[str], watched: AbstractSet[bytes]) -> bool:
-    """Only events of `ASKED` name accounts in their topics; another event's topic is a number or a hash."""
-    if len(topics) < 2 or topics[0] not in _ASKED_TEXT:
-        return False
-    if any(len(t) != 66 for t in topics):
-        raise ValueError(f"topics {topics}")
-    return any(bytes.fromhex(t[26:]) in watched for t in topics[1:])
+def _grouped(rows: list[Json], block: Block, concerned: set[int]) -> dict[int, list[Json]]:
+    grouped: dict[int, list[Json]] = {index: [] for index in concerned}
+    for log in rows if concerned else ():
+        index = block.positions[log["transactionHash"]]
+        if index in grouped:
+            grouped[index].append(log)
+    return grouped

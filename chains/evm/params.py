@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chains.model import Asset, AssetId, ChainId
 
@@ -76,6 +77,7 @@ def network_of(chain: ChainId) -> Network:
     return NETWORKS.get(number) or Network(number, str(chain), standard_header=False)
 
 
+@lru_cache(maxsize=1024)
 def native_asset(chain: ChainId) -> Asset:
     """The coin of `chain`, counted in wei (10**-18). Raises ValueError as `network_of`."""
     network = network_of(chain)

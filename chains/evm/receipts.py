@@ -31,7 +31,7 @@ def read_receipt(value: Json, block: Block, tx_index: int, tx: Fields) -> Receip
         raise lie(f"{where}.transactionIndex", "is another transaction's")
     check_place(fields, block, tx_index, where)
     rows = items_of(fields.get("logs"), f"{where}.logs", MAX_LOGS_PER_TX)
-    logs = tuple(read_log(row, block, f"{where}.logs[{n}]") for n, row in enumerate(rows))
+    logs = tuple(read_log(row, block, f"{where}.logs") for row in rows)
     if any(log.tx_index != tx_index for log in logs):
         raise lie(f"{where}.logs", "are another transaction's")
     return Receipt(

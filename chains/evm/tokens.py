@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from chains.evm.addresses import to_address
 from chains.evm.logs import TRANSFER, TRANSFER_BATCH, TRANSFER_SINGLE, Log, topic_account
@@ -29,6 +30,7 @@ class TokenMove:
     log_index: int
 
 
+@lru_cache(maxsize=65536)
 def erc20_asset(chain: ChainId, contract: bytes) -> AssetId:
     """CAIP-19 id of a token contract."""
     return AssetId(chain, "erc20", "0x" + contract.hex())

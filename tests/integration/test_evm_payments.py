@@ -45,7 +45,7 @@ def payer(anvil: Anvil) -> Contract:
     """A contract with 100 ether that pays whom it is told to."""
     code = bytes.fromhex(PAYER.read_text().strip()[2:])
     made = deploy(anvil, Compiled([], code))
-    anvil.send(anvil.accounts[9], made.address, value=100 * ETHER)
+    settle_any(anvil, anvil.send(anvil.accounts[9], made.address, value=100 * ETHER))
     return made
 
 
@@ -126,7 +126,7 @@ def test_the_rest_of_an_allowance_that_a_token_logs_is_no_new_grant(anvil: Anvil
     """OpenZeppelin 4.9 logs Approval with what is left at each transferFrom; that grants nothing."""
     victim, spender = anvil.accounts[2], anvil.accounts[4]
     token = deploy_erc20(anvil, "TKC", 500, victim)
-    token.send(victim, "approve", spender, 300)
+    settle_any(anvil, token.send(victim, "approve", spender, 300))
     tx = token.send(spender, "transferFrom", victim, fresh(0xA3), 100)
     facts = facts_at(source, anvil, tx, victim)
     assert any(
@@ -208,7 +208,7 @@ def test_a_contract_made_with_value_receives_it_where_it_was_made(
 def test_a_contract_that_ends_leaves_its_balance_to_its_heir(anvil: Anvil, source: EvmSource) -> None:
     heir = fresh(0xA8)
     made = deploy(anvil, Compiled([], bytes.fromhex(PAYER.read_text().strip()[2:])))
-    anvil.send(anvil.accounts[9], made.address, value=17)
+    settle_any(anvil, anvil.send(anvil.accounts[9], made.address, value=17))
     tx = anvil.send(anvil.accounts[5], made.address, data=call("end(address)", heir))
     facts = facts_at(source, anvil, tx, heir)
     assert rows(the_transaction(facts, tx).transfers) == Counter({("internal", made.address, heir, 17): 1})

@@ -38,7 +38,7 @@ class Watched:
         self.node = node
         self.safe: Safe = deploy_safe(node, node.accounts[:3], 2)
         self.address = Address(bytes.fromhex(self.safe.address[2:]), self.safe.address)
-        node.send(node.accounts[9], self.safe.address, value=50 * ETHER)
+        self.wait(node.send(node.accounts[9], self.safe.address, value=50 * ETHER))
         spec = SourceSpec(
             "local",
             ChainId("eip155", "31337"),
@@ -48,9 +48,12 @@ class Watched:
         )
         self.source: EvmSource = open_source(spec)
 
-    def facts(self, tx: str) -> BlockFacts:
+    def wait(self, tx: str) -> None:
         while self.node.rpc("eth_getTransactionReceipt", [tx]) is None:
             pass
+
+    def facts(self, tx: str) -> BlockFacts:
+        self.wait(tx)
         receipt = self.node.receipt(tx)
         assert receipt["status"] == "0x1"
         return self.source.block(int(receipt["blockNumber"], 16), WatchSet({self.address.key}))
