@@ -102,6 +102,15 @@ class Settings(Table):
         """The wallets on `chain`."""
         return tuple(w for w in self.wallets if self.reader.chain(w.chain) == chain)
 
+    def tokens_of(self, chain: ChainId) -> tuple[Asset, ...]:
+        """The configured tokens on `chain`."""
+        return tuple(a for a in self.asset_index.values() if a.id.chain == chain and a.id.namespace != "slip44")
+
+    @property
+    def sink_names(self) -> dict[str, SinkSettings]:
+        """The sinks by name; one that has none is called by its type and place: `slack-1`."""
+        return {sink.name or f"{sink.type}-{n}": sink for n, sink in enumerate(self.sinks, start=1)}
+
     def perimeter(self, chain: ChainId) -> Perimeter:
         """The own addresses on `chain`; a new one each time, as it grows with use."""
         perimeter = Perimeter(chain)
@@ -121,7 +130,7 @@ class Settings(Table):
             endpoints=tuple(endpoints),
             confirmations=confirmations,
             finality=tag,
-            tokens=tuple(a for a in self.asset_index.values() if a.id.chain == chain.id and not _is_coin(a)),
+            tokens=self.tokens_of(chain.id),
             record_to=record_to,
             contract_wallets=tuple(address for name in safes for address in self.addresses_of(name)),
         )
@@ -193,10 +202,6 @@ class Settings(Table):
             assets=tuple(asset.id for name in policy.assets for asset in self.reader.assets(name, chains)),
             wallets=policy.wallets,
         )
-
-
-def _is_coin(asset: Asset) -> bool:
-    return asset.id.namespace == "slip44"
 
 
 def _digest_of(addresses: tuple[Address, ...]) -> str:

@@ -48,7 +48,6 @@ class SinkSettings(Table):
             if url is not None and not self.insecure:
                 yield from plain_http(url, (key,), ("insecure",))
 
-    @property
     def slack_url(self) -> Url:
         """Where Slack's Web API answers."""
         return self.base_url or Url(SLACK_API)

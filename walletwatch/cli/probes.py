@@ -1,0 +1,130 @@
+"""Asking the world whether it is as the configuration says: database, nodes, sinks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import typer
+
+from chains.errors import ChainError, PermanentError, WrongChain
+from chains.registry import open_source
+from chains.source import ChainSource, WatchSet
+from walletwatch.alerts.ports import Notifier, Refused, Sent
+from walletwatch.cli.errors import Exit, Unavailable, UsageProblem
+from walletwatch.service.applications import Application
+from walletwatch.settings import Settings
+from walletwatch.settings.chains import ChainSettings
+from walletwatch.store import StoreError, open_store
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """What one part of the world answered. `code` is FINE, USAGE (configured wrongly) or UNREACHABLE."""
+
+    what: str
+    said: str
+    code: Exit = Exit.FINE
+
+
+def probe(settings: Settings) -> None:
+    """Ask everybody, tell every answer, and raise if one is bad."""
+    answers: list[Probe] = []
+    for answer in _ask(settings):
+        typer.echo(f"{'ok ' if answer.code is Exit.FINE else 'BAD'} {answer.what}: {answer.said}")
+        answers.append(answer)
+    bad = [answer for answer in answers if answer.code is not Exit.FINE]
+    if any(answer.code is Exit.UNREACHABLE for answer in bad):
+        raise Unavailable(f"{len(bad)} of {len(answers)} checks failed", where=", ".join(a.what for a in bad))
+    if bad:
+        raise UsageProblem(f"{len(bad)} of {len(answers)} checks failed", where=", ".join(a.what for a in bad))
+
+
+def _ask(settings: Settings) -> Iterator[Probe]:
+    database = _ask_store(settings)
+    yield database
+    for chain in settings.chains:
+        yield from _ask_chain(settings, chain)
+    if database.code is Exit.FINE:
+        with Application.open(settings) as application:
+            for name in application.sinks:
+                yield _ask_sink(application.notifier(name))
+
+
+def _ask_store(settings: Settings) -> Probe:
+    store = open_store(settings.store.url.reveal())
+    try:
+        store.require_current()
+    except StoreError as error:
+        return Probe("database", str(error), Exit.USAGE if "db upgrade" in str(error) else Exit.UNREACHABLE)
+    else:
+        return Probe("database", f"{store.public_url}, revision {store.revision()}")
+    finally:
+        store.close()
+
+
+def _ask_chain(settings: Settings, chain: ChainSettings) -> Iterator[Probe]:
+    """Identity first; what a node of another chain can do is of no interest."""
+    source = open_source(settings.source_spec(chain))
+    try:
+        identity = _try(f"{chain.name} identity", source, _identify)
+        yield identity
+        if identity.code is Exit.FINE:
+            yield _try(f"{chain.name} blocks", source, _read_blocks)
+            yield _try(f"{chain.name} mempool", source, _read_pending)
+            for wallet in settings.wallets_of(chain.id):
+                yield _try(f"{chain.name} balance of {wallet.name}", source, _balance_reader(settings, wallet.name))
+        for endpoint in source.health():
+            trouble = f": {endpoint.last_error}" if endpoint.last_error else ""
+            code = Exit.FINE if endpoint.state == "ok" else Exit.UNREACHABLE
+            yield Probe(f"{chain.name} node {endpoint.name}", f"{endpoint.state}{trouble}", code)
+    finally:
+        source.close()
+
+
+def _try(what: str, source: ChainSource, ask: Callable[[ChainSource], str]) -> Probe:
+    try:
+        return Probe(what, ask(source))
+    except WrongChain as error:
+        return Probe(what, str(error), Exit.UNREACHABLE)
+    except PermanentError as error:
+        return Probe(what, f"the node cannot answer: {error}", Exit.USAGE)
+    except ChainError as error:
+        return Probe(what, str(error), Exit.UNREACHABLE)
+
+
+def _identify(source: ChainSource) -> str:
+    source.identify()
+    return f"follows {source.chain}"
+
+
+def _read_blocks(source: ChainSource) -> str:
+    tip = source.tip()
+    facts = source.block(tip.height, WatchSet())
+    gaps = f"; does not show: {', '.join(facts.gaps)}" if facts.gaps else ""
+    return f"tip {tip}, final up to {source.final_height()}{gaps}"
+
+
+def _read_pending(source: ChainSource) -> str:
+    return "shown" if source.pending(WatchSet()).supported else "not shown: outflows are seen when included"
+
+
+def _balance_reader(settings: Settings, wallet: str) -> Callable[[ChainSource], str]:
+    """Asks what the first address of a wallet holds: the conservation check depends on it (account chains)."""
+
+    def ask(source: ChainSource) -> str:
+        addresses = settings.addresses_of(wallet)
+        if source.chain.namespace == "bip122":
+            return "read from unspent outputs" if addresses else "no address"
+        units = source.balance(addresses[0], source.native.id, source.tip())
+        return f"{addresses[0].text} holds {units} base units of {source.native.symbol}"
+
+    return ask
+
+
+def _ask_sink(notifier: Notifier) -> Probe:
+    answer = notifier.check()
+    if isinstance(answer, Sent):
+        return Probe(f"sink {notifier.name}", "would take a message")
+    code = Exit.USAGE if isinstance(answer, Refused) else Exit.UNREACHABLE
+    return Probe(f"sink {notifier.name}", answer.reason, code)

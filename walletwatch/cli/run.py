@@ -1,0 +1,34 @@
+"""`run`: the daemon."""
+
+from __future__ import annotations
+
+import signal
+from typing import Annotated
+
+import typer
+
+from walletwatch.cli.errors import UsageProblem
+from walletwatch.cli.sessions import session_of
+
+EXAMPLE = "walletwatch run --until-synced"
+
+
+def run(
+    context: typer.Context,
+    until_synced: Annotated[
+        bool, typer.Option("--until-synced", help="Stop when every chain is at its node's tip and nothing is due.")
+    ] = False,
+) -> None:
+    """Watch, judge and tell, until stopped by SIGINT or SIGTERM."""
+    settings = session_of(context).load(need_secrets=True)
+    if not settings.chains:
+        raise UsageProblem("nothing to watch", where=str(settings.file), hint="add a [[chain]] and a [[wallet]]")
+    from walletwatch.service.applications import Application  # noqa: PLC0415 - everything; `--help` does without
+    from walletwatch.service.daemons import Daemon  # noqa: PLC0415 - likewise
+
+    with Application.open(settings) as application:
+        daemon = Daemon(application)
+        for name in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(name, lambda *_: daemon.stop.set())
+        ended = daemon.run(until_synced=until_synced)
+    raise typer.Exit(int(ended))
