@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 import rlp
 from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
+from chains.errors import Unsupported
+from chains.evm.client import BlockReader
+from chains.evm.params import NETWORKS
 from chains.evm.safe import (
     Execution,
     InnerOperation,
@@ -16,7 +21,10 @@ from chains.evm.safe import (
     recover_signers,
     safe_tx_hash,
 )
-from data.ethereum.samples import bybit_raw
+from chains.evm.source import read_facts
+from chains.model import AccountTransaction
+from chains.rpc.transport import Json
+from data.ethereum.samples import BYBIT_HEIGHT, BYBIT_NEW_SINGLETON, BYBIT_OLD_SINGLETON, bybit_node, bybit_raw
 
 SAFE = bytes.fromhex("1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4")
 SIGNERS = tuple(
@@ -109,3 +117,35 @@ def test_calldata_that_does_not_decode_is_no_execution(cut: int) -> None:
 
 def test_a_call_of_another_function_is_no_execution() -> None:
     assert read_execution(b"\xa9\x05\x9c\xbb" + rlp.decode(bybit_raw())[5][4:]) is None
+
+
+def test_the_block_of_the_takeover_tells_of_it_before_any_value_moved() -> None:
+    """Bybit, 2025-02-21 14:13:35 UTC: nothing moved in this block; the first drain came 156 s later."""
+    node = bybit_node()
+    reader = BlockReader(NETWORKS[1], frozenset({SAFE}))
+    facts = read_facts(reader, node, BYBIT_HEIGHT, frozenset({SAFE}))
+    changes = {c.kind.value: c for c in facts.control_changes}
+    assert changes.keys() == {"singleton", "delegatecall"}
+    assert changes["singleton"].before.lower() == BYBIT_OLD_SINGLETON
+    assert changes["singleton"].after.lower() == BYBIT_NEW_SINGLETON
+    assert changes["delegatecall"].after.lower() == "0x96221423681a6d52e184d440a8efcebb105c7242"
+    assert changes["delegatecall"].detail["safe_nonce"] == NONCE
+    (tx,) = facts.transactions
+    assert isinstance(tx, AccountTransaction)
+    assert tx.transfers == ()
+    assert tx.signing is not None
+    assert [s.lower() for s in tx.signing.signers] == ["0x" + s.hex() for s in SIGNERS]
+
+
+def test_a_node_without_old_state_says_that_control_was_not_compared() -> None:
+    def distort(method: str, _params: Sequence[Json], result: Json) -> Json:
+        if method == "eth_getStorageAt":
+            raise Unsupported("missing trie node")
+        return result
+
+    node = bybit_node()
+    node.distort = distort
+    reader = BlockReader(NETWORKS[1], frozenset({SAFE}))
+    facts = read_facts(reader, node, BYBIT_HEIGHT, frozenset({SAFE}))
+    assert facts.control_changes == ()
+    assert any(gap.startswith("control:") and "missing trie node" in gap for gap in facts.gaps)

@@ -7,17 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import orjson
+import rlp
+from eth_utils.crypto import keccak
 
 from chains.errors import ChainError, Unsupported
 from chains.evm.blocks import Block
+from chains.evm.headers import header_hash
 from chains.evm.logs import ASKED_TEXT
+from chains.evm.states import mapping_slot
 from chains.model import BlockRef
 from chains.rpc.transport import Call, Json
 
+EMPTY_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 HERE = Path(__file__).parent
 
 Distort = Callable[[str, Sequence[Json], Json], Json]
@@ -134,3 +140,62 @@ def block_18000000(distort: Distort | None = None) -> RealNode:
         receipts=sample("receipts_ethereum_18000000_whole_block"),
         distort=distort,
     )
+
+
+BYBIT_SAFE = "0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"
+BYBIT_HEIGHT = 21_895_238
+BYBIT_OLD_SINGLETON = "0x34cfac646f301356faa8b21e94227e3583fe3f5f"
+BYBIT_NEW_SINGLETON = "0xbdd077f651ebe7f7b3ce16fe5f2b025be2969516"
+BYBIT_SIGNERS = (
+    "0x1f4eb0a903619ac168b19a82f1a6e2e426522211",
+    "0x3cc3a225769900e003e264dd4cb43e90896bc21a",
+    "0xe3df2cceac61b1afa311372ecc5b40a3a6585a9e",
+)
+
+
+@dataclass
+class BybitNode(RealNode):
+    """The block of the Bybit theft: its transaction is the real one; header, receipt and what the Safe's storage held
+    beside the two singletons and the signers are made up around it, consistent with each other.
+    """
+
+    def _true_answer(self, method: str, params: Sequence[Json]) -> Json:
+        if method == "eth_getStorageAt":
+            taken = params[2]["blockHash"] == self.block["hash"]
+            return bybit_storage(taken=taken).get(int(params[1], 16), "0x0")
+        if method == "eth_getCode":
+            return "0x60016002"
+        return super()._true_answer(method, params)
+
+
+def bybit_storage(*, taken: bool) -> dict[int, str]:
+    """Slots of the Safe: singleton, owners (a linked list from 0x1), threshold and nonce."""
+    ring = ["0x" + "00" * 19 + "01", *BYBIT_SIGNERS, "0x" + "00" * 19 + "01"]
+    owners = {mapping_slot(bytes.fromhex(a[2:]), 2): b for a, b in pairwise(ring)}
+    singleton = BYBIT_NEW_SINGLETON if taken else BYBIT_OLD_SINGLETON
+    return owners | {0: singleton, 4: "0x3", 5: hex(72 if taken else 71)}
+
+
+def bybit_node() -> BybitNode:
+    """See `BybitNode`."""
+    fields = rlp.decode(bybit_raw())
+    tx_hash = "0x" + keccak(bybit_raw()).hex()
+    tx = {
+        "hash": tx_hash,
+        "type": "0x0",
+        "nonce": "0x" + fields[0].hex().lstrip("0"),
+        "gasPrice": "0x" + fields[1].hex().lstrip("0"),
+        "gas": "0x" + fields[2].hex().lstrip("0"),
+        "from": "0x0fa09c3a328792253f8dee7116848723b72a6d2e",
+        "to": "0x" + fields[3].hex(),
+        "value": "0x0",
+        "input": "0x" + fields[5].hex(),
+        "transactionIndex": "0x0",
+    }
+    block = sample("block_ethereum_18000000_withdrawals")
+    block |= {"number": hex(BYBIT_HEIGHT), "timestamp": hex(1_740_147_215), "logsBloom": "0x" + "00" * 256}
+    block |= {"transactions": [tx], "withdrawals": [], "withdrawalsRoot": EMPTY_ROOT}
+    block["hash"] = "0x" + (header_hash(block) or b"").hex()
+    place = {"blockHash": block["hash"], "transactionHash": tx_hash, "transactionIndex": "0x0"}
+    receipt = place | {"status": "0x1", "gasUsed": "0x11ef3", "effectiveGasPrice": tx["gasPrice"], "logs": []}
+    return BybitNode(block, receipts=[receipt])
