@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from data.ethereum.samples import RealNode, block_18000000, exchange_accounts, sample, shell_of
 
 from chains.evm.abilities import Abilities
 from chains.evm.blocks import read_block
@@ -19,6 +18,7 @@ from chains.evm.params import NETWORKS
 from chains.evm.source import read_facts
 from chains.evm.traces import TxTrace, read_debug_block, read_trace_block
 from chains.model import AccountTransaction, BlockFacts
+from data.ethereum.samples import RealNode, block_18000000, exchange_accounts, sample, shell_of
 
 TRANSFER = "0xddf252ad1be2c89b69c2b068fc378daa952ba7f163c4a11628f55a4df523b3ef"
 BLOCKS = (
