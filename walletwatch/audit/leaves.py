@@ -61,13 +61,22 @@ def leaf_bytes(seq: int, recorded_at: str, actor: str, action: str, subject: str
     inside a JSON string can look like the member names that follow it. Raises ValueError for a text JSON cannot hold.
     """
     return b'{"action":%b,"actor":%b,"payload":%b,"recorded_at":%b,"seq":%d,"subject":%b}' % (
-        canonical_json(action),
-        canonical_json(actor),
+        _quote(action),
+        _quote(actor),
         payload.encode(),
-        canonical_json(recorded_at),
+        _quote(recorded_at),
         seq,
-        canonical_json(subject),
+        _quote(subject),
     )
+
+
+def _quote(text: str) -> bytes:
+    if type(text) is not str:
+        raise ValueError(f"a {type(text).__name__} stands where a text should")
+    try:
+        return orjson.dumps(text)
+    except TypeError as error:
+        raise ValueError(f"not a text JSON can hold: {error}") from error
 
 
 def leaf_hash(leaf: bytes) -> bytes:
