@@ -19,9 +19,10 @@ WHIRLPOOL_EXTRA_SATS = 100_000
 """A first-time input carries its miner fee beside the pool's size."""
 WABISABI_MIN_INPUTS = 50
 WABISABI_STANDARD_PERCENT = 80
-"""In the real round fb596c9f… 274 of 279 outputs are of standard size."""
+"""In the real round fb596c9f… 272 of 279 outputs are of standard size."""
 MAX_REUSE_PERCENT = 30
 JOINMARKET_MAX_PARTIES = 24
+JOINMARKET_MAX_OWNERS = 200
 JOINMARKET_MIN_SATS = 27_300
 """JoinMarket makes no output below this (its own dust threshold)."""
 
@@ -99,7 +100,11 @@ def _is_joinmarket(tx: UtxoTransaction) -> bool:
     if parties == 2 and len(changes) < 2:
         return False  # two equal payouts and one change: any payer's transaction
     owners = _by_owner(tx)
-    return owners is not None and len(owners) >= parties and _owners_fit(owners, size, parties, changes)
+    return (
+        owners is not None
+        and parties <= len(owners) <= JOINMARKET_MAX_OWNERS
+        and _owners_fit(owners, size, parties, changes)
+    )
 
 
 def _by_owner(tx: UtxoTransaction) -> list[int] | None:
