@@ -59,34 +59,34 @@ class QuickFacts(MemoryFacts):
     def spent(self, window_secs: int, **_: object) -> Spent:
         return Spent(10**9 if window_secs > 600 else 10**8, 40)
 
-    def counted(self, window_secs: int, **_: object) -> Sequence[Counted]:  # noqa: ARG002 - as the protocol has it
+    def counted(self, window_secs: int, **_: object) -> Sequence[Counted]:
         own = self.subject
         assert isinstance(own, Outflow)
         return (Counted(own.id, own.tx, own.wallet, own.asset, own.amount, own.broadcast_at, 10**12),)
 
     def active_periods(
         self,
-        period_secs: int,  # noqa: ARG002 - as the protocol has it
-        history_secs: int,  # noqa: ARG002 - likewise
+        period_secs: int,
+        history_secs: int,
         *,
-        wallet: str,  # noqa: ARG002 - likewise
-        asset: AssetId | None = None,  # noqa: ARG002 - likewise
+        wallet: str,
+        asset: AssetId | None = None,
     ) -> Sequence[Spent]:
         return PERIODS
 
-    def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:  # noqa: ARG002 - likewise
+    def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
         return destination is CUSTOMER
 
-    def first_paid_at(self, destination: Address) -> datetime | None:  # noqa: ARG002 - likewise
+    def first_paid_at(self, destination: Address) -> datetime | None:
         return datetime(2026, 1, 1, tzinfo=UTC)
 
-    def last_moved_at(self, wallet: str) -> datetime | None:  # noqa: ARG002 - likewise
+    def last_moved_at(self, wallet: str) -> datetime | None:
         return self.at - timedelta(minutes=5)
 
-    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:  # noqa: ARG002 - likewise
+    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
         return SIGNED
 
-    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:  # noqa: ARG002 - likewise
+    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
         return RATES
 
 

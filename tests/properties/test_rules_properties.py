@@ -130,11 +130,11 @@ def landmine() -> Iterator[None]:
     registry._types.update(known)
 
 
-def _explode(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:  # noqa: ARG001 - a rule's form
+def _explode(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
     raise RuntimeError(outflow.id)
 
 
-def test_a_raising_rule_changes_nothing_for_the_others(landmine: None) -> None:  # noqa: ARG001 - the fixture plants it
+def test_a_raising_rule_changes_nothing_for_the_others(landmine: None) -> None:
     mine = read(type="landmine")
 
     @settings(max_examples=60, deadline=None)

@@ -39,15 +39,15 @@ def broken() -> Iterator[None]:
     registry._types.update(known)
 
 
-def _raise(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:  # noqa: ARG001 - a rule's form
+def _raise(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
     raise ZeroDivisionError("of the rule's own making")
 
 
-def _know_not(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:  # noqa: ARG001 - a rule's form
+def _know_not(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
     raise Unknown("nobody told")
 
 
-def _no_json(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:  # noqa: ARG001 - a rule's form
+def _no_json(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
     return violation("hash as bytes", tx=b"\x00")
 
 
