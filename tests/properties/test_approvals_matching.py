@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from properties.approvals_worlds import OTHER_TX, PEOPLE, TX, World, no_price, worlds
+from walletwatch.approvals import matching
 from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
@@ -38,7 +40,7 @@ def answer_of(world: World, acts: Sequence[Act] | None = None) -> MatchResult:
 class Optimum:
     """The best pairing found by trying all of them; nothing here is shared with the code under test."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, *, merits_only: bool = False) -> None:
         self.spending = world.spending
         self.family = {TX, *world.spending.family}
         judge = judge_of(world)
@@ -46,7 +48,8 @@ class Optimum:
         self.concerned = [r for r in self.requests if r.intent.wallet in ("", *world.spending.wallets)]
         self.usable = [r for r in self.concerned if world.spent.get(r.id, TX) in self.family]
         self.merits = {r.id: self._merit(r, judge(r)) for r in self.usable}
-        self._find(world)
+        if not merits_only:
+            self._find(world)
 
     def _merit(self, request: Request, answer: Authorisation) -> tuple[int, int, int]:
         told = {a.txid for a in request.acts if a.kind is ActKind.BROADCAST and not a.refused}
@@ -115,6 +118,18 @@ def test_no_pairing_explains_more_or_better(world: World) -> None:
     )
     assert {reuse.payment.ordinal for reuse in answer.reused} == best.reused
     assert near_cost([(n.payment, n.authorisation.request) for n in answer.near], best.merits) == best.near_cost
+
+
+@settings(RELAXED, max_examples=800)
+@given(worlds(max_requests=9))
+def test_beginning_with_fewer_candidates_finds_an_answer_as_good(world: World) -> None:
+    """Near misses are searched among few candidates first; the prices of the answer must tell when that is too few."""
+    best = Optimum(world, merits_only=True)
+    costs = []
+    for few in (1, 2, 100):
+        with patch.object(matching, "_FEW", few):
+            costs.append(near_cost([(n.payment, n.authorisation.request) for n in answer_of(world).near], best.merits))
+    assert costs[0] == costs[1] == costs[2]
 
 
 @settings(RELAXED, max_examples=500)
@@ -188,6 +203,6 @@ def test_assignment_equals_the_cheapest_of_all_largest_ones(rows: list[dict[int,
     def cost(pairs: dict[int, int]) -> tuple[int, int]:
         return -len(pairs), sum(rows[row][column] for row, column in pairs.items())
 
-    found = assign([sorted(row.items()) for row in rows])
+    found = assign([sorted(row.items()) for row in rows]).column_of
     assert cost(found) == min(cost(pairs) for pairs in tries(0, frozenset()))
     assert len(set(found.values())) == len(found)

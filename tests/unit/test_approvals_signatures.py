@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -145,7 +146,7 @@ def test_the_public_key_as_a_shared_secret_is_no_key() -> None:
     line = jws_line(
         json.dumps(approve()).encode(),
         {"alg": "HS256", "kid": "ed"},
-        lambda message: __import__("hmac").digest(secret, message, "sha256"),
+        lambda message: hmac.digest(secret, message, "sha256"),
     )
     assert act_of(line).refused == "invalid_signature"
 

@@ -5,38 +5,52 @@ Hungarian method in its shortest-path form (Jonker and Volgenant 1987) on sparse
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from heapq import heappop, heappush
 
 Edges = Sequence[tuple[int, int]]
 """(column, cost) of one row; costs are not negative."""
 
 
-def assign(rows: Sequence[Edges]) -> dict[int, int]:
-    """Row -> column, each column once. Among equally cheap answers rows prefer columns with lower numbers.
-
-    A row may stay out only if that lets no other pairing have more rows. The work is about rows times edges where many
-    rows fight for the same columns, and one look at each edge where they do not.
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """`column_of` the rows that got one. The `prices` of the rows prove the answer: an edge that a row does not have
+    would make it no cheaper if it costs the row's price or more.
     """
-    return _Pairing(rows).solve()
+
+    column_of: Mapping[int, int]
+    prices: Sequence[int]
 
 
-class _Pairing:
+def assign(rows: Sequence[Edges], dearest: int | None = None) -> Pairing:
+    """Pair each row with at most one column and each column with at most one row.
+
+    `dearest` is the highest cost any edge could have, if `rows` do not show all of them. The work is one look at each
+    edge, and a search through the rows that fight for the same columns for each of these.
+    """
+    return _Search(rows, dearest).solve()
+
+
+class _Search:
     """Rows, columns and the dual prices that prove the answer cheapest. Column -1 - r is row r's own way out."""
 
-    def __init__(self, rows: Sequence[Edges]) -> None:
-        way_out = 1 + sum(max((cost for _, cost in edges), default=0) for edges in rows)
+    def __init__(self, rows: Sequence[Edges], dearest: int | None) -> None:
+        if dearest is None:
+            dearest = max((cost for edges in rows for _, cost in edges), default=0)
+        way_out = 1 + dearest * len(rows)
         self.rows = [(*edges, (-1 - r, way_out)) for r, edges in enumerate(rows)]
         self.row_price = [min(cost for _, cost in edges) for edges in self.rows]
         self.column_price: dict[int, int] = {}
         self.column_of: dict[int, int] = {}
         self.row_of: dict[int, int] = {}
 
-    def solve(self) -> dict[int, int]:
+    def solve(self) -> Pairing:
+        """Settle the rows that need not fight, then the others one by one."""
         contested = [r for r in range(len(self.rows)) if not self._take_cheapest(r)]
         for r in contested:
             self._augment(r)
-        return {r: c for r, c in self.column_of.items() if c >= 0}
+        return Pairing({r: c for r, c in self.column_of.items() if c >= 0}, self.row_price)
 
     def _take_cheapest(self, row: int) -> bool:
         """Give the row a free column of its lowest cost, if there is one: most rows are done by this."""

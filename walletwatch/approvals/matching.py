@@ -6,9 +6,12 @@ whether its request was already spent; then the best pairing with requests that 
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from heapq import nsmallest
+from functools import cached_property
+from heapq import merge, nsmallest
+from itertools import islice
 
 from chains.model import MAX_AMOUNT, TxId
 from walletwatch.approvals.assignments import assign
@@ -69,6 +72,9 @@ class _Search:
         self.taken: set[str] = set()
         self.known: dict[str, Authorisation] = {}
         self.merits: dict[str, Merit] = {}
+        self.costs: dict[str, int] = {}
+        self.ladders: dict[bytes, tuple[_Ladder, _Ladder]] = {}
+        self.equals: dict[tuple[int, int], list[Request]] = {}
         self.matches: list[Match] = []
         self.near: list[NearMiss] = []
         self.reused: list[Reuse] = []
@@ -165,56 +171,126 @@ class _Search:
             self.reused.append(Reuse(payment, latest, first_tx))
 
     def match_near(self) -> None:
-        """The best pairing of what is left with requests that differ in destination or amount alone."""
-        by_amount: dict[int, list[Request]] = {}
-        for payment in self.left:
-            if payment.amount not in by_amount:
-                by_amount[payment.amount] = self._worth(payment.amount)
-        rows = [[*self._paying(p), *_elsewhere(p, by_amount[p.amount])] for p in self.left]
-        ordered = sorted({r.id: r for row in rows for r in row}.values(), key=request_age)
-        number = {request.id: n for n, request in enumerate(ordered)}
-        cost = {request.id: self._cost(request) for request in ordered}
-        pairs = assign(
-            [
-                [(number[r.id], cost[r.id] + self._difference(p, r)) for r in row]
-                for p, row in zip(self.left, rows, strict=True)
-            ]
-        )
-        for n, column in pairs.items():
+        """The best pairing of what is left with requests that differ in destination or amount alone.
+
+        Each payment begins with its few best candidates; where the prices of the answer do not prove that more would
+        not change it, it gets more.
+        """
+        rows = [_Candidates(self, payment) for payment in self.left]
+        while True:
+            chosen = {r.id: r for row in rows for r, _ in row.edges}
+            ordered = sorted(chosen.values(), key=request_age)
+            number = {request.id: n for n, request in enumerate(ordered)}
+            edges = [[(number[r.id], cost) for r, cost in row.edges] for row in rows]
+            answer = assign(edges, self._step**3 * 5 * self._unit)
+            unproved = [row for row, price in zip(rows, answer.prices, strict=True) if not row.proves(price)]
+            if not unproved:
+                break
+            for row in unproved:
+                row.look_further()
+        for n, column in answer.column_of.items():
             self._note_near(self.left[n], ordered[column])
-        self.left = [payment for n, payment in enumerate(self.left) if n not in pairs]
+        self.left = [payment for n, payment in enumerate(self.left) if n not in answer.column_of]
 
-    def _paying(self, payment: Payment) -> list[Request]:
-        """Requests to the same destination, the nearest amounts: no more than payments are left, as each takes one."""
-        named = [r for r in self.named.values() if r.intent.destination == payment.address]
-        others = self._unnamed(self.book.paying(self.spending.asset, payment.address))
-        gap = _gap_to(payment)
-        return self._best(len(self.left), sorted(named, key=gap), sorted(others, key=gap))
-
-    def _worth(self, amount: int) -> list[Request]:
-        """Requests of the same amount, the oldest: one more than payments are left is never of use."""
-        named = [r for r in self.named.values() if r.intent.amount == amount]
-        return self._best(len(self.left), named, self._unnamed(self.book.worth(self.spending.asset, amount)))
-
-    def _cost(self, request: Request) -> int:
-        """Merit as a number that outweighs every difference in content; its parts never run into one another."""
-        unnamed, standing, elsewhere = self._merit(request)
-        step = 4 * len(self.left) + 1
-        return ((unnamed * step + standing) * step + elsewhere) * step * self._other_place
-
-    def _difference(self, payment: Payment, request: Request) -> int:
-        """The same destination with another amount is the nearer miss: amounts agree by chance, addresses do not."""
-        if request.intent.destination == payment.address:
-            return abs(request.intent.amount - payment.amount)
-        return self._other_place
-
-    @property
-    def _other_place(self) -> int:
+    @cached_property
+    def _unit(self) -> int:
+        """What another destination costs: more than all differences in amounts together."""
         return (len(self.left) + 1) * (MAX_AMOUNT + 1)
+
+    @cached_property
+    def _step(self) -> int:
+        """By how much each part of a merit outweighs the next, summed over all payments."""
+        return 4 * len(self.left) + 1
+
+    def cost(self, payment: Payment, request: Request) -> int:
+        """How far `request` is from explaining `payment`: its merit, then what differs.
+
+        The same destination with another amount is the nearer miss: amounts agree by chance, addresses do not.
+        """
+        known = self.costs.get(request.id)
+        if known is None:
+            unnamed, standing, elsewhere = self._merit(request)
+            known = ((unnamed * self._step + standing) * self._step + elsewhere) * self._step * self._unit
+            self.costs[request.id] = known
+        if request.intent.destination == payment.address:
+            return known + abs(request.intent.amount - payment.amount)
+        return known + self._unit
+
+    def paying(self, payment: Payment, count: int) -> list[Request]:
+        """The best requests to the same destination: by merit, then the nearest amount."""
+        key = payment.address.key
+        if key not in self.ladders:
+            named = [r for r in self.named.values() if r.intent.destination == payment.address]
+            others = self._unnamed(self.book.paying(self.spending.asset, payment.address))
+            self.ladders[key] = _Ladder(named), _Ladder(others)
+        named_ladder, ladder = self.ladders[key]
+        return self._best(count, named_ladder.nearest(payment.amount), ladder.nearest(payment.amount))
+
+    def worth(self, amount: int, count: int) -> list[Request]:
+        """The best requests of the same amount: by merit, then the oldest."""
+        known = self.equals.get((amount, count))
+        if known is None:
+            named = [r for r in self.named.values() if r.intent.amount == amount]
+            others = self._unnamed(self.book.worth(self.spending.asset, amount))
+            known = self.equals[amount, count] = self._best(count, named, others)
+        return known
 
     def _note_near(self, payment: Payment, request: Request) -> None:
         differs = "amount" if request.intent.destination == payment.address else "destination"
         self.near.append(NearMiss(payment, self._judge(request), differs, request.id in self.named))
+
+
+class _Candidates:
+    """Requests that nearly explain one payment, the best ones of either kind, with their costs."""
+
+    def __init__(self, search: _Search, payment: Payment) -> None:
+        self._search, self._payment = search, payment
+        self._count = max(_FEW, sum(p.amount == payment.amount for p in search.left))
+        self.edges: list[tuple[Request, int]] = []
+        self._proved_to: int | None = None
+        self._look()
+
+    def look_further(self) -> None:
+        """Take more candidates."""
+        self._count *= 4
+        self._look()
+
+    def proves(self, price: int) -> bool:
+        """Whether the candidates left out cannot matter at this price of the payment's row: each costs more."""
+        return self._proved_to is None or price <= self._proved_to
+
+    def _look(self) -> None:
+        search, payment = self._search, self._payment
+        # As many as payments are left are always enough, because each of those takes one.
+        count = min(self._count, len(search.left))
+        kinds = (search.paying(payment, count), search.worth(payment.amount, count))
+        edges = [[(r, search.cost(payment, r)) for r in kind] for kind in kinds]
+        ends = [kind[-1][1] for kind in edges if len(kind) == count < len(search.left)]
+        self._proved_to = min(ends, default=None)
+        self.edges = [*edges[0], *edges[1]]
+
+
+_FEW = 3
+"""Candidates a payment begins with; one or two are the rule."""
+
+
+class _Ladder:
+    """Requests by amount, to be walked in both directions from any amount. They come, and stay, oldest first."""
+
+    def __init__(self, requests: Iterable[Request]) -> None:
+        oldest_first = list(requests)
+        self._up = sorted(oldest_first, key=lambda r: r.intent.amount)
+        self._down = sorted(oldest_first, key=lambda r: -r.intent.amount)
+
+    def nearest(self, amount: int) -> Iterator[Request]:
+        """The nearest amounts first; at the same distance the oldest."""
+        above = bisect_left(self._up, amount, key=lambda r: r.intent.amount)
+        below = bisect_right(self._down, -amount, key=lambda r: -r.intent.amount)
+        return merge(
+            islice(self._up, above, None),
+            islice(self._down, below, None),
+            key=lambda r: (abs(r.intent.amount - amount), request_age(r)),
+        )
 
 
 _SPEAKING = frozenset({ActKind.APPROVE, ActKind.REJECT, ActKind.CANCEL})
@@ -222,11 +298,3 @@ _SPEAKING = frozenset({ActKind.APPROVE, ActKind.REJECT, ActKind.CANCEL})
 
 def _same_content(payment: Payment, request: Request) -> bool:
     return request.intent.amount == payment.amount and request.intent.destination == payment.address
-
-
-def _elsewhere(payment: Payment, requests: Iterable[Request]) -> Iterator[Request]:
-    return (request for request in requests if request.intent.destination != payment.address)
-
-
-def _gap_to(payment: Payment) -> Callable[[Request], int]:
-    return lambda request: abs(request.intent.amount - payment.amount)

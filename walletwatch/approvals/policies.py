@@ -173,12 +173,17 @@ class PolicyHistory:
 
     def place(self, moment: datetime) -> int:
         """Which version was in force at `moment`; before the first one, the first."""
+        if len(self.versions) == 1:
+            return 0
         started = [n for n, version in enumerate(self.versions) if _started(version) <= moment]
         return started[-1] if started else 0
 
 
 def _started(version: PolicyVersion) -> datetime:
-    return version.since or datetime.min.replace(tzinfo=UTC)
+    return version.since or _EVER
+
+
+_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 def candidates(
