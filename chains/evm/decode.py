@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from chains.evm.blocks import Block
+from chains.evm.envelopes import prove_transaction
 from chains.evm.fields import Fields, lie
 from chains.evm.params import Network, native_asset
 from chains.evm.receipts import Receipt
@@ -47,17 +48,15 @@ def concerned_by_calls(traces: Traces, watched: AbstractSet[bytes], contracts: A
 def decode_transactions(
     block: Block, receipts: Mapping[int, Receipt], traces: Traces | None, network: Network
 ) -> list[AccountTransaction]:
-    """The transactions whose receipts are given, in block order."""
-    return [
-        decode_transaction(
-            read_spoken(block.transactions[index], f"transaction[{index}]"),
-            index,
-            receipts[index],
-            None if traces is None else traces[index],
-            network,
-        )
-        for index in sorted(receipts)
-    ]
+    """The transactions whose receipts are given, in block order, proved where their network allows."""
+    decoded = []
+    for index in sorted(receipts):
+        tx, where = block.transactions[index], f"transaction[{index}]"
+        if network.signed_transactions:
+            prove_transaction(tx, network.number, where)
+        trace = None if traces is None else traces[index]
+        decoded.append(decode_transaction(read_spoken(tx, where), index, receipts[index], trace, network))
+    return decoded
 
 
 def decode_withdrawals(block: Block, watched: AbstractSet[bytes], network: Network) -> list[AccountTransaction]:

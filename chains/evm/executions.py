@@ -11,6 +11,7 @@ from chains.evm.addresses import to_address
 from chains.evm.blocks import Block
 from chains.evm.client import BlockAnswers
 from chains.evm.fields import data_of
+from chains.evm.logs import topic
 from chains.evm.params import Network
 from chains.evm.safe import DELEGATECALL, Execution, InnerOperation, find_signers, operations_of, read_execution
 from chains.evm.states import WalletState, read_codes
@@ -30,6 +31,8 @@ MULTI_SEND_CODES = frozenset(
     )
 )
 """Keccak-256 of the code of safe-smart-account's MultiSend contracts, their own account in it zeroed (an immutable)."""
+
+_EXECUTION_FAILURE = topic("ExecutionFailure(bytes32,uint256)")
 
 NONCES_TRIED = 8
 """Executions of one Safe in one block that the node did not show us may have used nonces in between."""
@@ -107,6 +110,12 @@ def _delegated(block: Block, executed: ExecutedSafe, operation: InnerOperation, 
     )
 
 
+def _failed(answers: BlockAnswers, executed: ExecutedSafe) -> bool:
+    """True if the Safe says that what it executed failed, though the transaction went through."""
+    logs = answers.receipts[executed.tx_index].logs
+    return any(log.contract == executed.safe and log.topics[:1] == (_EXECUTION_FAILURE,) for log in logs)
+
+
 def signing_of(answers: BlockAnswers, executed: Sequence[ExecutedSafe]) -> dict[int, SigningFacts]:
     """The owners who signed, in place of the account that only carried the execution to the chain."""
     facts: dict[int, SigningFacts] = {}
@@ -119,6 +128,7 @@ def signing_of(answers: BlockAnswers, executed: Sequence[ExecutedSafe]) -> dict[
                 ("safe_operation", told.operation),
                 ("safe_selector", "0x" + told.data[:4].hex() if len(told.data) >= 4 else ""),
                 ("safe_executor", carried.signers[0]),
+                ("safe_failed", int(_failed(answers, e))),
             )
             facts[e.tx_index] = SigningFacts(tuple(to_address(s).text for s in e.signers), (*carried.features, *more))
     return facts

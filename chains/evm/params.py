@@ -16,7 +16,8 @@ class Network:
 
     `coin_type` is the SLIP-44 number in the native asset's CAIP-19 id. `min_confirmations` is what we never call final
     below where no `finalized` tag decides. `standard_header`: the block hash is Keccak-256 of the RLP of Ethereum's
-    header fields, so that it can be recomputed. `coin_mirrors` are contracts whose Transfer logs repeat moves of the
+    header fields, so that it can be recomputed; `signed_transactions`: so are hashes and senders of the common types of
+    transactions, none being made up by the node. `coin_mirrors` are contracts whose Transfer logs repeat moves of the
     coin itself and would count them twice.
     """
 
@@ -27,6 +28,7 @@ class Network:
     min_confirmations: int = 1
     has_finalized: bool = True
     standard_header: bool = True
+    signed_transactions: bool = False
     coin_mirrors: frozenset[bytes] = frozenset()
 
     @property
@@ -41,7 +43,7 @@ NETWORKS: dict[int, Network] = {
     network.number: network
     for network in (
         # Two epochs: without the tag no depth is final; reorgs of 7 blocks were seen on 2022-05-25.
-        Network(1, "Ethereum", min_confirmations=64),
+        Network(1, "Ethereum", min_confirmations=64, signed_transactions=True),
         Network(10, "Optimism"),
         # 15 was the depth advised before fast finality (BEP-126).
         Network(56, "BNB Chain", symbol="BNB", coin_type=714, min_confirmations=15),
@@ -60,7 +62,7 @@ NETWORKS: dict[int, Network] = {
         Network(42161, "Arbitrum"),
         # Accepted blocks are final; the header carries extDataHash and blockGasCost between Ethereum's fields.
         Network(43114, "Avalanche", symbol="AVAX", coin_type=9005, standard_header=False),
-        Network(11155111, "Sepolia", min_confirmations=64),
+        Network(11155111, "Sepolia", min_confirmations=64, signed_transactions=True),
     )
 }
 

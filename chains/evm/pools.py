@@ -11,9 +11,10 @@ from chains.evm.addresses import to_address
 from chains.evm.blocks import MAX_TRANSACTIONS
 from chains.evm.fields import Fields, fields_of, items_of
 from chains.evm.params import Network, native_asset
+from chains.evm.safe import DELEGATECALL, operations_of, read_execution
 from chains.evm.tokens import announced_moves
 from chains.evm.transactions import Spoken, read_spoken
-from chains.model import AccountTransaction, Transfer, TransferKind
+from chains.model import AccountTransaction, AssetId, Transfer, TransferKind
 from chains.rpc.transport import Json, Transport
 
 MAX_SENDERS = 1_000_000
@@ -95,8 +96,25 @@ def _concerns(tx: AccountTransaction, watched: AbstractSet[bytes]) -> bool:
     return not watched.isdisjoint(keys) or (tx.receiver is not None and tx.receiver.key in watched)
 
 
+def _announced(spoken: Spoken, network: Network) -> Iterator[tuple[TransferKind, AssetId, bytes, bytes, int]]:
+    """What the call asks to be moved: by a token, or by a Safe, which then calls as itself."""
+    if spoken.receiver is None:
+        return
+    native, chain = native_asset(network.chain).id, network.chain
+    calls = [(spoken.sender, spoken.receiver, spoken.input)]
+    execution = read_execution(spoken.input)
+    for operation in operations_of(execution) if execution is not None else ():
+        if operation.operation != DELEGATECALL:
+            calls.append((spoken.receiver, operation.to, operation.data))
+            if operation.value_wei:
+                yield TransferKind.INTERNAL, native, spoken.receiver, operation.to, operation.value_wei
+    for caller, callee, calldata in calls:
+        for asset, payer, payee, amount in announced_moves(caller, callee, calldata, chain):
+            yield TransferKind.TOKEN, asset, payer, payee, amount
+
+
 def decode_pending(spoken: Spoken, network: Network) -> AccountTransaction:
-    """A transaction that has not run: its value, and the token transfer its calldata asks for (EIP-20).
+    """A transaction that has not run: its value, and what its calldata asks a token or a Safe to move.
 
     What it will do is the sender's word only: `fee` is 0 (its bound is gas_limit x max_fee_wei in `signing`), inner
     calls are unknown, so `traced` is False.
@@ -107,9 +125,8 @@ def decode_pending(spoken: Spoken, network: Network) -> AccountTransaction:
     receiver = None if spoken.receiver is None else to_address(spoken.receiver)
     if spoken.value_wei and receiver is not None:
         transfers.append(Transfer(native, sender, receiver, spoken.value_wei, TransferKind.NATIVE, 0))
-    for asset, payer, payee, amount in announced_moves(spoken.sender, spoken.receiver, spoken.input, network.chain):
-        kind, ordinal = TransferKind.TOKEN, len(transfers)
-        transfers.append(Transfer(asset, to_address(payer), to_address(payee), amount, kind, ordinal))
+    for kind, asset, payer, payee, amount in _announced(spoken, network):
+        transfers.append(Transfer(asset, to_address(payer), to_address(payee), amount, kind, len(transfers)))
     return AccountTransaction(
         txid=spoken.txid,
         index=-1,

@@ -111,11 +111,9 @@ _CALL_TRANSFER_FROM = bytes.fromhex("23b872dd")  # transferFrom(address,address,
 
 
 def announced_moves(
-    sender: bytes, contract: bytes | None, calldata: bytes, chain: ChainId
+    sender: bytes, contract: bytes, calldata: bytes, chain: ChainId
 ) -> Iterator[tuple[AssetId, bytes, bytes, int]]:
     """(asset, payer, payee, amount) that a call of EIP-20's two payment functions asks for."""
-    if contract is None:
-        return
     selector, arguments = calldata[:4], calldata[4:]
     if selector == _CALL_TRANSFER and len(arguments) >= 64:
         amount = int.from_bytes(arguments[32:64], "big")

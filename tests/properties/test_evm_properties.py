@@ -40,8 +40,11 @@ def test_every_account_round_trips_through_its_text(key: bytes) -> None:
     assert parse_address(ETHEREUM, checksum(key)).key == key
 
 
-@given(st.lists(st.binary(max_size=80) | st.integers(min_value=0, max_value=MAX_AMOUNT), max_size=20))
-def test_rlp_equals_the_library(items: list[bytes | int]) -> None:
+leaves = st.binary(max_size=80) | st.integers(min_value=0, max_value=MAX_AMOUNT)
+
+
+@given(st.recursive(leaves, lambda item: st.lists(item, max_size=8), max_leaves=40))
+def test_rlp_equals_the_library(items: Any) -> None:
     assert rlp_encode(items) == rlp.encode(items)
 
 

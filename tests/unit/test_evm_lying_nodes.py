@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from chains.errors import BlockGone, ChainError, LyingNode, NotReady, RateLimited, RpcError, TransientError, Unsupported
 from chains.evm.client import BlockReader
+from chains.evm.envelopes import prove_transaction
 from chains.evm.params import NETWORKS
 from chains.evm.source import read_facts
 from chains.model import BlockFacts
@@ -103,6 +105,40 @@ BLOCK_LIES = {
 def test_a_block_that_contradicts_itself_is_a_lie(field: str) -> None:
     with pytest.raises(LyingNode):
         read(block_18000000(on("eth_getBlockByNumber", put(field.strip(), BLOCK_LIES[field]))))
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("value", "0x1"),
+        ("to", "0x" + "77" * 20),
+        ("from", None),
+        ("input", "0x"),
+        ("nonce", "0x0"),
+        ("gas", "0x5208"),
+        ("hash", None),
+        ("r", "0x1"),
+    ],
+)
+def test_nothing_of_a_signed_transaction_can_be_changed(field: str, value: str | None) -> None:
+    """A node that shows another amount or payee than was signed is found by the transaction's own hash."""
+    transactions = block_18000000().block["transactions"]
+    refused = 0
+    for tx, another in pairwise(transactions):
+        other = another[field] if value is None else value
+        assert prove_transaction(tx, 1, "tx")
+        if tx[field] != other:
+            refused += 1
+            with pytest.raises(LyingNode):
+                prove_transaction(tx | {field: other}, 1, "tx")
+    assert refused > 50
+
+
+def test_a_block_with_a_payment_made_smaller_is_a_lie() -> None:
+    sender = next(iter(few()))
+    index = next(n for n, tx in enumerate(block_18000000().block["transactions"]) if tx["from"] == "0x" + sender.hex())
+    with pytest.raises(LyingNode, match="not that of its fields"):
+        read_few(block_18000000(on("eth_getBlockByNumber", put(f"transactions.{index}.value", "0x1"))))
 
 
 LOG_LIES = {

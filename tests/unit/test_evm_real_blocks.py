@@ -12,6 +12,7 @@ from chains.evm.abilities import Abilities
 from chains.evm.blocks import read_block
 from chains.evm.client import BlockReader
 from chains.evm.decode import concerned_by_value
+from chains.evm.envelopes import prove_transaction
 from chains.evm.headers import header_hash
 from chains.evm.logs import concerned_by_logs
 from chains.evm.params import NETWORKS
@@ -42,6 +43,11 @@ def test_the_hash_of_a_real_header_is_recomputed(name: str) -> None:
     assert header_hash(block) == bytes.fromhex(block["hash"][2:])
     block["gasUsed"] = hex(int(block["gasUsed"], 16) + 1)
     assert header_hash(block) != bytes.fromhex(block["hash"][2:])
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+def test_hash_and_sender_of_every_real_transaction_are_recomputed(name: str) -> None:
+    assert all(prove_transaction(tx, 1, "tx") for tx in sample(name)["transactions"])
 
 
 def plain_movements(block: dict[str, Any], receipts: list[dict[str, Any]]) -> Counter[tuple[str, str, str, str, int]]:

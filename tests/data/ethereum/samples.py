@@ -190,6 +190,9 @@ def bybit_node() -> BybitNode:
         "to": "0x" + fields[3].hex(),
         "value": "0x0",
         "input": "0x" + fields[5].hex(),
+        "v": "0x" + fields[6].hex(),
+        "r": "0x" + fields[7].hex(),
+        "s": "0x" + fields[8].hex(),
         "transactionIndex": "0x0",
     }
     block = sample("block_ethereum_18000000_withdrawals")
