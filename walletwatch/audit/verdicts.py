@@ -41,8 +41,9 @@ class Verification:
 
     @property
     def first_bad(self) -> int | None:
-        """The smallest `seq` named by a problem."""
-        return min((p.seq for p in self.problems if p.seq is not None), default=None)
+        """The smallest `seq` that a problem names exactly; if none does, the first of the span a wrong root leaves."""
+        exact = [p.seq for p in self.problems if p.seq is not None and p.kind != "root"]
+        return min(exact or [p.seq for p in self.problems if p.seq is not None], default=None)
 
     @property
     def unsigned(self) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from walletwatch.audit.leaves import AuditEntry, entry_hash
-from walletwatch.audit.merkle import EMPTY_ROOT, Frontier, Tree
+from walletwatch.audit.merkle import EMPTY_ROOT, HASH_BYTES, Frontier, Tree
 from walletwatch.audit.notes import InvalidNote, VerifyingKey, open_checkpoint
 from walletwatch.audit.verdicts import MAX_PROBLEMS, Problem, Verification
 
@@ -40,10 +40,12 @@ class Anchor:
 @dataclass(slots=True)
 class _Scan:
     """The state of the pass. `good` is the largest size known to agree with a signed root; `broken` is set from the
-    first missing row on, behind which no root can be recomputed.
+    first missing row on, behind which no root can be recomputed. `tree` grows by the stored hashes; `contents`, from
+    the first row on whose hash does not fit, by those of the contents: whichever gives the root tells what was changed.
     """
 
     tree: Tree = field(default_factory=Tree)
+    contents: Tree | None = None
     expected: int = 0
     good: int = 0
     broken: bool = False
@@ -85,6 +87,7 @@ def verify_log(
         signed_size=min(signed, scan.expected),
         checkpoints=len(marks),
         problems=tuple(scan.problems),
+        notices=(f"entries from {scan.good} on could not be held to a signed root",) if scan.broken or pending else (),
     )
 
 
@@ -107,23 +110,24 @@ def _read_marks(
 
 
 def _take(scan: _Scan, entry: AuditEntry) -> None:
-    """Check one row and grow the tree by it."""
+    """Check one row and grow the trees by it."""
     if entry.seq != scan.expected and _out_of_place(scan, entry):
         return
-    leaf = entry.leaf_hash
+    stored, found = entry.leaf_hash, entry.leaf_hash
     try:
         found = entry_hash(entry)
     except ValueError as error:
         scan.report("changed", f"entry {entry.seq} cannot be read: {error}", entry.seq)
-    else:
-        if found != leaf:
-            scan.report("changed", f"entry {entry.seq} was changed: its content does not fit its leaf hash", entry.seq)
-    # The tree grows by the stored hash: if the roots then agree, exactly the rows named above were changed.
-    if not isinstance(leaf, bytes) or len(leaf) != 32:
-        scan.report("changed", f"entry {entry.seq} has no leaf hash of 32 bytes", entry.seq)
+    if found != stored:
+        scan.report("changed", f"entry {entry.seq} was changed: its content does not fit its leaf hash", entry.seq)
+    if not isinstance(stored, bytes) or len(stored) != HASH_BYTES:
         scan.broken = True
     elif not scan.broken:
-        scan.tree.push(leaf)
+        if found != stored and scan.contents is None:
+            scan.contents = Tree(scan.tree.frontier())
+        scan.tree.push(stored)
+        if scan.contents is not None:
+            scan.contents.push(found)
     scan.expected = entry.seq + 1
 
 
@@ -155,11 +159,15 @@ def _agree(scan: _Scan, marks: list[Anchor]) -> list[Anchor]:
 
 
 def _report_root(scan: _Scan, mark: Anchor) -> None:
-    """Narrow a wrong root down to a row already named, or to the entries since the last root that agreed."""
+    """Say which entries a wrong root is about: those already named, if only their hashes were changed, else any since
+    the last root that agreed.
+    """
     named = [p.seq for p in scan.problems if p.seq is not None and scan.good <= p.seq < mark.size]
     what = f"the log does not have the root that {mark.place} has"
-    if named:
-        scan.report("root", f"{what}: see entry {min(named)}", min(named))
+    if named and scan.contents is not None and scan.contents.root() == mark.root:
+        scan.report(
+            "root", f"{what}: the stored hash of entry {min(named)} was changed, its content was not", min(named)
+        )
     else:
         span = f"an entry in {scan.good} to {mark.size - 1} was changed together with its hash"
         scan.report("root", f"{what}: {span}", scan.good)
