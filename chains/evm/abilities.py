@@ -89,13 +89,11 @@ class Abilities:
         """
         answer = first
         while method is not None:
-            if not isinstance(answer, (Unsupported, RpcError)):
-                value = raised(answer)
-                if value is None:
-                    raise NotReady(f"{method.name} of block {block.ref.height} is null", endpoint=transport.name)
-                return method.read_block(value, block), ""
-            self.refusal = f"{method.name}: {answer}"
-            method = self._after(method, answer)
+            try:
+                return method.read_block(_present(answer, method, block, transport), block), ""
+            except (Unsupported, RpcError) as refusal:
+                self.refusal = f"{method.name}: {refusal}"
+                method = self._after(method, refusal)
             if method is not None:
                 (answer,) = transport.batch([method.block_call(block.ref.height)])
         return None, self.refusal
@@ -106,3 +104,9 @@ class Abilities:
         if isinstance(refusal, Unsupported) and self.method < place:
             self.method = place
         return TRACE_METHODS[place] if place < len(TRACE_METHODS) else None
+
+
+def _present(answer: Json | ChainError, method: TraceMethod, block: Block, transport: Transport) -> Json:
+    if answer is None:
+        raise NotReady(f"{method.name} of block {block.ref.height} is null", endpoint=transport.name)
+    return raised(answer)

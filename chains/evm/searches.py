@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chains.errors import NotReady, RpcError, Unsupported
+from chains.errors import ChainError, NotReady, RpcError, Unsupported
 from chains.evm import questions
 from chains.evm.abilities import TRACE_METHODS
 from chains.evm.blocks import Block, read_block
@@ -67,17 +67,18 @@ def _decode(transport: Transport, reader: BlockReader, block: Block, index: int)
 
 def _receipt_and_trace(transport: Transport, reader: BlockReader, tx_hash: str) -> tuple[Json, TxTrace | None]:
     method = reader.abilities_of(transport).tracing
-    calls = [questions.receipt(tx_hash)]
-    if method is not None:
-        calls.append(method.transaction_call(tx_hash))
-    answers = transport.batch(calls)
-    receipt = raised(answers[0])
     if method is None:
-        return receipt, None
-    answer = answers[1]
-    for other in TRACE_METHODS[TRACE_METHODS.index(method) + 1 :]:
-        if not isinstance(answer, (Unsupported, RpcError)):
-            break
+        return transport.call(*questions.receipt(tx_hash)), None
+    receipt, answer = transport.batch([questions.receipt(tx_hash), method.transaction_call(tx_hash)])
+    for other in (*TRACE_METHODS[TRACE_METHODS.index(method) + 1 :], None):
+        try:
+            value = raised(answer)
+            if value is None:
+                raise NotReady(f"{method.name} of {tx_hash} is null", endpoint=transport.name)
+            return raised(receipt), method.read_transaction(value)
+        except (Unsupported, RpcError):
+            if isinstance(receipt, ChainError) or other is None:
+                break
         method = other
         (answer,) = transport.batch([method.transaction_call(tx_hash)])
-    return receipt, None if isinstance(answer, (Unsupported, RpcError)) else method.read_transaction(raised(answer))
+    return raised(receipt), None

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from chains.errors import RpcError, Unsupported
 from chains.evm.blocks import Block
 from chains.evm.fields import Fields, account, account_or_none, count, fields_of, items_of, lie, quantity_or
 from chains.rpc.transport import Json
@@ -81,6 +82,8 @@ def read_debug_block(value: Json, block: Block, tracer: str) -> Traces:
         fields = fields_of(row, f"trace[{n}]")
         if fields.get("txHash", tx_hash) != tx_hash:
             raise lie(f"trace[{n}].txHash", "is another transaction's")
+        if fields.get("error"):
+            raise RpcError(f"{tracer}: {fields['error']!s:.200}", code=0)
         traces.append(read_debug_result(fields.get("result"), tracer, f"trace[{n}]"))
     return traces
 
@@ -89,6 +92,8 @@ def read_debug_result(value: Json, tracer: str, where: str) -> TxTrace:
     """One transaction's result of `callTracer` or `flatCallTracer`."""
     trace = TxTrace()
     if tracer == "flatCallTracer":
+        if isinstance(value, dict):  # anvil 1.7.1 answers {} for a tracer it does not have
+            raise Unsupported(f"{where}: the node has no {tracer}")
         _read_flat([fields_of(row, where) for row in items_of(value, where, MAX_TRACES)], trace)
     else:
         _read_nested(fields_of(value, where), trace)
