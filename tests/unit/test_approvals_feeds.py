@@ -17,6 +17,7 @@ from unit.approvals_samples import AT, ED, INTENT, NOW, P256, RING, STRANGER, ap
 from walletwatch.approvals import positions
 from walletwatch.approvals.acts import MAX_LINE
 from walletwatch.approvals.feeds import Feed, FeedBatch, FeedUnreadable, Limits, read_feed, verify_file
+from walletwatch.approvals.intents import hash_intent
 from walletwatch.approvals.positions import FeedPosition
 from walletwatch.approvals.writing import make_payload, sign_act, write_unsigned
 
@@ -263,6 +264,8 @@ def test_verify_tells_every_line(feed: Feed) -> None:
         + sign_act(request("compliance-1"), P256, "p256")
         + b"nonsense\n"
         + write_unsigned(approve())
+        + sign_act(approve() | {"intent_hash": hash_intent(other["intent"])}, ED, "ed")
+        + sign_act(approve() | {"shown_hash": hash_intent(other["intent"])}, ED, "ed")
         + REQUEST[:-1],
     )
     rows = list(verify_file(feed, NOW))
@@ -284,7 +287,9 @@ def test_verify_tells_every_line(feed: Feed) -> None:
         (6, False, "approver_not_authorised"),
         (7, False, "feed_malformed"),
         (8, False, "invalid_signature"),
-        (9, False, "feed_malformed"),
+        (9, False, "content_mismatch"),
+        (10, False, "content_mismatch"),
+        (11, False, "feed_malformed"),
     ]
     assert all(row["reason"] for row in rows if not row["ok"])
     assert rows[6]["act"] is None

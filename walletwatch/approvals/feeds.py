@@ -276,7 +276,7 @@ def verify_file(feed: Feed, now: datetime) -> Iterator[dict[str, Any]]:
     """A row for every line of a log, in order: `{line, ok, act, request_id, actor, kid, rule?, reason?}`.
 
     `ok` says that the line is an act that may count: well formed, signed by its actor, its request by somebody who may
-    ask for payments, and no second request with an id that is taken. Raises FeedUnreadable.
+    ask for payments, and over the content of the request that stands before it. Raises FeedUnreadable.
     """
     book = RequestBook(feed.ring.people)
     position = FeedPosition()
@@ -314,6 +314,11 @@ def _flaw(act: Act, feed: Feed, book: RequestBook) -> tuple[str, str]:
         return NOT_AUTHORISED, f"{act.actor} may not ask for payments (no role requester)"
     if any(conflict.other == act for conflict in book.conflicts(act.request_id)):
         return "content_mismatch", f"a request {act.request_id} with other content stands before it"
+    request = book.get(act.request_id)
+    if request is not None and act.intent_hash not in ("", request.intent.hash):
+        return "content_mismatch", f"the act is over other content than request {act.request_id}"
+    if act.shown_hash not in ("", act.intent_hash):
+        return "content_mismatch", "the screen showed other content than was signed"
     return "", ""
 
 
