@@ -23,6 +23,7 @@ class Doorbell:
     def __init__(self, urls: Sequence[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._closed = threading.Event()
+        self._in_use = threading.Lock()
         self._urls = tuple(url for url in urls if url)
         self._context: zmq.Context[zmq.Socket[bytes]] | None = None
         self._poller: zmq.Poller | None = None
@@ -34,36 +35,34 @@ class Doorbell:
 
     def wait(self, timeout_secs: float) -> None:
         """Return when it rang, was closed, or after the timeout."""
-        deadline = self._clock() + max(0.0, timeout_secs)
-        if self._poller is None:
-            self._closed.wait(max(0.0, timeout_secs))
-            return
-        while not self._closed.is_set():
-            left = deadline - self._clock()
-            rung = dict(self._poller.poll(max(0, int(left * 1000)))) if left > 0 else {}
-            if not rung:
-                return
-            if self._heard_block(rung):
-                return
-            pause = min(self._quiet_until, deadline) - self._clock()
-            if pause <= 0 or self._closed.wait(pause):
-                self._quiet_until = self._clock() + _TX_PAUSE_SECS
-                return
+        with self._in_use:
+            if self._poller is None:
+                self._closed.wait(max(0.0, timeout_secs))
+            else:
+                self._listen(self._poller, self._clock() + max(0.0, timeout_secs))
 
     def close(self) -> None:
-        """End a wait under way and every later one."""
+        """End a wait under way and every later one, and give the sockets back."""
         if self._closed.is_set():
             return
         self._closed.set()
         if self._waker is not None:
             self._waker.send(b"")
+        with self._in_use:
+            self._poller = None
+            if self._context is not None:
+                self._context.destroy(linger=0)
 
-    def dispose(self) -> None:
-        """Give the sockets back. By the waiting thread, after `close`."""
-        self.close()
-        if self._context is not None:
-            self._context.destroy(linger=0)
-            self._context = self._poller = None
+    def _listen(self, poller: zmq.Poller, deadline: float) -> None:
+        while not self._closed.is_set():
+            left = deadline - self._clock()
+            rung = dict(poller.poll(int(left * 1000))) if left > 0 else {}
+            if not rung or self._heard_block(rung):
+                return
+            pause = min(self._quiet_until, deadline) - self._clock()
+            if pause <= 0 or self._closed.wait(pause):
+                self._quiet_until = self._clock() + _TX_PAUSE_SECS
+                return
 
     def _connect(self) -> None:
         self._context = context = zmq.Context()

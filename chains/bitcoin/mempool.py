@@ -45,8 +45,10 @@ class Mempool:
         fresh = self._fetch(client, sorted(txids - self._waiting.keys()))
         self._waiting.update(fresh)
         signature = _signature(watch)
-        suspects = fresh if signature == self._seen_watch else self._unmatched()
-        self._judge(client, suspects, watch)
+        if signature != self._seen_watch:
+            self._facts.clear()
+            fresh = self._waiting
+        self._judge(client, fresh, watch)
         self._seen_watch = signature
         return tuple(self._facts[txid] for txid in sorted(self._facts))
 
@@ -60,14 +62,11 @@ class Mempool:
             fetched[txid] = raw
         return fetched
 
-    def _unmatched(self) -> dict[bytes, bytes]:
-        return {txid: raw for txid, raw in self._waiting.items() if txid not in self._facts}
-
     def _judge(self, client: Client, suspects: dict[bytes, bytes], watch: WatchSet) -> None:
         """Add the facts of the suspects that touch the watch set, in as many rounds as chains of unconfirmed
         transactions are long: an output to us may be spent by another suspect.
         """
-        own = set(self._contested) | self._spends_from(client, suspects, watch)
+        own = set(self._contested) | self._spends_from(client, suspects, watch) | self._own_outputs(watch)
         while suspects:
             before = len(own)
             found = _touching(suspects, watch, own)
@@ -86,6 +85,15 @@ class Mempool:
         spent = {i.outpoint for raw in suspects.values() for i in parse_transaction(raw).inputs}
         known = self._resolve(client, spent - watch.outpoints.keys())
         return {_wire(o) for o, output in known.items() if output.address.key in watch.addresses}
+
+    def _own_outputs(self, watch: WatchSet) -> set[bytes]:
+        """What the matches so far pay to watched addresses, as outpoints in wire bytes."""
+        return {
+            _wire(Outpoint(tx.txid, output.vout))
+            for tx in self._facts.values()
+            for output in tx.outputs
+            if output.address.key in watch.addresses
+        }
 
     def _resolve(self, client: Client, wanted: Iterable[Outpoint]) -> Resolved:
         wanted = set(wanted)
