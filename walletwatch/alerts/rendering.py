@@ -69,7 +69,8 @@ def make_page(view: AlertView) -> Page:
     alert, outflows = view.alert, standing_outflows(view.outflows)
     ordered = order_findings(view.findings)
     lines = [FindingLine(f.severity, name_rule(f), plain(f.rule_id, 80), plain(f.summary, 600)) for f in ordered]
-    shown = tuple(lines[:MAX_FINDINGS])
+    shown, hidden = tuple(lines[:MAX_FINDINGS]), len(lines[MAX_FINDINGS:])
+    more = (("Not shown", f"{hidden} more findings"),) if hidden else ()
     txs = list(dict.fromkeys(name_tx(o.chain, o.tx) for o in view.outflows))
     if not txs:
         txs = list(dict.fromkeys(name_tx(ChainId.parse(f.chain), f.tx) for f in ordered if f.tx is not None))
@@ -79,10 +80,7 @@ def make_page(view: AlertView) -> Page:
         severity=alert.severity,
         title=plain(alert.title, 300),
         status=_status(alert),
-        facts=(
-            *_facts(view, txs),
-            *((("Not shown", f"{len(lines) - len(shown)} more findings"),) * (lines[10:] != [])),
-        ),
+        facts=_facts(view, txs) + more,
         destinations=_destinations(view, outflows),
         findings=shown,
         commands=_commands(alert, txs),
