@@ -63,7 +63,7 @@ def _pool_transactions(content: Json) -> Iterator[Fields]:
     """`{"pending": {sender: {nonce: transaction}}, "queued": …}`; queued ones wait behind a gap in the nonces."""
     sections = fields_of(content, "txpool")
     for section in ("pending", "queued"):
-        by_sender = fields_of(sections.get(section) or {}, f"txpool.{section}")
+        by_sender = fields_of(sections.get(section, {}), f"txpool.{section}")
         for by_nonce in by_sender.values():
             for tx in fields_of(by_nonce, f"txpool.{section}").values():
                 yield fields_of(tx, "pending")
