@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
-from zoneinfo import ZoneInfo
 
 import typer
 
-from walletwatch.cli.cells import time_column
+from walletwatch.cli.audit_tables import entries_listing
 from walletwatch.cli.errors import BadAnswer, UsageProblem
+from walletwatch.cli.filters import read_tx
 from walletwatch.cli.options import FormatOption, LimitOption, SinceOption, TxOption, TzOption, UntilOption
-from walletwatch.cli.output import Column, Format, Listing, dump_json, show_value, text_column
+from walletwatch.cli.output import Format, dump_json
 from walletwatch.cli.queries import make_filter, show_object, show_rows
 from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.stories import story_object, story_text
 
 if TYPE_CHECKING:
     from walletwatch.audit.notes import SigningKey, VerifyingKey
@@ -23,24 +24,6 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 MAX_CHECKPOINT_BYTES = 65_536
-FIELDS = ("seq", "recorded_at", "actor", "action", "subject", "payload", "leaf_hash")
-
-
-def listing(zone: ZoneInfo) -> Listing:
-    """Entries as a table: when, who, what."""
-    columns = (
-        text_column("seq", "seq", right=True),
-        time_column("recorded", "recorded_at", zone),
-        text_column("actor", "actor"),
-        text_column("action", "action"),
-        text_column("subject", "subject"),
-        Column("payload", lambda row: show_value(row["payload"]), lambda row: _short(show_value(row["payload"]))),
-    )
-    return Listing(FIELDS, columns, "no entries")
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= 160 else f"{text[:157]}…"
 
 
 @app.command("query", epilog="Example: walletwatch audit query --since 2026-11-21 --action alert.acknowledged")
@@ -62,7 +45,29 @@ def query(
         session, since=since, until=until, tz=tz, tx=tx, actor=actor, action=action, subject=subject, limit=limit
     )
     with session.reading() as unit:
-        show_rows((entry.as_json() for entry in unit.audit.find(wanted)), listing(session.zone(tz)), form)
+        show_rows((entry.as_json() for entry in unit.audit.find(wanted)), entries_listing(session.zone(tz)), form)
+
+
+@app.command(
+    "why", epilog="Example: walletwatch audit why 975ec405ac9dc9fa5ab8009d94d6a1fe31dff8a8127ea90d023104e52754e4d7"
+)
+def why(
+    context: typer.Context,
+    tx: Annotated[str, typer.Argument(metavar="TXID", help="A transaction.")],
+    tz: TzOption = None,
+    form: FormatOption = Format.TABLE,
+) -> None:
+    """Tell the story of a transaction. What left, who approved, what was found, who was told, who did what."""
+    session = session_of(context)
+    wanted = make_filter(session, tx=tx)
+    with session.reading() as unit:
+        story = story_object(session, unit, read_tx(tx) or b"", wanted)
+    if not (story["outflows"] or story["findings"] or story["entries"]):
+        raise UsageProblem("nothing is known of this transaction", where=tx, hint="see `walletwatch outflows list`")
+    if form is Format.JSON:
+        typer.echo(dump_json(story), nl=False)
+    else:
+        typer.echo(story_text(story, session.zone(tz), form), nl=False)
 
 
 @app.command("verify", epilog="Example: walletwatch audit verify --checkpoint kept-elsewhere.txt")

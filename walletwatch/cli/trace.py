@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby, islice
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from walletwatch.cli.cells import amount_text, hash_column, time_column
+from walletwatch.cli.cells import amount_text, time_column
 from walletwatch.cli.errors import UsageProblem
-from walletwatch.cli.filters import read_chain, read_choice
+from walletwatch.cli.filters import read_chain, read_choice, read_tx
 from walletwatch.cli.options import (
     ByOption,
     ChainOption,
@@ -20,19 +21,18 @@ from walletwatch.cli.options import (
     StateOption,
     TzOption,
 )
-from walletwatch.cli.output import Column, Format, Listing, dump_json, render, text_column
+from walletwatch.cli.output import Column, Format, Listing, dump_json, text_column
 from walletwatch.cli.queries import not_found, show_rows
 from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.trace_folds import fold, symbols_of, trace_object
+from walletwatch.cli.trace_tables import trace_text
 from walletwatch.domain.cases import CaseState, TaintModel
 from walletwatch.domain.times import format_utc
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from walletwatch.labels.books import LabelBook
-    from walletwatch.store import UnitOfWork
     from walletwatch.store.cases import StoredCase
-    from walletwatch.tracing.tracers import Tracer
 
 app = typer.Typer()
 
@@ -55,6 +55,28 @@ def _listing(zone: ZoneInfo) -> Listing:
         text_column("by", "opened_by"),
     )
     return Listing(FIELDS, columns, "no cases")
+
+
+@app.command("start", epilog="Example: walletwatch trace start --chain bitcoin --tx 975ec405… --case dmm")
+def start_case(
+    context: typer.Context,
+    chain: Annotated[str, typer.Option(help="The chain: its name, or its CAIP-2 id.")],
+    tx: Annotated[str, typer.Option(help="The transaction that stole.")],
+    vout: Annotated[list[int] | None, typer.Option(help="Only these outputs of it (coin chains).")] = None,
+    log_index: Annotated[list[int] | None, typer.Option(help="Only these token logs of it (account chains).")] = None,
+    address: Annotated[list[str] | None, typer.Option(help="Only what these addresses got.")] = None,
+    case: Annotated[str, typer.Option(help="What to call the case.")] = "",
+    height: Annotated[int | None, typer.Option(min=0, help="Its block, if it was never seen here.")] = None,
+    by: ByOption = "operator",
+) -> None:
+    """Open a case and trace from it. Up to the cursor, with a progress bar; the daemon goes on from there."""
+    from walletwatch.cli.trace_starts import Theft, start  # noqa: PLC0415 - opens sources; `--help` does without
+
+    txid = read_tx(tx)
+    if txid is None:
+        raise UsageProblem("which transaction stole?", where="--tx")
+    theft = Theft(txid, frozenset(vout or ()), frozenset(log_index or ()), tuple(address or ()), height)
+    start(session_of(context).load(need_secrets=True), chain, theft, name=case, by=by)
 
 
 @app.command("list", epilog="Example: walletwatch trace list --state open")
@@ -105,90 +127,35 @@ def show_case(
 ) -> None:
     """Show where stolen funds are now. Addresses, stops, totals by every model."""
     session = session_of(context)
-    found = trace_object(session, case, model)
+    found = trace_object(session, fold(session, case, model))
     if form is Format.JSON:
         typer.echo(dump_json(found), nl=False)
         return
-    typer.echo(_trace_text(found, form), nl=False)
+    typer.echo(trace_text(found, form), nl=False)
 
 
-def trace_object(session: Session, case: str, model: TaintModel | None) -> dict[str, Any]:
-    """The *trace* object of a case, folded from what is kept of it; no node is asked."""
-    from walletwatch.service.labelling import load_labels  # noqa: PLC0415 - `--help` does without
-    from walletwatch.tracing.traces import trace_as_json  # noqa: PLC0415 - likewise
+@app.command("export", epilog="Example: walletwatch trace export bitcoin-975ec405ac9d --as html,json -o case/")
+def export_case(
+    context: typer.Context,
+    case: Annotated[str, typer.Argument(help="A case's id or name.")],
+    output: Annotated[Path, typer.Option("-o", "--output", help="The folder to write into.")],
+    formats: Annotated[str, typer.Option("--as", help="html, svg, png, csv, graphml, stix, json: by commas.")] = "html",
+    model: ModelOption = None,
+) -> None:
+    """Hand on a case as files. Picture, tables, graph, indicators."""
+    from walletwatch.tracing.exports.files import FORMATS, export_files  # noqa: PLC0415 - `--help` does without
 
-    with session.store() as store:
-        labels = load_labels(session.settings, store)
-        with store.reading() as unit:
-            stored = unit.cases.get(case)
-            if stored is None:
-                raise not_found("case", case, "trace list")
-            tracer = fold_case(unit, stored, labels)
-    symbols = {asset.id: (asset.symbol, asset.decimals) for asset in session.settings.asset_index.values()}
-    chain = session.names().chain(str(stored.case.chain))
-    return {"chain": chain, **trace_as_json(tracer.results(model), symbols)}
-
-
-def fold_case(unit: UnitOfWork, stored: StoredCase, labels: LabelBook) -> Tracer:
-    """The tracer of a case as of its cursor."""
-    from chains.registry import native_asset  # noqa: PLC0415 - `--help` does without
-    from walletwatch.tracing.tracers import Tracer  # noqa: PLC0415 - likewise
-
-    case = stored.case
-    native, openings = native_asset(case.chain).id, unit.cases.openings(case.id)
-    tracer = Tracer(case, lambda chain, address, at: labels.lookup(chain, address.text, at), native, None, openings)
-    for _height, group in groupby(unit.cases.transactions(case.id), key=lambda one: one.block.height):
-        block = list(group)
-        tracer.step(block[0].block, block[0].time, [one.tx for one in block])
-    return tracer
-
-
-NODES = Listing(
-    ("id", "chain", "address", "label", "category", "hop", "tainted", "holding", "first_seen", "last_seen"),
-    (
-        text_column("hop", "hop", right=True),
-        hash_column("address", "address"),
-        text_column("label", "label"),
-        Column("tainted", lambda row: amount_text(row, "tainted"), right=True),
-        Column("still there", lambda row: amount_text(row, "holding"), right=True),
-        text_column("last seen", "last_seen"),
-    ),
-    "no address yet",
-)
-STOPS = Listing(
-    ("address", "chain", "label", "category", "reason", "tainted", "txs", "onward"),
-    (
-        text_column("reason", "reason"),
-        text_column("label", "label"),
-        hash_column("address", "address"),
-        Column("tainted", lambda row: amount_text(row, "tainted"), right=True),
-    ),
-    "no stop yet",
-)
-
-
-def _trace_text(found: dict[str, Any], form: Format) -> str:
-    """Addresses by hop, stops and totals; CSV holds the addresses only, as a table has one header."""
-    unit = {key: found.get(key) for key in ("asset", "symbol", "decimals")}
-    nodes = [node | unit for node in sorted(found["nodes"], key=lambda n: (n["hop"], n["first_seen"]))]
-    if form is Format.CSV:
-        return render(nodes, NODES, form)
-    totals = [{"model": model, **unit, **sums} for model, sums in found["totals"].items()]
-    names = tuple(key for key in totals[0] if key not in unit) if totals else ()
-    columns = [text_column("model", "model")]
-    columns += [Column(name.replace("_", " "), _total_reader(name), right=True) for name in names if name != "model"]
-    head = f"{found['name']} ({found['case']}), {found['state']}: {amount_text(found, 'stolen')} stolen\n\n"
-    stops = [stop | unit for stop in found["stops"]]
-    parts = (
-        render(nodes, NODES, form),
-        render(stops, STOPS, form),
-        render(totals, Listing(names, tuple(columns)), form),
-    )
-    return head + "\n".join(parts)
-
-
-def _total_reader(name: str) -> Any:
-    return lambda row: amount_text(row, name)
+    session = session_of(context)
+    wanted = list(dict.fromkeys(part.strip() for part in formats.split(",")))
+    for one in wanted:
+        read_choice(one, tuple(FORMATS), "--as")
+    folded = fold(session, case, model)
+    as_of = f"block {folded.stored.cursor}"
+    files = export_files(folded.traces, wanted, symbols_of(session), as_of)
+    output.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        (output / name).write_bytes(content)
+        typer.echo(f"wrote {output / name}")
 
 
 @app.command(
