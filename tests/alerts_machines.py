@@ -116,24 +116,24 @@ class MemoryBooks:
         alert = self.alerts.get(alert_id)
         return None if alert is None else AlertView(alert)
 
-    def delivered(self, row: OutboxRow, told_version: int, remote_id: str, at: datetime) -> None:  # noqa: ARG002 - port
+    def delivered(self, row: OutboxRow, told_version: int, remote_id: str, at: datetime) -> None:
         self._end(row, "delivered", told_version)
         kept = self.rows[row.alert_id, row.sink]
         kept.row = replace(kept.row, told_version=told_version, remote_id=remote_id, attempts=0, last_error="")
 
-    def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:  # noqa: ARG002 - port
+    def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
         kept = self.rows[row.alert_id, row.sink]
         remote_id = remote_id or kept.row.remote_id
         attempts = kept.row.attempts + 1
         kept.row = replace(kept.row, due_at=due_at, last_error=error, remote_id=remote_id, attempts=attempts)
         kept.leased_until = None
 
-    def failed(self, row: OutboxRow, error: str, at: datetime) -> None:  # noqa: ARG002 - port
+    def failed(self, row: OutboxRow, error: str, at: datetime) -> None:
         self._end(row, "failed", row.version)
         kept = self.rows[row.alert_id, row.sink]
         kept.row = replace(kept.row, last_error=error)
 
-    def muted(self, row: OutboxRow, told_version: int, at: datetime) -> None:  # noqa: ARG002 - port
+    def muted(self, row: OutboxRow, told_version: int, at: datetime) -> None:
         self._end(row, "muted", told_version)
 
     def _end(self, row: OutboxRow, state: str, version: int) -> None:

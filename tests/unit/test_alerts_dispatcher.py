@@ -156,7 +156,7 @@ def test_a_notifier_that_raises_stops_nobody_and_its_words_are_not_repeated(capl
     desk.put(*alerts(2))
 
     class Faulty(Board):
-        def send(self, view: AlertView, told: Told) -> SendResult:  # noqa: ARG002 - port
+        def send(self, view: AlertView, told: Told) -> SendResult:
             raise RuntimeError("https://hooks.example/T0P-S3CRET")
 
     desk.dispatcher.sinks["page"] = Sink(Faulty("page", True, Plan()))  # type: ignore[index]

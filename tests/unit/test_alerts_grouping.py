@@ -4,8 +4,8 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from alerts_samples import BITCOIN, LOOKALIKE, NAMES, T0, THEFT, make_alert, make_finding, make_outflow
 
+from alerts_samples import BITCOIN, LOOKALIKE, NAMES, T0, THEFT, make_alert, make_finding, make_outflow
 from walletwatch.alerts.decisions import (
     NotPossible,
     acknowledge,
