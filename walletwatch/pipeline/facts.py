@@ -49,7 +49,9 @@ class StoreFacts:
 
     def role(self, wallet: str) -> str:
         """The role of an own wallet."""
-        return self._deployment.roles.get(wallet, "")
+        if wallet not in self._deployment.roles:
+            raise Unknown(f"the role of wallet {wallet} is not known")
+        return self._deployment.roles[wallet]
 
     def transaction(self) -> ChainTransaction | None:
         """The transaction itself."""
@@ -128,7 +130,8 @@ class StoreFacts:
         self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
     ) -> Sequence[Spent]:
         """Whole periods with at least one outflow, oldest first."""
-        until = int(self._at.timestamp()) // period_secs * period_secs
+        # The last whole period ends a period before t: a burst must not be part of its own baseline.
+        until = (int(self._at.timestamp()) - period_secs) // period_secs * period_secs
         since = -(-(int(self._at.timestamp()) - history_secs) // period_secs) * period_secs
         if since >= until:
             return []

@@ -16,7 +16,9 @@ def _insert(connection: Connection, table: Table) -> Any:
 
 def insert_if_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
     """Insert unless any unique key is taken; True if the row is new."""
+    # Without preserve_rowcount an INSERT through psycopg reports -1 rows, new or not.
     statement = _insert(connection, table).values(dict(row)).on_conflict_do_nothing()
+    statement = statement.execution_options(preserve_rowcount=True)
     return bool(connection.execute(statement).rowcount == 1)
 
 
