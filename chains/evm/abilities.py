@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from chains.errors import ChainError, NotReady, RpcError, Unsupported
@@ -29,7 +30,7 @@ class TraceMethod:
 
     name: str
     block_call: Callable[[int], Call]
-    read_block: Callable[[Json, Block], Traces]
+    read_block: Callable[[Json, Block, AbstractSet[bytes]], Traces]
     transaction_call: Callable[[str], Call]
     read_transaction: Callable[[Json], TxTrace]
 
@@ -38,7 +39,7 @@ def _debug(tracer: str) -> TraceMethod:
     return TraceMethod(
         name=tracer,
         block_call=lambda height: ("debug_traceBlockByNumber", (questions.tag(height), {"tracer": tracer})),
-        read_block=lambda value, block: read_debug_block(value, block, tracer),
+        read_block=lambda value, block, wallets: read_debug_block(value, block, tracer, wallets),
         transaction_call=lambda tx_hash: ("debug_traceTransaction", (tx_hash, {"tracer": tracer})),
         read_transaction=lambda value: read_debug_result(value, tracer, "trace"),
     )
@@ -81,16 +82,22 @@ class Abilities:
         return TRACE_METHODS[self.method]
 
     def block_traces(
-        self, transport: Transport, block: Block, method: TraceMethod | None, first: Json | ChainError
+        self,
+        transport: Transport,
+        block: Block,
+        method: TraceMethod | None,
+        first: Json | ChainError,
+        wallets: AbstractSet[bytes],
     ) -> tuple[Traces | None, str]:
         """The calls of a block and an empty text, or None and why the node shows none.
 
-        `first` is the answer to `method`, asked together with the block. Raises what is worth another try.
+        `first` is the answer to `method`, asked together with the block; calls of `wallets` are kept.
+        Raises what is worth another try.
         """
         answer = first
         while method is not None:
             try:
-                return method.read_block(_present(answer, method, block, transport), block), ""
+                return method.read_block(_present(answer, method, block, transport), block, wallets), ""
             except (Unsupported, RpcError) as refusal:
                 self.refusal = f"{method.name}: {refusal}"
                 method = self._after(method, refusal)

@@ -76,7 +76,7 @@ class BlockReader:
         if value is None:
             raise BlockGone(f"no block at height {height}", endpoint=transport.name)
         block = read_block(value, height, standard_header=self.network.standard_header)
-        traces, why = abilities.block_traces(transport, block, method, answers.get("traces"))
+        traces, why = abilities.block_traces(transport, block, method, answers.get("traces"), self.contracts)
         concerned = concerned_by_value(block.transactions, watched)
         given = find_authorizations(block.transactions, watched, self.network.number)
         concerned |= {a.tx_index for a in given}

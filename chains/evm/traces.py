@@ -9,6 +9,7 @@ is not told here; a self-destruct moves the whole balance (EIP-6780 leaves that)
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from chains.errors import RpcError, Unsupported
@@ -31,7 +32,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class InnerCall:
-    """A call that succeeded, outermost one included, for whoever needs its input (Safe executions)."""
+    """A successful call of a contract wallet, outermost one included: its input may be a Safe execution."""
 
     sender: bytes
     receiver: bytes
@@ -49,12 +50,18 @@ class TxTrace:
     calls: list[InnerCall] = field(default_factory=list)
 
 
+NONE: frozenset[bytes] = frozenset()
+_NOTHING = (None, "0x0")
+
 Traces = list[TxTrace]
 """One a transaction, in the block's order."""
 
 
-def read_trace_block(value: Json, block: Block) -> Traces:
-    """The answer of `trace_block`. Raises LyingNode if it is of another block or leaves out a transaction."""
+def read_trace_block(value: Json, block: Block, wallets: AbstractSet[bytes] = NONE) -> Traces:
+    """The answer of `trace_block`, with the calls of `wallets`.
+
+    Raises LyingNode if it is of another block or leaves out a transaction.
+    """
     traces = [TxTrace() for _ in block.tx_hashes]
     by_tx: list[list[Fields]] = [[] for _ in block.tx_hashes]
     for row in items_of(value, "traces", MAX_TRACES):
@@ -68,11 +75,11 @@ def read_trace_block(value: Json, block: Block) -> Traces:
             raise lie("trace.transactionHash", f"is not that of transaction {position} of the block")
         by_tx[position].append(fields)
     for trace, rows in zip(traces, by_tx, strict=True):
-        _read_flat(rows, trace)
+        _read_flat(rows, trace, wallets)
     return traces
 
 
-def read_debug_block(value: Json, block: Block, tracer: str) -> Traces:
+def read_debug_block(value: Json, block: Block, tracer: str, wallets: AbstractSet[bytes] = NONE) -> Traces:
     """The answer of `debug_traceBlockByNumber` with `callTracer` or `flatCallTracer`: one result a transaction."""
     rows = items_of(value, "traces", MAX_TRACES)
     if len(rows) != len(block.tx_hashes):
@@ -84,30 +91,30 @@ def read_debug_block(value: Json, block: Block, tracer: str) -> Traces:
             raise lie(f"trace[{n}].txHash", "is another transaction's")
         if fields.get("error"):
             raise RpcError(f"{tracer}: {fields['error']!s:.200}", code=0)
-        traces.append(read_debug_result(fields.get("result"), tracer, f"trace[{n}]"))
+        traces.append(read_debug_result(fields.get("result"), tracer, f"trace[{n}]", wallets))
     return traces
 
 
-def read_debug_result(value: Json, tracer: str, where: str) -> TxTrace:
+def read_debug_result(value: Json, tracer: str, where: str, wallets: AbstractSet[bytes] = NONE) -> TxTrace:
     """One transaction's result of `callTracer` or `flatCallTracer`."""
     trace = TxTrace()
     if tracer == "flatCallTracer":
         if isinstance(value, dict):  # anvil 1.7.1 answers {} for a tracer it does not have
             raise Unsupported(f"{where}: the node has no {tracer}")
-        _read_flat([fields_of(row, where) for row in items_of(value, where, MAX_TRACES)], trace)
+        _read_flat([fields_of(row, where) for row in items_of(value, where, MAX_TRACES)], trace, wallets)
     else:
-        _read_nested(fields_of(value, where), trace)
+        _read_nested(fields_of(value, where), trace, wallets)
     return trace
 
 
 def read_trace_transaction(value: Json) -> TxTrace:
     """The answer of `trace_transaction`."""
     trace = TxTrace()
-    _read_flat([fields_of(row, "trace") for row in items_of(value, "traces", MAX_TRACES)], trace)
+    _read_flat([fields_of(row, "trace") for row in items_of(value, "traces", MAX_TRACES)], trace, NONE)
     return trace
 
 
-def _read_flat(rows: list[Fields], trace: TxTrace) -> None:
+def _read_flat(rows: list[Fields], trace: TxTrace, wallets: AbstractSet[bytes]) -> None:
     """Entries stand in order of execution, parents before children."""
     if not rows:
         raise lie("traces", "leave out a transaction of the block")
@@ -123,19 +130,22 @@ def _read_flat(rows: list[Fields], trace: TxTrace) -> None:
             failed = path
             trace.failed = trace.failed or not path
             continue
-        _read_action(fields, len(path), trace)
+        _read_action(fields, len(path), trace, wallets)
 
 
-def _read_action(fields: Fields, depth: int, trace: TxTrace) -> None:
+def _read_action(fields: Fields, depth: int, trace: TxTrace, wallets: AbstractSet[bytes]) -> None:
     action = fields_of(fields.get("action"), "trace.action")
     kind = fields.get("type")
     if kind == "call":
         call_type = action.get("callType")
-        sender, receiver = account(action, "from", "trace.action"), account(action, "to", "trace.action")
-        delegated = call_type == "delegatecall"
-        trace.calls.append(InnerCall(sender, receiver, depth, delegated, _text(action.get("input"))))
-        if depth and call_type == "call":
-            _move(trace, sender, receiver, quantity_or(action, "value", "trace.action", 0))
+        moves = depth and call_type == "call" and action.get("value") not in _NOTHING
+        if wallets or moves:
+            sender, receiver = account(action, "from", "trace.action"), account(action, "to", "trace.action")
+            if receiver in wallets:
+                delegated = call_type == "delegatecall"
+                trace.calls.append(InnerCall(sender, receiver, depth, delegated, _text(action.get("input"))))
+            if moves:
+                _move(trace, sender, receiver, quantity_or(action, "value", "trace.action", 0))
     elif kind == "create" and depth:
         result = fields_of(fields.get("result"), "trace.result")
         made = account(result, "address", "trace.result")
@@ -149,7 +159,7 @@ def _read_action(fields: Fields, depth: int, trace: TxTrace) -> None:
         raise lie("trace.type", f"is {kind!r:.40}")
 
 
-def _read_nested(root: Fields, trace: TxTrace) -> None:
+def _read_nested(root: Fields, trace: TxTrace, wallets: AbstractSet[bytes]) -> None:
     for fields, depth in _walk(root):
         kind = fields.get("type")
         if fields.get("error"):
@@ -158,11 +168,10 @@ def _read_nested(root: Fields, trace: TxTrace) -> None:
         sender, receiver = account(fields, "from", "trace"), account_or_none(fields, "to", "trace")
         if receiver is None or kind in {"STATICCALL", "CALLCODE"}:
             continue
-        value = quantity_or(fields, "value", "trace", 0)
-        if kind in {"CALL", "DELEGATECALL"}:
+        if receiver in wallets and kind in {"CALL", "DELEGATECALL"}:
             trace.calls.append(InnerCall(sender, receiver, depth, kind == "DELEGATECALL", _text(fields.get("input"))))
         if depth and kind in {"CALL", "CREATE", "CREATE2", "SELFDESTRUCT"}:
-            _move(trace, sender, receiver, value)
+            _move(trace, sender, receiver, quantity_or(fields, "value", "trace", 0))
 
 
 def _walk(root: Fields) -> Iterator[tuple[Fields, int]]:
