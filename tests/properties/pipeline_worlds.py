@@ -121,7 +121,7 @@ class Process:
         desk = ApprovalDesk(PEOPLE, (), NoPrices().price, configured=True)
         judge = Judge(deployment, desk, StoreTeller((SINK,), names))
         self.source = FakeSource(fake, confirmations=max_reorg + 1)
-        self.worker = ChainWorker(watched, self.source, store, judge, FeedDesk(store, judge, (), PEOPLE))
+        self.worker = ChainWorker(watched, self.source, store, judge, FeedDesk(store, judge, ()))
         outbox = StoreOutbox(store, names, deployment.labels)
         self.dispatcher = Dispatcher(outbox, {SINK: Sink(pager)}, clock=store.clock, lease_secs=5)
 

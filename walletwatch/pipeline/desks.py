@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 
@@ -72,10 +72,18 @@ class ApprovalDesk:
         return self._book
 
     def refresh(self, unit: UnitOfWork) -> None:
-        """Take in acts that were committed since, by this process or another."""
+        """Take in acts that were kept since, by this process or another."""
+        fresh = self._last_row == 0
         for row, act in unit.approvals.acts_after(self._last_row):
             self._book.add(act)
             self._last_row = row
+        if fresh:
+            self.retire(unit.approvals.paid_for_good())
+
+    def retire(self, request_ids: Iterable[str]) -> None:
+        """These requests were paid for good: matching need not pass over them again."""
+        for request_id in request_ids:
+            self._book.retire(request_id)
 
     def forget(self) -> None:
         """Begin anew from the store: what was taken in belonged to a transaction that failed."""

@@ -221,7 +221,10 @@ class Ingestion:
         """Everything included up to `height` can no longer be undone."""
         chain = self.watched.chain
         unit.places.set_final(chain, height)
-        self._change(unit, unit.ledger.newly_final(chain, height), OutflowState.FINAL)
+        txids = unit.ledger.newly_final(chain, height)
+        self._change(unit, txids, OutflowState.FINAL)
+        paid = (a.request_id for txid in txids for a in unit.approvals.allocations_of(chain, txid))
+        self.judge.desk.retire(paid)
 
     def roll_back(self, unit: UnitOfWork, cursor: Cursor, parent: BlockRef) -> None:
         """Undo the block at the cursor. Findings stay: the wallet signed what nobody approved."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -19,38 +20,42 @@ def operation_rule(deployment: Deployment, rule: str) -> RuleConfig | None:
     return next((c for c in deployment.rules if c.type == rule), None)
 
 
-def report_trouble(
-    unit: UnitOfWork,
-    judge: Judge,
-    rule: str,
-    summary: str,
-    *,
-    about: str,
-    period: str,
-    chain: str = "",
-    evidence: Mapping[str, Any] | None = None,
-) -> bool:
-    """Keep and tell a finding about `about` (a chain or feed), at most one a `period`. False if it was known."""
-    config = operation_rule(judge.deployment, rule)
-    rule_id = rule if config is None else config.id
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What went wrong with `about` (a chain or feed): told at most once a `period`. `severity` overrides the rule's."""
+
+    rule: str
+    summary: str
+    about: str
+    period: str
+    chain: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity | None = None
+
+
+def report_trouble(unit: UnitOfWork, judge: Judge, trouble: Trouble) -> Finding:
+    """Keep and tell it; the finding, which may have been known."""
+    config = operation_rule(judge.deployment, trouble.rule)
+    rule_id = trouble.rule if config is None else config.id
     finding = Finding(
-        id=finding_id(chain, None, about, "", rule_id, period),
-        rule=rule,
+        id=finding_id(trouble.chain, None, trouble.about, "", rule_id, trouble.period),
+        rule=trouble.rule,
         rule_id=rule_id,
         verdict=VerdictKind.VIOLATION,
-        severity=Severity.HIGH if config is None else config.severity,
+        severity=trouble.severity or (Severity.HIGH if config is None else config.severity),
         mode=Mode.ENFORCE if config is None else config.mode,
-        chain=chain,
+        chain=trouble.chain,
         tx=None,
         wallet="",
         asset="",
         outflow=None,
-        summary=summary,
-        evidence={"about": about, **(evidence or {})},
+        summary=trouble.summary,
+        evidence={"about": trouble.about, **trouble.evidence},
         rules_digest=judge.deployment.rules_digest,
         found_at=unit.now,
     )
-    return judge.keep(unit, finding, f"{rule}/{about}/{period}")
+    judge.keep(unit, finding, f"{trouble.rule}/{trouble.about}/{trouble.period}")
+    return finding
 
 
 def day_of(moment: datetime) -> str:

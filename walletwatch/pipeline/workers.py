@@ -22,7 +22,7 @@ from walletwatch.pipeline.feeds import FeedDesk
 from walletwatch.pipeline.ingesting import Ingestion
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.memories import Memory
-from walletwatch.pipeline.operations import day_of, report_trouble
+from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.places import Cursor, CursorMoved
 
@@ -331,9 +331,8 @@ class ChainWorker:
     def _trouble(self, unit: UnitOfWork, rule: str, summary: str, period: str) -> None:
         chain = str(self.watched.chain)
         evidence = {"last_error": self.last_error, "endpoints": [asdict(e) for e in self.source.health()]}
-        report_trouble(
-            unit, self.judge, rule, summary, about=self.watched.name, period=period, chain=chain, evidence=evidence
-        )
+        trouble = Trouble(rule, summary, self.watched.name, period, chain, evidence)
+        report_trouble(unit, self.judge, trouble)
 
     def _report(self, done: Tick) -> None:
         """What `status` shows, from any process; once a second is often enough while nothing changes."""

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self, TextIO
 
 from chains.model import format_hash
-from chains.registry import open_source
+from chains.registry import open_source, parse_address
 from chains.source import ChainSource
 from walletwatch import __version__
 from walletwatch.alerts.console import ConsoleNotifier
@@ -20,11 +20,13 @@ from walletwatch.alerts.ports import Notifier
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.alerts.tellers import StoreTeller
 from walletwatch.alerts.webhook import WebhookNotifier
+from walletwatch.approvals.feeds import Feed
+from walletwatch.approvals.signatures import KeyRing
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
 from walletwatch.domain.times import Clock, utc_now
 from walletwatch.labels.books import LabelBook
 from walletwatch.pipeline.desks import ApprovalDesk
-from walletwatch.pipeline.feeds import Feed, FeedDesk
+from walletwatch.pipeline.feeds import FeedDesk
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.workers import ChainWorker
 from walletwatch.service.deploying import deploy, names_of, policies_of
@@ -52,7 +54,7 @@ class Application:
             settings.people(), policies_of(settings), self.deployment.prices.price, configured=bool(settings.feeds)
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
-        self.feeds = FeedDesk(store, self.judge, _feeds_of(settings), settings.people())
+        self.feeds = FeedDesk(store, self.judge, _feeds_of(settings))
         self._console = console or sys.stdout
         self._open = ExitStack()
         self._open.callback(store.close)
@@ -99,7 +101,7 @@ class Application:
         """The way to one sink. Raises SecretMissing."""
         sink = self.sinks[name]
         if sink.type == "slack" and sink.token is not None and sink.channel is not None:
-            return SlackNotifier(name, sink.token.reveal(), sink.channel, sink.slack_url.reveal())
+            return SlackNotifier(name, sink.token.reveal(), sink.channel, sink.slack_url().reveal())
         if sink.type == "webhook" and sink.url is not None:
             secret = b"" if sink.secret is None else sink.secret.reveal().encode()
             return WebhookNotifier(name, sink.url.reveal(), secret)
@@ -158,4 +160,5 @@ def _sink_name(place: int, sink: SinkSettings) -> str:
 
 
 def _feeds_of(settings: Settings) -> Sequence[Feed]:
-    return tuple(Feed(feed.label, feed.path, feed.signatures) for feed in settings.feeds)
+    ring = KeyRing(settings.people())
+    return tuple(Feed(feed.label, feed.path, feed.signatures, ring, parse_address) for feed in settings.feeds)

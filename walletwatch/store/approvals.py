@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select
 
 from chains.model import AssetId, ChainId, TxId
+from walletwatch.domain.outflows import OutflowState
 from walletwatch.domain.withdrawals import Act
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import act_from_json, act_to_json
@@ -161,6 +162,21 @@ class ApprovalRepository:
         """Every request that a transaction outside `but_family` used up."""
         c = t.allocations.c
         return list(self._c.execute(select(c.request_id).where(c.family != but_family).distinct()).scalars())
+
+    def spent_on(self, request_ids: Iterable[str]) -> list[tuple[ChainId, TxId]]:
+        """The transactions that used up any of these requests."""
+        c = t.allocations.c
+        ids, found = list(request_ids), list[tuple[ChainId, TxId]]()
+        for low in range(0, len(ids), 500):
+            query = select(c.chain, c.txid).where(c.request_id.in_(ids[low : low + 500])).distinct()
+            found += [(ChainId.parse(r.chain), r.txid) for r in self._c.execute(query.order_by(c.chain, c.txid))]
+        return found
+
+    def paid_for_good(self) -> list[str]:
+        """Requests whose payment is final."""
+        a, x = t.allocations.c, t.transactions.c
+        query = select(a.request_id).join(t.transactions, (x.chain == a.chain) & (x.txid == a.txid))
+        return list(self._c.execute(query.where(x.state == str(OutflowState.FINAL)).distinct()).scalars())
 
     def trouble(self) -> str:
         """Why the approvals cannot be consulted now, in the words of the feeds that cannot be read; else empty."""

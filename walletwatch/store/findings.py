@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, func, select, update
 
 from chains.model import ChainId, TxId
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
@@ -76,6 +76,15 @@ class FindingRepository:
         c = t.findings.c
         query = select(t.findings).where(c.chain == str(chain), c.txid == tx).order_by(c.found_at, c.id)
         return tuple(_finding(r) for r in self._c.execute(query))
+
+    def unresolved(self, rules: Sequence[str]) -> list[tuple[ChainId, TxId]]:
+        """Transactions with a finding of one of these rule types that nothing has explained yet, oldest first."""
+        c = t.findings.c
+        query = select(c.chain, c.txid, func.min(c.found_at)).where(
+            c.rule.in_(list(rules)), c.resolved.is_(None), c.txid.is_not(None)
+        )
+        rows = self._c.execute(query.group_by(c.chain, c.txid).order_by(func.min(c.found_at), c.txid))
+        return [(ChainId.parse(r.chain), r.txid) for r in rows]
 
     def find(self, wanted: Filter) -> Iterator[Finding]:
         """Findings that fit, oldest first."""
