@@ -13,6 +13,8 @@ def attribute(model: TaintModel, sources: Sequence[int], sinks: Sequence[int]) -
 
     FIFO and LIFO know it exactly; the other models do not tell one tainted unit from another: in proportion.
     """
+    if len(sources) == 1:
+        return [[sink] for sink in sinks]
     if model is TaintModel.FIFO:
         return _in_order(sources, sinks)
     if model is TaintModel.LIFO:

@@ -11,7 +11,7 @@ from walletwatch.tracing.attributions import attribute
 from walletwatch.tracing.bridges import Deposit, find_deposit
 from walletwatch.tracing.coinjoins import recognise
 from walletwatch.tracing.flows import COINJOIN, Bounds, Flow, Ledger, Moment, Place, Rest, Stop, place_of
-from walletwatch.tracing.models_utxo import Part, proportional_shares, spread
+from walletwatch.tracing.models_utxo import proportional_shares, spread
 from walletwatch.tracing.spans import CLEAN, Spans, first_units, tainted_units
 from walletwatch.tracing.stops import LabelLookup, stop_at_label, stop_at_limits
 
@@ -26,13 +26,9 @@ class Coin:
     value: int
     address: Address
     spans: Spans
+    tainted: int
     hop: int
     bounds: Bounds | None = None
-
-    @property
-    def tainted(self) -> int:
-        """Tainted base units in it."""
-        return tainted_units(self.spans)
 
 
 @dataclass(slots=True)
@@ -72,6 +68,10 @@ class CoinFold:
     watched: set[Outpoint] = field(default_factory=set)
     gaps: dict[str, None] = field(default_factory=dict)
     seen_seeds: set[bytes] = field(default_factory=set)
+    threshold: int = 1
+
+    def __post_init__(self) -> None:
+        self.threshold = self.case.options.threshold(self.asset)
 
     def fork(self) -> CoinFold:
         """A copy that goes its own way."""
@@ -125,69 +125,84 @@ class CoinFold:
     def _advance(self, model: TaintModel, plan: _Plan) -> None:
         book = self.books[model]
         spent = [book.coins.pop(i.outpoint, None) for i in plan.tx.inputs]
-        if not plan.seeds and not any(spent):
+        coins = [coin for coin in spent if coin is not None]
+        if not coins and not plan.seeds:
             return
-        sources = [(place_of(coin.address), coin.tainted) for coin in spent if coin is not None]
-        hop = min((coin.hop for coin in spent if coin is not None), default=0) + 1
         if plan.coinjoin and not self.case.options.through_coinjoin:
-            self._sink_in_coinjoin(book, plan, sources, hop)
+            self._sink_in_coinjoin(book, plan, coins)
             return
-        parts: list[Part] = [
+        parts = [
             (value, coin.spans if coin is not None else CLEAN)
             for value, coin in zip(plan.values, [*spent, None], strict=True)
         ]
         taints = spread(model, parts, [o.value for o in plan.tx.outputs])
-        book.ledger.add_fee(self.asset, tainted_units(taints[-1]))
-        bounds = _bounds(parts, spent, plan, through=bool(plan.coinjoin)) if model is not TaintModel.POISON else None
-        rows = attribute(model, [amount for _, amount in sources], [tainted_units(t) for t in taints])
-        at_home = {coin.address.key: coin.hop for coin in sorted(filter(None, spent), key=lambda c: -c.hop)}
-        for index, output in enumerate(plan.tx.outputs):
-            flowed = list(zip((place for place, _ in sources), rows[index], strict=True))
-            spans, at_hop = taints[index], at_home.get(output.address.key, hop)  # change back to itself is no hop
-            if output.vout in plan.seeds:
-                fresh = output.value - tainted_units(spans)
-                book.ledger.add_stolen(self.asset, fresh)
-                flowed.append((_victim(plan.tx, output), fresh))
-                spans, at_hop = first_units(output.value), 1
-            coin = Coin(output.value, output.address, spans, at_hop, bounds[index] if bounds else None)
-            self._arrive(model, plan, index, coin, flowed)
+        amounts = [tainted_units(spans) for spans in taints]
+        book.ledger.add_fee(self.asset, amounts[-1])
+        rows = attribute(model, [coin.tainted for coin in coins], amounts)
+        places = [place_of(coin.address) for coin in coins]
+        made = _coins_made(plan, coins, taints, amounts, _bounds(model, sum(plan.values), coins, plan))
+        for index, coin in enumerate(made):
+            if plan.tx.outputs[index].vout in plan.seeds:
+                self._steal(model, plan, index, coin, list(zip(places, rows[index], strict=True)))
+            elif coin.tainted:
+                self._arrive(model, plan, index, coin, list(zip(places, rows[index], strict=True)))
 
-    def _sink_in_coinjoin(self, book: Book, plan: _Plan, sources: Sequence[tuple[Place, int]], hop: int) -> None:
+    def _steal(
+        self, model: TaintModel, plan: _Plan, index: int, coin: Coin, flowed: Sequence[tuple[Place, int]]
+    ) -> None:
+        """A seed is wholly tainted; what was tainted already is not stolen twice."""
+        output, fresh = plan.tx.outputs[index], coin.value - coin.tainted
+        self.books[model].ledger.add_stolen(self.asset, fresh)
+        seed = replace(coin, spans=first_units(coin.value), tainted=coin.value, hop=1, bounds=None)
+        if coin.value:
+            self._arrive(model, plan, index, seed, [*flowed, (_victim(plan.tx, output), fresh)])
+
+    def _sink_in_coinjoin(self, book: Book, plan: _Plan, coins: Sequence[Coin]) -> None:
         """The whole tainted value rests in the CoinJoin, its share of the fee included."""
         place = Place(f"coinjoin:{plan.tx.txid.hex()}", None, plan.tx.txid)
         stop = Stop(COINJOIN, f"{plan.coinjoin} CoinJoin", "mixer")
+        hop = min(coin.hop for coin in coins) + 1
         book.ledger.flows.extend(
-            Flow(source, place, plan.moment, self.asset, amount, amount, hop) for source, amount in sources if amount
+            Flow(place_of(coin.address), place, plan.moment, self.asset, coin.tainted, coin.tainted, hop)
+            for coin in coins
         )
-        total = sum(amount for _, amount in sources)
+        total = sum(coin.tainted for coin in coins)
         book.ledger.rests.append(Rest(place, stop, plan.moment, self.asset, total))
 
     def _arrive(
         self, model: TaintModel, plan: _Plan, index: int, coin: Coin, flowed: Sequence[tuple[Place, int]]
     ) -> None:
         """Taint arrived in an output: note the flow, and follow the coin or let it rest."""
-        book, vout = self.books[model], plan.tx.outputs[index].vout
-        tainted = coin.tainted
-        if not tainted:
-            return
+        book, place = self.books[model], place_of(coin.address)
         if model is not TaintModel.POISON:
-            plan.peaks[index] = max(plan.peaks[index], tainted)
-        place = place_of(coin.address)
-        amounts = proportional_shares(coin.value, [share for _, share in flowed], sum(share for _, share in flowed))
-        book.ledger.flows.extend(
-            Flow(source, place, plan.moment, self.asset, amount, share, coin.hop, coin.bounds)
-            for (source, share), amount in zip(flowed, amounts, strict=True)
-            if share
-        )
-        measure = plan.peaks[index] if model is TaintModel.POISON else tainted
-        threshold = self.case.options.threshold(self.asset)
-        stop = plan.stops[index] or stop_at_limits(self.case.options, threshold, measure, coin.hop)
+            plan.peaks[index] = max(plan.peaks[index], coin.tainted)
+        amounts = proportional_shares(coin.value, [share for _, share in flowed], coin.tainted)
+        for (source, share), amount in zip(flowed, amounts, strict=True):
+            if share:
+                flow = Flow(source, place, plan.moment, self.asset, amount, share, coin.hop, coin.bounds)
+                book.ledger.flows.append(flow)
+        measure = plan.peaks[index] if model is TaintModel.POISON else coin.tainted
+        stop = plan.stops[index] or stop_at_limits(self.case.options, self.threshold, measure, coin.hop)
         if stop is None:
-            outpoint = Outpoint(plan.tx.txid, vout)
+            outpoint = Outpoint(plan.tx.txid, plan.tx.outputs[index].vout)
             book.coins[outpoint] = coin
             self.watched.add(outpoint)
         else:
-            book.ledger.rests.append(Rest(place, stop, plan.moment, self.asset, tainted, coin.bounds))
+            book.ledger.rests.append(Rest(place, stop, plan.moment, self.asset, coin.tainted, coin.bounds))
+
+
+def _coins_made(
+    plan: _Plan, spent: Sequence[Coin], taints: Sequence[Spans], amounts: Sequence[int], bounds: list[Bounds] | None
+) -> list[Coin]:
+    """The outputs, one hop further than the nearest tainted input; change back to an input's address is no hop."""
+    hop = min((coin.hop for coin in spent), default=0) + 1
+    at_home: dict[bytes, int] = {}
+    for coin in spent:
+        at_home[coin.address.key] = min(coin.hop, at_home.get(coin.address.key, coin.hop))
+    return [
+        Coin(o.value, o.address, taints[n], amounts[n], at_home.get(o.address.key, hop), bounds[n] if bounds else None)
+        for n, o in enumerate(plan.tx.outputs)
+    ]
 
 
 def _victim(tx: UtxoTransaction, output: TxOutput) -> Place:
@@ -201,12 +216,13 @@ def _victim(tx: UtxoTransaction, output: TxOutput) -> Place:
     return place_of(max(put_in, key=lambda a: (put_in[a], a.key)))
 
 
-def _bounds(parts: Sequence[Part], spent: Sequence[Coin | None], plan: _Plan, *, through: bool) -> list[Bounds] | None:
-    """Per output, the least and most that can be tainted once a CoinJoin has been gone through; else None."""
-    if not through and not any(coin is not None and coin.bounds is not None for coin in spent):
+def _bounds(model: TaintModel, total: int, coins: Sequence[Coin], plan: _Plan) -> list[Bounds] | None:
+    """Per output, the least and most that can be tainted once a CoinJoin has been gone through; else None. Poison is
+    of full values and knows no less or more.
+    """
+    inexact = plan.coinjoin or any(coin.bounds is not None for coin in coins)
+    if model is TaintModel.POISON or not inexact or not coins:
         return None
-    total = sum(value for value, _ in parts)
-    coins = [coin for coin in spent if coin is not None]
     low = sum(coin.bounds.low if coin.bounds else coin.tainted for coin in coins)
     high = sum(coin.bounds.high if coin.bounds else coin.tainted for coin in coins)
     return [Bounds(max(0, o.value - (total - low)), min(o.value, high)) for o in plan.tx.outputs]

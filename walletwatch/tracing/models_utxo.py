@@ -42,9 +42,13 @@ def _haircut(inputs: Sequence[Part], sizes: Sequence[int]) -> list[Spans]:
 
 
 def proportional_shares(tainted: int, sizes: Sequence[int], total: int) -> list[int]:
-    """`tainted` units of `total` over `sizes`: floors, then one each by largest remainder (ties: lower index)."""
-    if not total:
+    """`tainted` units of `total` over `sizes` (which add up to `total`): floors, then one each by largest remainder
+    (ties: lower index).
+    """
+    if not tainted or not total:
         return [0] * len(sizes)
+    if len(sizes) == 1:
+        return [tainted]
     shares = [tainted * size // total for size in sizes]
     left = tainted - sum(shares)
     if left:

@@ -19,6 +19,8 @@ def first_units(amount: int) -> Spans:
 
 def tainted_units(spans: Spans) -> int:
     """How many base units are tainted."""
+    if len(spans) == 1:
+        return spans[0][1] - spans[0][0]
     return sum(end - start for start, end in spans)
 
 
