@@ -1,0 +1,108 @@
+"""Approval logs and requests on the command line."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from approvals_samples import ED, STRANGER, public
+from cli_samples import Run, runner, write_deployment
+
+from chains.registry import parse_address
+from walletwatch.approvals.acts import parse_act
+from walletwatch.approvals.writing import make_intent, make_payload, sign_act
+from walletwatch.domain.withdrawals import Act
+from walletwatch.settings import load
+from walletwatch.store import open_store
+
+AT = datetime(2026, 11, 1, tzinfo=UTC)
+INTENT = make_intent(
+    chain="eip155:1",
+    asset="eip155:1/slip44:60",
+    amount=15 * 10**17,
+    destination="0x52908400098527886E0F7030069857D2E4169EE7",
+    memo="=cmd",
+)
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    jwk = ", ".join(f'{key} = "{value}"' for key, value in public(ED).items())
+    person = (
+        '[[person]]\nid = "treasury-9"\ndepartment = "treasury"\nroles = ["requester", "approver"]\n'
+        f'keys = [{{ kid = "ed", jwk = {{ {jwk} }} }}]\n'
+    )
+    return write_deployment(tmp_path, person)
+
+
+@pytest.fixture
+def run(config: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    return runner(monkeypatch, capsys, config)
+
+
+def lines_of(*kinds: str) -> list[bytes]:
+    return [sign_act(make_payload(kind, "W-1042", "treasury-9", AT, intent=INTENT), ED, "ed") for kind in kinds]
+
+
+def test_a_good_log_is_fine_and_a_forged_line_is_named(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    good = lines_of("request", "approve")
+    log.write_bytes(b"".join(good))
+    answer = run("approvals", "verify", str(log), "--format", "json")
+    assert answer.code == 0
+    assert answer.json()[1] == {
+        "line": 2,
+        "ok": True,
+        "act": "approve",
+        "request_id": "W-1042",
+        "actor": "treasury-9",
+        "kid": "ed",
+    }
+    forged = sign_act(make_payload("approve", "W-1042", "treasury-9", AT, intent=INTENT), STRANGER, "ed")
+    log.write_bytes(b"".join([*good, forged, b"nonsense\n"]))
+    answer = run("approvals", "verify", str(log), "--format", "json")
+    assert [(row["line"], row["ok"], row.get("rule")) for row in answer.json()] == [
+        (1, True, None),
+        (2, True, None),
+        (3, False, "invalid_signature"),
+        (4, False, "feed_malformed"),
+    ]
+    assert (answer.code, "2 of 4 lines are bad" in answer.err, "lines 3, 4" in answer.err) == (1, True, True)
+
+
+def test_unsigned_lines_are_good_only_where_allowed(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "log.jsonl"
+    log.write_text(json.dumps(make_payload("request", "W-1", "treasury-9", AT, intent=INTENT)) + "\n", encoding="utf-8")
+    assert run("approvals", "verify", str(log)).code == 1
+    assert run("approvals", "verify", str(log), "--signatures", "none").code == 0
+    assert run("approvals", "verify", str(log), "--signatures", "some").code == 2
+
+
+def test_requests_are_listed_with_their_acts(run: Run, config: Path, tmp_path: Path) -> None:
+    people = load(config, environ={}).people()
+    store = open_store(f"sqlite:///{tmp_path}/w.db")
+    with store.transaction() as unit:
+        for number, line in enumerate(lines_of("request", "approve"), start=1):
+            act = parse_act(
+                line.rstrip(),
+                feed="f",
+                line_no=number,
+                signatures="required",
+                people=people,
+                parse_address=parse_address,
+                read_at=unit.now,
+            )
+            assert isinstance(act, Act)
+            unit.approvals.add_act(act, unit.now)
+    store.close()
+    (row,) = run("requests", "list", "--format", "json").json()
+    assert (row["id"], row["state"], row["amount"], row["symbol"]) == ("W-1042", "open", "1500000000000000000", "ETH")
+    assert {(act["act"], act["actor"], act["line"], act["refused"]) for act in row["acts"]} == {
+        ("request", "treasury-9", 1, ""),
+        ("approve", "treasury-9", 2, ""),
+    }
+    assert run("requests", "show", "W-1042", "--format", "json").json() == row
+    assert "1.5 ETH" in run("requests", "list").out
+    assert "'=cmd" in run("requests", "list", "--format", "csv").out
+    for narrow, count in (("--state=paid", 0), ("--state=open", 1), ("--chain=base", 0), ("--until=2026-11-01", 0)):
+        assert len(run("requests", "list", narrow, "--format", "json").json()) == count
