@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from chains.evm.blocks import read_ref
 from chains.evm.client import BlockReader
 from chains.evm.control import read_control
 from chains.evm.decode import decode_transactions, decode_withdrawals, gaps_of
+from chains.evm.doorbells import Doorbell
 from chains.evm.fields import fields_of, quantity_of, quantity_or
 from chains.evm.params import native_asset, network_of
 from chains.evm.pools import PoolReader
@@ -52,7 +52,7 @@ class EvmSource:
         contracts = frozenset(a.key for a in spec.contract_wallets)
         self._reader = BlockReader(self._network, contracts, always_ask_logs=captured)
         self._mempool = PoolReader(self._network)
-        self._bell = threading.Event()
+        self._bell = Doorbell([e.doorbell for e in spec.endpoints])
         self._looks = 0
 
     def identify(self) -> None:
@@ -126,7 +126,7 @@ class EvmSource:
         return parse_address(self.chain, text)
 
     def wait(self, timeout_secs: float) -> None:
-        """Return after the timeout, or at once when the source is closed."""
+        """Return at a new head (`Endpoint.doorbell` `ws://…`), after the timeout, or when the source is closed."""
         self._bell.wait(timeout_secs)
 
     def health(self) -> tuple[EndpointHealth, ...]:
@@ -135,7 +135,7 @@ class EvmSource:
 
     def close(self) -> None:
         """Close connections and end a wait."""
-        self._bell.set()
+        self._bell.close()
         self._pool.close()
 
 
