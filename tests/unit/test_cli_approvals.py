@@ -106,3 +106,39 @@ def test_requests_are_listed_with_their_acts(run: Run, config: Path, tmp_path: P
     assert "'=cmd" in run("requests", "list", "--format", "csv").out
     for narrow, count in (("--state=paid", 0), ("--state=open", 1), ("--chain=base", 0), ("--until=2026-11-01", 0)):
         assert len(run("requests", "list", narrow, "--format", "json").json()) == count
+
+
+def test_a_log_is_read_in_once_and_on_record(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "export.jsonl"
+    request, approve = lines_of("request", "approve")
+    log.write_bytes(request)
+    assert run("approvals", "import", str(log), "--by", "treasury-9").out.startswith("1 new acts")
+    assert [row["id"] for row in run("requests", "list", "--format", "json").json()] == ["W-1042"]
+    assert run("approvals", "import", str(log)).out.startswith("0 new acts")
+    log.write_bytes(request + approve)
+    assert run("approvals", "import", str(log)).out.startswith("1 new acts")
+    entries = run("audit", "query", "--action", "approvals.imported", "--format", "json").json()
+    assert [(e["actor"], e["payload"]["acts"]) for e in entries] == [
+        ("treasury-9", "1"),
+        ("operator", "0"),
+        ("operator", "1"),
+    ]
+
+
+def test_another_export_under_the_same_name_is_no_rewritten_past(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "export.jsonl"
+    request, approve = lines_of("request", "approve")
+    log.write_bytes(request)
+    assert run("approvals", "import", str(log)).code == 0
+    log.write_bytes(approve)
+    assert run("approvals", "import", str(log)).out.startswith("1 new acts")
+    assert run("findings", "list", "--format", "json").json() == []
+
+
+def test_malformed_lines_are_kept_and_told(run: Run, tmp_path: Path) -> None:
+    log = tmp_path / "export.jsonl"
+    log.write_bytes(b"nonsense\n" + lines_of("request")[0])
+    answer = run("approvals", "import", str(log))
+    assert (answer.code, answer.out, "1 lines are malformed" in answer.err) == (1, f"1 new acts from {log}\n", True)
+    (finding,) = run("findings", "list", "--rule", "feed_malformed", "--format", "json").json()
+    assert finding["tx"] is None

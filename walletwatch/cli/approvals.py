@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,13 +17,14 @@ from walletwatch.cli.sessions import session_of
 from walletwatch.domain.times import utc_now
 
 if TYPE_CHECKING:
-    from walletwatch.approvals.acts import Signatures
+    from walletwatch.approvals.feeds import Feed
     from walletwatch.settings import Settings
     from walletwatch.store import Store
 
 app = typer.Typer()
 
 FIELDS = ("line", "ok", "act", "request_id", "actor", "kid", "rule", "reason")
+MAX_LINE_BYTES = 65_536
 LISTING = Listing(FIELDS, tuple(text_column(field.replace("_", " "), field) for field in FIELDS), "no acts")
 
 FileArgument = Annotated[Path, typer.Argument(help="An approval log: one act a line.")]
@@ -36,13 +38,9 @@ def verify(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Check every line of an approval log. Form, signature, person, content; exit 1 if one is bad."""
-    from chains.registry import parse_address  # noqa: PLC0415 - `--help` does without
-    from walletwatch.approvals.feeds import Feed, FeedUnreadable, verify_file  # noqa: PLC0415 - joserfc
-    from walletwatch.approvals.signatures import KeyRing  # noqa: PLC0415 - likewise
+    from walletwatch.approvals.feeds import FeedUnreadable, verify_file  # noqa: PLC0415 - joserfc
 
-    settings = session_of(context).settings
-    label, grade = _feed_of(settings, file, signatures)
-    feed = Feed(label, file, grade, KeyRing(settings.people()), parse_address)
+    feed = _open_feed(session_of(context).settings, file, signatures)
     try:
         rows = list(verify_file(feed, utc_now()))
     except FeedUnreadable as error:
@@ -59,35 +57,47 @@ def import_acts(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, by: ByOption = "operator"
 ) -> None:
     """Read a log in beside the feeds. Again from where the last import ended; exit 1 if a line is malformed."""
-    from walletwatch.pipeline.feeds import Feed, FeedDesk  # noqa: PLC0415 - everything; `--help` does without
+    from walletwatch.pipeline.feeds import FeedDesk  # noqa: PLC0415 - everything; `--help` does without
     from walletwatch.service.applications import Application  # noqa: PLC0415 - likewise
 
-    if not file.is_file():
-        raise UsageProblem("there is no such file", where=str(file))
     settings = session_of(context).settings
-    label, grade = _feed_of(settings, file, signatures)
+    feed = _open_feed(settings, file, signatures, imported=True)
     with Application.open(settings) as application:
-        before = _counts(application.store, label)
-        desk = FeedDesk(application.store, application.judge, (Feed(label, file, grade),), settings.people())
+        before = _counts(application.store, feed.name)
+        desk = FeedDesk(application.store, application.judge, (feed,))
         with application.desk.held():
             desk.read()
-        acts, malformed = (new - old for new, old in zip(_counts(application.store, label), before, strict=True))
-        application.record(by, "approvals.imported", label, path=str(file), acts=str(acts), malformed=str(malformed))
+        acts, malformed = (new - old for new, old in zip(_counts(application.store, feed.name), before, strict=True))
+        application.record(
+            by, "approvals.imported", feed.name, path=str(file), acts=str(acts), malformed=str(malformed)
+        )
     typer.echo(f"{acts} new acts from {file}")
     if malformed:
-        raise BadAnswer(
-            f"{malformed} lines are malformed", where=str(file), hint="`walletwatch approvals verify` says why"
-        )
+        hint = "`walletwatch approvals verify` says why"
+        raise BadAnswer(f"{malformed} lines are malformed", where=str(file), hint=hint)
 
 
-def _feed_of(settings: Settings, file: Path, signatures: str | None) -> tuple[str, Signatures]:
-    """What findings call the feed, and how its lines are read."""
+def _open_feed(settings: Settings, file: Path, signatures: str | None, *, imported: bool = False) -> Feed:
+    """The file as a feed. An imported one is known by its name and first line: another export under the same name is
+    another feed, and the same export, longer by now, is read on.
+    """
+    from chains.registry import parse_address  # noqa: PLC0415 - `--help` does without
+    from walletwatch.approvals.feeds import Feed  # noqa: PLC0415 - joserfc
+    from walletwatch.approvals.signatures import KeyRing  # noqa: PLC0415 - likewise
+
     read_choice(signatures, ("required", "none"), "--signatures")
     own = next((feed for feed in settings.feeds if feed.path.resolve() == file.resolve()), None)
-    label = file.name if own is None else own.label
-    if signatures is None:
-        return label, "required" if own is None else own.signatures
-    return label, "none" if signatures == "none" else "required"
+    grade = signatures or (own.signatures if own else "required")
+    name = own.label if own else f"{file.name}@{_first_line_digest(file)}" if imported else file.name
+    return Feed(name, file, "none" if grade == "none" else "required", KeyRing(settings.people()), parse_address)
+
+
+def _first_line_digest(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            return hashlib.sha256(stream.readline(MAX_LINE_BYTES)).hexdigest()[:12]
+    except OSError as error:
+        raise UsageProblem(f"cannot read the file: {error.strerror}", where=str(file)) from None
 
 
 def _counts(store: Store, label: str) -> tuple[int, int]:
