@@ -206,6 +206,14 @@ CHANGED = [
      "chain[1].endpoints[2].coookie", 'did you mean "cookie"?'),
     ('["http://127.0.0.1:8332"]', '[{ url = "https://b", zmq = "127.0.0.1:28332" }]', 9,
      "chain[1].endpoints[1].zmq", "ZMQ address"),
+    ('["http://127.0.0.1:8332"]', '[{ url = "https://b", ws = "wss://b" }]', 9,
+     "chain[1].endpoints[1].ws", "no meaning"),
+    ('["https://node.example"]', '[{ url = "https://b", zmq = "tcp://b:1" }]', 13,
+     "chain[2].endpoints[1].zmq", "no meaning"),
+    ('["https://node.example"]', '[{ url = "https://b", ws = "ws://b" }]', 13,
+     "chain[2].endpoints[1].ws", "plain http"),
+    ('["https://node.example"]', '[{ url = "https://b", ws = "https://b" }]', 13,
+     "chain[2].endpoints[1].ws", "ws or wss"),
 ]  # fmt: skip
 
 

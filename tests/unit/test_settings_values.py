@@ -63,6 +63,14 @@ def test_two_nodes_on_one_host_keep_different_names(tmp_path: Path) -> None:
     assert [e.name for e in spec.endpoints] == ["n.example", "n.example#2"]
 
 
+def test_an_evm_node_may_ring_over_websocket(tmp_path: Path) -> None:
+    path = tmp_path / "w.toml"
+    nodes = '[{ url = "https://n.example", ws = { env = "BELL" } }]'
+    path.write_text(BASE.replace('["https://node.example"]', nodes, 1), encoding="utf-8")
+    (endpoint,) = load(path, environ={"KEY": "k", "BELL": "wss://n.example/key"}).source_specs()[1].endpoints
+    assert endpoint.doorbell == "wss://n.example/key"
+
+
 def test_a_capture_is_an_endpoint(tmp_path: Path) -> None:
     path = tmp_path / "w.toml"
     path.write_text(BASE.replace("http://127.0.0.1:8332", "recorded:dmm.jsonl"), encoding="utf-8")

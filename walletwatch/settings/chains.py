@@ -13,7 +13,7 @@ from chains.registry import Endpoint
 from walletwatch.settings.fields import AssetRef, ChainRef, Duration, Items, LocalPath, Name, Table, UsdE8
 from walletwatch.settings.problems import Fault
 from walletwatch.settings.secrets import Resolver, resolver_of
-from walletwatch.settings.urls import Url, plain_http, read_http_url
+from walletwatch.settings.urls import Url, WebSocketUrl, plain_http, read_url
 
 MAX_CONFIRMATIONS = 10_000
 FINALITY_TAGS = ("finalized", "safe", "latest")
@@ -25,7 +25,7 @@ def _read_endpoint_url(value: Any, info: ValidationInfo) -> Url:
     resolver: Resolver = resolver_of(info)
     if isinstance(value, str) and value.startswith(RECORDED):
         return Url(f"{RECORDED}{resolver.path(value.removeprefix(RECORDED))}")
-    return read_http_url(value, resolver)
+    return read_url(value, resolver)
 
 
 def _check_doorbell(text: str) -> str:
@@ -57,7 +57,9 @@ class EndpointSettings(Table):
     cookie: LocalPath | None = None
     """bitcoind's `.cookie` file, read anew whenever the node refuses the last one."""
     zmq: Annotated[str, AfterValidator(_check_doorbell)] = ""
-    """Doorbell: bitcoind's `zmqpubhashblock` and `zmqpubhashtx`."""
+    """Doorbell of bitcoind: its `zmqpubhashblock` and `zmqpubhashtx`."""
+    ws: WebSocketUrl | None = None
+    """Doorbell of an EVM node: `eth_subscribe` for new heads. Only a hint to ask; it is never believed."""
     insecure: bool = False
 
     @model_validator(mode="before")
@@ -78,7 +80,7 @@ class EndpointSettings(Table):
     def endpoint(self, taken: int = 0) -> Endpoint:
         """The endpoint; the `taken`-th of its public name gets a number. Raises SecretMissing."""
         name = f"{self.public_name}#{taken + 1}" if taken else self.public_name
-        return Endpoint(name, self.url.reveal(), self.cookie, self.zmq)
+        return Endpoint(name, self.url.reveal(), self.cookie, self.zmq or (self.ws.reveal() if self.ws else ""))
 
 
 class ChainSettings(Table):
@@ -108,8 +110,22 @@ class ChainSettings(Table):
                 "is empty: nobody tells what happens on this chain", 'endpoints = ["http://…"]', key="endpoints"
             )
         for n, endpoint in enumerate(self.endpoints or ()):
-            if not (self.insecure or endpoint.insecure):
-                yield from plain_http(endpoint.url, key=("endpoints", n), involves=("insecure",))
+            yield from self._endpoint_faults(n, endpoint)
+
+    def _endpoint_faults(self, n: int, endpoint: EndpointSettings) -> Iterator[Fault]:
+        if not (self.insecure or endpoint.insecure):
+            yield from plain_http(endpoint.url, key=("endpoints", n), involves=("insecure",))
+            if endpoint.ws is not None:
+                yield from plain_http(endpoint.ws, key=("endpoints", n, "ws"), involves=("insecure",))
+        bitcoin = self.id is not None and self.id.namespace == "bip122"
+        for key, given, fits in (
+            ("zmq", endpoint.zmq, bitcoin),
+            ("cookie", endpoint.cookie, bitcoin),
+            ("ws", endpoint.ws, not bitcoin),
+        ):
+            if given and not fits:
+                message = f"has no meaning for a node of {self.name}"
+                yield Fault(message, f"remove {key}", key=("endpoints", n, key), involves=("id",))
 
     @property
     def final_after(self) -> tuple[int, str | None]:

@@ -12,6 +12,7 @@ from pydantic import PlainSerializer, PlainValidator, ValidationInfo
 from walletwatch.settings.problems import Fault, KeyPath
 from walletwatch.settings.secrets import Resolver, Secret, resolver_of
 
+HTTP, WEBSOCKET = ("http", "https"), ("ws", "wss")
 _SECRET_PARAMETERS = frozenset({"password", "passwd", "pwd", "token", "secret"})
 
 
@@ -62,15 +63,18 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def check_http(url: str, *, literal: bool) -> None:
-    """Raise Fault unless `url` is an http or https address, without userinfo if it stands in the file literally."""
+def check_url(url: str, schemes: tuple[str, str], *, literal: bool) -> None:
+    """Raise Fault unless `url` has one of `schemes` (plain, encrypted) and a host, and no userinfo if it stands in the
+    file literally.
+    """
+    example = f'write "{schemes[1]}://node.example"'
     try:
         parts = urlsplit(url)
         port_ok = parts.port is None or parts.port > 0
     except ValueError:
-        raise Fault("is not a URL", 'write "https://node.example:8332"') from None
-    if parts.scheme not in ("http", "https") or not parts.hostname or not port_ok:
-        raise Fault("must be an http or https URL", 'write "https://node.example:8332"')
+        raise Fault("is not a URL", example) from None
+    if parts.scheme not in schemes or not parts.hostname or not port_ok:
+        raise Fault(f"must be an {schemes[0]} or {schemes[1]} URL", example)
     if literal and "@" in parts.netloc:
         raise Fault(
             "a URL in the configuration may carry no user or password",
@@ -81,7 +85,7 @@ def check_http(url: str, *, literal: bool) -> None:
 def needs_insecure(url: str) -> bool:
     """True for plain http to another machine: anybody on the way reads and changes it."""
     parts = urlsplit(url)
-    return parts.scheme == "http" and not is_loopback(parts.hostname or "")
+    return parts.scheme in ("http", "ws") and not is_loopback(parts.hostname or "")
 
 
 def plain_http(url: Url, key: KeyPath, involves: tuple[str, ...] = ()) -> Iterator[Fault]:
@@ -91,16 +95,16 @@ def plain_http(url: Url, key: KeyPath, involves: tuple[str, ...] = ()) -> Iterat
         yield Fault(message, "use https, or insecure = true", key=key, involves=involves)
 
 
-def read_http_url(value: Any, resolver: Resolver) -> Url:
-    """An http(s) URL, literal or secret. Raises Fault."""
+def read_url(value: Any, resolver: Resolver, schemes: tuple[str, str] = HTTP) -> Url:
+    """A URL of one of these schemes, literal or secret. Raises Fault."""
     if isinstance(value, Mapping):
         secret = resolver.secret(value)
         if secret.is_loaded:
-            check_http(secret.reveal(), literal=False)
+            check_url(secret.reveal(), schemes, literal=False)
         return Url(secret=secret)
     if not isinstance(value, str):
-        raise Fault("must be a URL in quotes", 'write "https://…" or { env = "NAME" }')
-    check_http(value, literal=True)
+        raise Fault("must be a URL in quotes", f'write "{schemes[1]}://…" or {{ env = "NAME" }}')
+    check_url(value, schemes, literal=True)
     return Url(value)
 
 
@@ -135,7 +139,11 @@ def _checked_store_url(url: str, resolver: Resolver) -> str:
 
 
 def _http_field(value: Any, info: ValidationInfo) -> Url:
-    return read_http_url(value, resolver_of(info))
+    return read_url(value, resolver_of(info))
+
+
+def _websocket_field(value: Any, info: ValidationInfo) -> Url:
+    return read_url(value, resolver_of(info), WEBSOCKET)
 
 
 def _store_field(value: Any, info: ValidationInfo) -> Url:
@@ -143,4 +151,5 @@ def _store_field(value: Any, info: ValidationInfo) -> Url:
 
 
 HttpUrl = Annotated[Url, PlainValidator(_http_field), PlainSerializer(lambda u: u.reference())]
+WebSocketUrl = Annotated[Url, PlainValidator(_websocket_field), PlainSerializer(lambda u: u.reference())]
 StoreUrl = Annotated[Url, PlainValidator(_store_field), PlainSerializer(lambda u: u.reference())]
