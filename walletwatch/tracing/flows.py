@@ -89,6 +89,16 @@ class Rest:
     bounds: Bounds | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerMark:
+    """How much stood in a ledger at some moment."""
+
+    flows: int = 0
+    rests: int = 0
+    stolen: dict[AssetId, int] = field(default_factory=dict)
+    fees: dict[AssetId, int] = field(default_factory=dict)
+
+
 @dataclass(slots=True)
 class Ledger:
     """What one model has seen so far; it only grows. `stolen` and `fees` are tainted base units by asset."""
@@ -98,9 +108,15 @@ class Ledger:
     stolen: dict[AssetId, int] = field(default_factory=dict)
     fees: dict[AssetId, int] = field(default_factory=dict)
 
-    def fork(self) -> Ledger:
-        """A copy that grows on its own."""
-        return Ledger(self.flows.copy(), self.rests.copy(), self.stolen.copy(), self.fees.copy())
+    def mark(self) -> LedgerMark:
+        """Where it stands."""
+        return LedgerMark(len(self.flows), len(self.rests), self.stolen.copy(), self.fees.copy())
+
+    def reset(self, mark: LedgerMark) -> None:
+        """Forget what was added since `mark`."""
+        del self.flows[mark.flows :]
+        del self.rests[mark.rests :]
+        self.stolen, self.fees = mark.stolen.copy(), mark.fees.copy()
 
     def add_stolen(self, asset: AssetId, amount: int) -> None:
         """A seed brought `amount` into the trace."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from chains.model import AccountTransaction, Address, AssetId, Transfer
 from walletwatch.domain.cases import CONSERVING_MODELS, Case, Opening, TaintModel
 from walletwatch.tracing.bridges import Deposit, find_deposit
 from walletwatch.tracing.flows import THRESHOLD, Flow, Ledger, Moment, Rest, Stop, place_of
+from walletwatch.tracing.journals import Journal
 from walletwatch.tracing.models_account import Lots, Purse, clean_lot, tainted_lot, tainted_of
 from walletwatch.tracing.stops import LabelLookup, stop_at_label, stop_at_limits
 
@@ -29,10 +30,6 @@ class Holdings:
     hops: dict[Spot, int] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
-    def fork(self) -> Holdings:
-        """A copy that goes its own way."""
-        return Holdings(self.purses.copy(), self.hops.copy(), self.ledger.fork())
-
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
@@ -52,7 +49,7 @@ class _Arrival:
 @dataclass(slots=True)
 class AccountFold:
     """State of one case on an account chain. `spots` are followed; `openings` is every balance the fold was ever told,
-    `used` those that this state rests on.
+    `asked` those that the last block needed.
     """
 
     case: Case
@@ -62,35 +59,45 @@ class AccountFold:
     openings: dict[OpeningKey, Opening]
     books: dict[TaintModel, Holdings] = field(default_factory=lambda: {model: Holdings() for model in MODELS})
     spots: dict[Spot, Address] = field(default_factory=dict)
-    used: dict[OpeningKey, None] = field(default_factory=dict)
     gaps: dict[str, None] = field(default_factory=dict)
-    seen_seeds: set[bytes] = field(default_factory=set)
+    seen_seeds: dict[bytes, None] = field(default_factory=dict)
     block_so_far: list[AccountTransaction] = field(default_factory=list)
+    asked: list[OpeningKey] = field(default_factory=list)
+    touched: set[Spot] = field(default_factory=set)
+    seeds: dict[bytes, set[int]] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
 
-    def fork(self) -> AccountFold:
-        """A copy that goes its own way; the openings told so far stay shared, for they are facts."""
-        return replace(
-            self,
-            books={model: book.fork() for model, book in self.books.items()},
-            spots=self.spots.copy(),
-            used=self.used.copy(),
-            gaps=self.gaps.copy(),
-            seen_seeds=set(self.seen_seeds),
-            block_so_far=[],
-        )
+    def __post_init__(self) -> None:
+        for seed in self.case.seeds:
+            self.seeds.setdefault(seed.tx, set()).add(seed.ordinal)
+
+    def begin(self) -> None:
+        """A block begins: from here on changes can be undone; openings are facts and stay."""
+        self.journal = Journal(book.ledger for book in self.books.values())
+        self._forget_block()
+
+    def undo(self) -> None:
+        """As if the block had not been folded."""
+        self.journal.undo()
+        self._forget_block()
+
+    def _forget_block(self) -> None:
+        self.block_so_far.clear()
+        self.asked.clear()
+        self.touched.clear()
 
     def concerns(self, tx: AccountTransaction) -> bool:
         """Whether `tx` moves a followed asset of a followed address, or is a seed."""
-        return any(s.tx == tx.txid for s in self.case.seeds) or touches(tx, self.spots, self.native)
+        return tx.txid in self.seeds or touches(tx, self.spots, self.native)
 
     def advance(self, tx: AccountTransaction, moment: Moment) -> None:
         """Take in the next transaction of the block: its transfers in order, then its gas."""
         if self.concerns(tx):
-            seeds = {s.ordinal for s in self.case.seeds if s.tx == tx.txid}
+            seeds = self.seeds.get(tx.txid, set())
             if seeds:
-                self.seen_seeds.add(tx.txid)
+                self.journal.put(self.seen_seeds, tx.txid, None)
             if not tx.traced:
-                self.gaps[f"inner calls of {tx.txid.hex()} were not visible"] = None
+                self.journal.put(self.gaps, f"inner calls of {tx.txid.hex()} were not visible", None)
             deposit = find_deposit(tx)
             for transfer in in_order(tx):
                 self._move(tx, transfer, deposit, moment, seeded=transfer.ordinal in seeds)
@@ -101,8 +108,13 @@ class AccountFold:
         spot = (self.native, tx.sender.key)
         if spot in self.spots:
             for book in self.books.values():
-                burnt, book.purses[spot] = book.purses[spot].take(tx.fee)
+                burnt, left = book.purses[spot].take(tx.fee)
+                self._set_purse(book, spot, left)
                 book.ledger.add_fee(self.native, tainted_of(burnt))
+
+    def _set_purse(self, book: Holdings, spot: Spot, purse: Purse) -> None:
+        self.journal.put(book.purses, spot, purse)
+        self.touched.add(spot)
 
     def _move(
         self, tx: AccountTransaction, transfer: Transfer, deposit: Deposit | None, moment: Moment, *, seeded: bool
@@ -113,7 +125,8 @@ class AccountFold:
         for model, book in self.books.items():
             lots[model] = clean_lot(transfer.amount)
             if origin in self.spots:
-                lots[model], book.purses[origin] = book.purses[origin].take(transfer.amount)
+                lots[model], left = book.purses[origin].take(transfer.amount)
+                self._set_purse(book, origin, left)
             hops[model] = 1 if seeded else book.hops.get(origin, 0) + 1
             if seeded:
                 book.ledger.add_stolen(transfer.asset, transfer.amount - tainted_of(lots[model]))
@@ -157,11 +170,10 @@ class AccountFold:
         if arrival.spot not in self.spots:
             return
         # What rests here by this model, at an address another model follows, counts as clean from now on.
-        book.purses[arrival.spot] = book.purses[arrival.spot].put(
-            clean_lot(transfer.amount) if stop is not None else arrival.lots[model]
-        )
+        lots = clean_lot(transfer.amount) if stop is not None else arrival.lots[model]
+        self._set_purse(book, arrival.spot, book.purses[arrival.spot].put(lots))
         if tainted and stop is None:
-            book.hops[arrival.spot] = min(hop, book.hops.get(arrival.spot, hop))
+            self.journal.put(book.hops, arrival.spot, min(hop, book.hops.get(arrival.spot, hop)))
 
     def _follow(self, tx: AccountTransaction, arrival: _Arrival) -> None:
         """Begin a purse in every model. What was there before, earlier in this block included, is clean."""
@@ -169,17 +181,19 @@ class AccountFold:
         key = (asset, address.key, height)
         if key not in self.openings:
             self.openings[key] = Opening(asset, address, height, self.opening(address, asset, height))
-        self.used[key] = None
+        self.asked.append(key)
         amount = self.openings[key].amount
         if amount is None:
-            self.gaps[f"balance of {address.text} before block {height} is unknown, taken as 0 ({asset})"] = None
+            self.journal.put(
+                self.gaps, f"balance of {address.text} before block {height} is unknown, taken as 0 ({asset})", None
+            )
         earlier = [t for t in in_order(tx) if t.ordinal < arrival.transfer.ordinal]
         since = self._change_in_block(arrival.spot) + _change(earlier, arrival.spot)
         if arrival.transfer.sender.key == address.key:
             since -= arrival.transfer.amount  # a payment to oneself has left before it arrives
-        self.spots[arrival.spot] = address
+        self.journal.put(self.spots, arrival.spot, address)
         for model, book in self.books.items():
-            book.purses[arrival.spot] = Purse(model, clean_lot(max(0, (amount or 0) + since)))
+            self._set_purse(book, arrival.spot, Purse(model, clean_lot(max(0, (amount or 0) + since))))
 
     def _change_in_block(self, spot: Spot) -> int:
         """What the block's earlier transactions did to a spot that was not followed yet."""
@@ -192,17 +206,18 @@ class AccountFold:
 
         Else a router that only passed value on within a transaction would be watched for ever.
         """
-        for spot, address in list(self.spots.items()):
+        for spot in sorted(self.touched):
+            address = self.spots[spot]
             if any(self.books[model].purses[spot].tainted for model in CONSERVING_MODELS):
                 continue
             poisoned = self.books[TaintModel.POISON].purses[spot].tainted
             if poisoned:
                 rest = Rest(place_of(address), Stop(THRESHOLD), moment, spot[0], poisoned)
                 self.books[TaintModel.POISON].ledger.rests.append(rest)
-            del self.spots[spot]
+            self.journal.drop(self.spots, spot)
             for book in self.books.values():
-                del book.purses[spot]
-                book.hops.pop(spot, None)
+                self.journal.drop(book.purses, spot)
+                self.journal.drop(book.hops, spot)
 
 
 def in_order(tx: AccountTransaction) -> list[Transfer]:

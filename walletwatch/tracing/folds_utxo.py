@@ -11,6 +11,7 @@ from walletwatch.tracing.attributions import attribute
 from walletwatch.tracing.bridges import Deposit, find_deposit
 from walletwatch.tracing.coinjoins import recognise
 from walletwatch.tracing.flows import COINJOIN, Bounds, Flow, Ledger, Moment, Place, Rest, Stop, place_of
+from walletwatch.tracing.journals import Journal
 from walletwatch.tracing.models_utxo import proportional_shares, spread
 from walletwatch.tracing.spans import CLEAN, Spans, first_units, tainted_units
 from walletwatch.tracing.stops import LabelLookup, stop_at_label, stop_at_limits
@@ -38,10 +39,6 @@ class Book:
     coins: dict[Outpoint, Coin] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
 
-    def fork(self) -> Book:
-        """A copy that goes its own way."""
-        return Book(self.coins.copy(), self.ledger.fork())
-
 
 @dataclass(slots=True)
 class _Plan:
@@ -65,36 +62,42 @@ class CoinFold:
     labels: LabelLookup
     asset: AssetId
     books: dict[TaintModel, Book] = field(default_factory=lambda: {model: Book() for model in MODELS})
-    watched: set[Outpoint] = field(default_factory=set)
+    watched: dict[Outpoint, None] = field(default_factory=dict)
     gaps: dict[str, None] = field(default_factory=dict)
-    seen_seeds: set[bytes] = field(default_factory=set)
+    seen_seeds: dict[bytes, None] = field(default_factory=dict)
+    journal: Journal = field(default_factory=Journal)
     threshold: int = 1
+    seeds: dict[bytes, set[int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        for seed in self.case.seeds:
+            self.seeds.setdefault(seed.tx, set()).add(seed.ordinal)
         self.threshold = self.case.options.threshold(self.asset)
 
-    def fork(self) -> CoinFold:
-        """A copy that goes its own way."""
-        books = {model: book.fork() for model, book in self.books.items()}
-        return replace(
-            self, books=books, watched=set(self.watched), gaps=self.gaps.copy(), seen_seeds=set(self.seen_seeds)
-        )
+    def begin(self) -> None:
+        """A block begins: from here on changes can be undone."""
+        self.journal = Journal(book.ledger for book in self.books.values())
+
+    def undo(self) -> None:
+        """As if the block had not been folded."""
+        self.journal.undo()
 
     def concerns(self, tx: UtxoTransaction) -> bool:
         """Whether `tx` spends what is followed, or is a seed."""
-        return any(i.outpoint in self.watched for i in tx.inputs) or any(s.tx == tx.txid for s in self.case.seeds)
+        return tx.txid in self.seeds or any(i.outpoint in self.watched for i in tx.inputs)
 
     def advance(self, tx: UtxoTransaction, moment: Moment) -> None:
         """Take in a transaction that concerns the case."""
         plan = self._plan(tx, moment)
         if plan.seeds:
-            self.seen_seeds.add(tx.txid)
+            self.journal.put(self.seen_seeds, tx.txid, None)
         for model in MODELS:
             self._advance(model, plan)
-        self.watched.difference_update(i.outpoint for i in tx.inputs)
+        for tx_input in tx.inputs:
+            self.journal.drop(self.watched, tx_input.outpoint)
 
     def _plan(self, tx: UtxoTransaction, moment: Moment) -> _Plan:
-        seeds = frozenset(s.ordinal for s in self.case.seeds if s.tx == tx.txid)
+        seeds = frozenset(self.seeds.get(tx.txid, ()))
         coinjoin = "" if seeds else recognise(tx)
         deposit = find_deposit(tx)
         stops = [self._stop_at(output, deposit, moment) for output in tx.outputs]
@@ -112,11 +115,11 @@ class CoinFold:
         missing = sum(o.value for o in tx.outputs) + (tx.fee or 0) - sum(v or 0 for v in known)
         values = [v or 0 for v in known]
         if None in known:
-            self.gaps[f"the node did not tell what all inputs of {tx.txid.hex()} were worth"] = None
+            self.journal.put(self.gaps, f"the node did not tell what all inputs of {tx.txid.hex()} were worth", None)
             values[known.index(None)] = max(0, missing)
             missing = min(0, missing)
         if missing > 0:
-            self.gaps[f"outputs of {tx.txid.hex()} are worth more than its inputs"] = None
+            self.journal.put(self.gaps, f"outputs of {tx.txid.hex()} are worth more than its inputs", None)
         return [*values, max(0, missing)]
 
     def _value_of(self, outpoint: Outpoint) -> int | None:
@@ -124,7 +127,7 @@ class CoinFold:
 
     def _advance(self, model: TaintModel, plan: _Plan) -> None:
         book = self.books[model]
-        spent = [book.coins.pop(i.outpoint, None) for i in plan.tx.inputs]
+        spent = [self.journal.drop(book.coins, i.outpoint) for i in plan.tx.inputs]
         coins = [coin for coin in spent if coin is not None]
         if not coins and not plan.seeds:
             return
@@ -185,8 +188,8 @@ class CoinFold:
         stop = plan.stops[index] or stop_at_limits(self.case.options, self.threshold, measure, coin.hop)
         if stop is None:
             outpoint = Outpoint(plan.tx.txid, plan.tx.outputs[index].vout)
-            book.coins[outpoint] = coin
-            self.watched.add(outpoint)
+            self.journal.put(book.coins, outpoint, coin)
+            self.journal.put(self.watched, outpoint, None)
         else:
             book.ledger.rests.append(Rest(place, stop, plan.moment, self.asset, coin.tainted, coin.bounds))
 

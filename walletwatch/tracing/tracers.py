@@ -17,8 +17,8 @@ from chains.model import (
 )
 from walletwatch.domain.cases import Case, CaseEvent, Opening, TaintModel
 from walletwatch.tracing.events import events_of
-from walletwatch.tracing.flows import Ledger, Moment
-from walletwatch.tracing.folds_account import AccountFold, OpeningLookup, Spot, touches
+from walletwatch.tracing.flows import Ledger, LedgerMark, Moment
+from walletwatch.tracing.folds_account import AccountFold, OpeningLookup
 from walletwatch.tracing.folds_utxo import CoinFold
 from walletwatch.tracing.results import build_trace, holdings_of
 from walletwatch.tracing.stops import LabelLookup
@@ -73,7 +73,6 @@ class Tracer:
         else:
             told = {(o.asset, o.address.key, o.height): o for o in openings}
             self._fold = AccountFold(case, labels, opening or _nobody_knows, native, told)
-        self._before = self._fold
         self._named_addresses: set[bytes] = set()
         self._named_outpoints: set[Outpoint] = set()
 
@@ -83,7 +82,7 @@ class Tracer:
         """
         unseen = {s.address.key for s in self.case.seeds if s.tx not in self._fold.seen_seeds}
         if isinstance(self._fold, CoinFold):
-            return unseen, self._fold.watched
+            return unseen, self._fold.watched.keys()
         return unseen | {key for _, key in self._fold.spots}, frozenset()
 
     def step(self, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]) -> StepResult:
@@ -93,64 +92,56 @@ class Tracer:
         family of chains.
         """
         if block == self.block:
-            self._fold = self._before
+            self._fold.undo()
         elif self.block is not None and block.height <= self.block.height:
             raise ValueError(
                 f"block {block.height} does not follow block {self.block.height}: fold again from the case"
             )
         else:
-            self.block, self._before = block, self._fold
+            self.block = block
+            self._fold.begin()
             self._named_addresses, self._named_outpoints = set(), set()
         if not txs:
             return StepResult()
-        fold = self._fold = self._before.fork()
+        fold = self._fold
+        mark = fold.books[self.case.options.model].ledger.mark()
         ordered = sorted({tx.txid: tx for tx in txs}.values(), key=lambda tx: tx.index)
         if isinstance(fold, CoinFold):
-            return self._step_coins(fold, block, time, ordered)
-        return self._step_accounts(fold, block, time, ordered)
+            return self._step_coins(fold, block, time, ordered, mark)
+        return self._step_accounts(fold, block, time, ordered, mark)
 
     def _step_coins(
-        self, fold: CoinFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]
+        self, fold: CoinFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction], mark: LedgerMark
     ) -> StepResult:
         relevant: list[ChainTransaction] = []
         made: set[Outpoint] = set()
-        for tx in txs:
-            if not isinstance(tx, UtxoTransaction):
-                raise TypeError(f"{self.case.chain} keeps coins, {tx.txid.hex()} is of an account chain")
+        for tx in coins_only(txs):
             if fold.concerns(tx):
                 fold.advance(tx, Moment(block, time, tx.txid, tx.index))
                 relevant.append(tx)
                 made.update(o for o in (Outpoint(tx.txid, out.vout) for out in tx.outputs) if o in fold.watched)
         new = made - self._named_outpoints
         self._named_outpoints |= new
-        return StepResult(tuple(relevant), self._events(), (), frozenset(), frozenset(new))
+        return StepResult(tuple(relevant), self._events(mark), (), frozenset(), frozenset(new))
 
     def _step_accounts(
-        self, fold: AccountFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]
+        self, fold: AccountFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction], mark: LedgerMark
     ) -> StepResult:
         moment = Moment(block, time, b"", -1)
-        spots: set[Spot] = set(fold.spots)
-        known = {key for _, key in spots}
-        accounts: list[AccountTransaction] = []
-        for tx in txs:
-            if not isinstance(tx, AccountTransaction):
-                raise TypeError(f"{self.case.chain} keeps accounts, {tx.txid.hex()} is of a coin chain")
+        accounts = accounts_only(txs)
+        for tx in accounts:
             moment = Moment(block, time, tx.txid, tx.index)
             fold.advance(tx, moment)
-            accounts.append(tx)
-            spots.update(fold.spots)
-        seeds = {s.tx for s in self.case.seeds}
-        relevant = tuple(tx for tx in accounts if tx.txid in seeds or touches(tx, spots, fold.native))
+        relevant = tuple(tx for tx in accounts if fold.concerns(tx))
         fold.leave_clean(moment)
-        openings = tuple(fold.openings[key] for key in fold.used if key[2] == block.height)
-        new = {key for _, key in spots} - known - self._named_addresses
+        openings = tuple(fold.openings[key] for key in fold.asked)
+        new = {key for _, key, _ in fold.asked} - self._named_addresses
         self._named_addresses |= new
-        return StepResult(relevant, self._events(), openings, frozenset(new), frozenset())
+        return StepResult(relevant, self._events(mark), openings, frozenset(new), frozenset())
 
-    def _events(self) -> tuple[CaseEvent, ...]:
-        model = self.case.options.model
-        old, new = self._before.books[model].ledger, self._fold.books[model].ledger
-        return events_of(self.case, new.flows[len(old.flows) :], new.rests[len(old.rests) :])
+    def _events(self, mark: LedgerMark) -> tuple[CaseEvent, ...]:
+        ledger = self._fold.books[self.case.options.model].ledger
+        return events_of(self.case, ledger.flows[mark.flows :], ledger.rests[mark.rests :])
 
     def result(self, model: TaintModel | None = None, asset: AssetId | None = None) -> Trace:
         """The trace by `model` (the case's own by default) of `asset` (the first stolen one by default)."""
@@ -183,6 +174,24 @@ def settle(
             return result
         addresses |= result.new_addresses
         outpoints |= result.new_outpoints
+
+
+def coins_only(txs: Iterable[ChainTransaction]) -> list[UtxoTransaction]:
+    """The transactions, all of a coin chain. Raises TypeError for one of an account chain."""
+    coins = [tx for tx in txs if isinstance(tx, UtxoTransaction)]
+    other = next((tx for tx in txs if not isinstance(tx, UtxoTransaction)), None)
+    if other is not None:
+        raise TypeError(f"the case's chain keeps coins, {other.txid.hex()} is of an account chain")
+    return coins
+
+
+def accounts_only(txs: Iterable[ChainTransaction]) -> list[AccountTransaction]:
+    """The transactions, all of an account chain. Raises TypeError for one of a coin chain."""
+    accounts = [tx for tx in txs if isinstance(tx, AccountTransaction)]
+    other = next((tx for tx in txs if not isinstance(tx, AccountTransaction)), None)
+    if other is not None:
+        raise TypeError(f"the case's chain keeps accounts, {other.txid.hex()} is of a coin chain")
+    return accounts
 
 
 def _nobody_knows(_address: object, _asset: object, _height: int) -> None:
