@@ -58,6 +58,8 @@ class Block:
     withdrawals: tuple[Withdrawal, ...]
     proved: bool
     """True if the hash was recomputed from the header."""
+    transactions_root: bytes = b""
+    receipts_root: bytes = b""
 
     def txid(self, index: int) -> bytes:
         """The hash of the transaction at `index`."""
@@ -98,6 +100,8 @@ def read_block(value: Json, height: int, *, standard_header: bool) -> Block:
         positions=positions,
         withdrawals=_read_withdrawals(fields),
         proved=proved,
+        transactions_root=hash32(fields, "transactionsRoot", "block"),
+        receipts_root=hash32(fields, "receiptsRoot", "block"),
     )
 
 

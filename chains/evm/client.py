@@ -11,6 +11,7 @@ from chains.evm import questions
 from chains.evm.abilities import Abilities, TraceMethod
 from chains.evm.blocks import MAX_TRANSACTIONS, Block, read_block
 from chains.evm.blooms import AccountIndex, bloom_mask, masks_of, may_hold
+from chains.evm.contents import UNPROVED, prove_receipts, prove_transactions
 from chains.evm.decode import concerned_by_calls, concerned_by_value
 from chains.evm.delegations import Authorization, find_authorizations
 from chains.evm.fields import count, items_of, lie
@@ -37,18 +38,22 @@ class BlockAnswers:
     traces: Traces | None
     untraced_why: str
     authorizations: Sequence[Authorization]
+    unproved: tuple[str, ...] = ()
+    """What was to be proved and could not be."""
 
 
 @dataclass(slots=True)
 class BlockReader:
     """Reads blocks of one network. `contracts` are the contract wallets whose every event matters.
 
-    `always_ask_logs` keeps the questions of a block the same whatever came before, as captures need.
+    `always_ask_logs` keeps the questions of a block the same whatever came before, as captures need. `prove_contents`
+    reads every receipt of a block and proves them and the transactions complete by the header's roots.
     """
 
     network: Network
     contracts: frozenset[bytes] = frozenset()
     always_ask_logs: bool = False
+    prove_contents: bool = False
     _abilities: dict[str, Abilities] = field(default_factory=dict)
     _index: AccountIndex = field(default_factory=AccountIndex)
 
@@ -69,7 +74,7 @@ class BlockReader:
     def _read(self, transport: Transport, height: int, watched: AbstractSet[bytes]) -> BlockAnswers:
         abilities = self.abilities_of(transport)
         method = abilities.tracing
-        with_logs = self.always_ask_logs or not abilities.spared_logs
+        with_logs = not self.prove_contents and (self.always_ask_logs or not abilities.spared_logs)
         calls = self._first_calls(height, method, with_logs=with_logs)
         answers = dict(zip(calls, transport.batch(list(calls.values())), strict=True))
         value = raised(answers["block"])
@@ -84,6 +89,10 @@ class BlockReader:
             concerned |= concerned_by_calls(traces, watched, self.contracts)
         if answers.get("contracts") is not None:
             concerned |= concerned_by_logs(raised(answers["contracts"]), block, watched, self.contracts).keys()
+        if self.prove_contents:
+            receipts, unproved = self._proved_receipts(transport, block)
+            concerned |= {n for n, r in receipts.items() if _touches(r, watched, self.contracts)}
+            return BlockAnswers(block, {n: receipts[n] for n in concerned}, traces, why, given, unproved)
         logs = self._logs(transport, block, watched, answers.get("logs"))
         if isinstance(logs, ChainError):
             receipts = self._all_receipts(transport, block, logs)
@@ -136,16 +145,31 @@ class BlockReader:
         return dict(zip(wanted, self._read_receipts(transport, block, wanted, answers), strict=True))
 
     def _all_receipts(self, transport: Transport, block: Block, instead_of: ChainError | None) -> dict[int, Receipt]:
-        """Every receipt of the block. Raises `instead_of` if the node does not give them either."""
+        """Every receipt of the block. Raises `instead_of` if the node does not give them in one answer."""
+        rows = self._receipt_rows(transport, block, instead_of)
+        return dict(enumerate(self._read_receipts(transport, block, range(len(rows)), rows)))
+
+    def _receipt_rows(self, transport: Transport, block: Block, instead_of: ChainError | None) -> list[Json]:
         (answer,) = transport.batch([questions.block_receipts(block.ref.height)])
         if isinstance(answer, (RpcError, Unsupported)):
             raise instead_of or Unsupported(str(answer), endpoint=transport.name)
-        rows = items_of(raised(answer) if answer is not None else [None], "receipts", MAX_TRANSACTIONS)
-        if rows == [None]:
+        value = raised(answer)
+        if value is None:
             raise NotReady(f"the receipts of block {block.ref.height} are null", endpoint=transport.name)
+        rows = items_of(value, "receipts", MAX_TRANSACTIONS)
         if len(rows) != len(block.tx_hashes):
             raise lie("receipts", f"are {len(rows)}, the block has {len(block.tx_hashes)} transactions")
-        return dict(enumerate(self._read_receipts(transport, block, range(len(rows)), rows)))
+        return rows
+
+    def _proved_receipts(self, transport: Transport, block: Block) -> tuple[dict[int, Receipt], tuple[str, ...]]:
+        """Every receipt, and what of the block's contents could not be proved. Raises Unsupported."""
+        rows = self._receipt_rows(transport, block, None)
+        receipts = dict(enumerate(self._read_receipts(transport, block, range(len(rows)), rows)))
+        proved = {
+            "transactions": prove_transactions(block, self.network.number),
+            "receipts": prove_receipts(rows, block),
+        }
+        return receipts, tuple(UNPROVED.format(what=what) for what, fine in proved.items() if not fine)
 
     def _read_receipts(
         self, transport: Transport, block: Block, wanted: Iterable[int], answers: list[Json | ChainError]

@@ -15,25 +15,42 @@ MAX_LIST = 100_000
 _FEE_MARKET = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
 
 
+def encode_transaction(tx: Fields, chain_number: int, where: str) -> bytes | None:
+    """The signed transaction as it travels (EIP-2718); None for a type that is not known here, or of another chain."""
+    kind = quantity_or(tx, "type", where, 0)
+    body = _body(tx, kind, where)
+    if body is None or (kind and quantity(tx, "chainId", where) != chain_number):
+        return None
+    return _head(kind) + rlp_encode([*body, *_signature(tx, where)])
+
+
 def prove_transaction(tx: Fields, chain_number: int, where: str) -> bool:
     """True if the hash and the sender of `tx` follow from its fields; False if nothing can be said about its type.
 
     Raises LyingNode if they do not follow. About 80 µs, half of it to recover the signer.
     """
-    kind = quantity_or(tx, "type", where, 0)
-    body = _body(tx, kind, where)
-    if body is None or (kind and quantity(tx, "chainId", where) != chain_number):
+    encoded = encode_transaction(tx, chain_number, where)
+    if encoded is None:
         return False
-    v, r, s = _quantities(tx, ("v" if tx.get("v") is not None else "yParity", "r", "s"), where)
-    head = b"" if kind == 0 else bytes((kind,))
-    if keccak(head + rlp_encode([*body, v, r, s])) != data(tx, "hash", where, 32):
+    if keccak(encoded) != data(tx, "hash", where, 32):
         raise lie(f"{where}.hash", "is not that of its fields")
+    kind = quantity_or(tx, "type", where, 0)
+    body = _body(tx, kind, where) or []
+    v, r, s = _signature(tx, where)
     unsigned = [*body, chain_number, 0, 0] if kind == 0 and v >= 35 else body
     parity = v if kind else (v - 35) % 2 if v >= 35 else v - 27
-    signer = recover_account(keccak(head + rlp_encode(unsigned)), parity, r.to_bytes(32, "big"), s.to_bytes(32, "big"))
-    if signer != account(tx, "from", where):
+    signed = keccak(_head(kind) + rlp_encode(unsigned))
+    if recover_account(signed, parity, r.to_bytes(32, "big"), s.to_bytes(32, "big")) != account(tx, "from", where):
         raise lie(f"{where}.from", "is not who signed")
     return True
+
+
+def _head(kind: int) -> bytes:
+    return b"" if kind == 0 else bytes((kind,))
+
+
+def _signature(tx: Fields, where: str) -> list[int]:
+    return _quantities(tx, ("v" if tx.get("v") is not None else "yParity", "r", "s"), where)
 
 
 def _body(tx: Fields, kind: int, where: str) -> list[Item] | None:

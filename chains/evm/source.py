@@ -50,7 +50,9 @@ class EvmSource:
         self._pool = open_transport(spec, self._identify)
         captured = spec.record_to is not None or any(e.url.startswith(RECORDED) for e in spec.endpoints)
         contracts = frozenset(a.key for a in spec.contract_wallets)
-        self._reader = BlockReader(self._network, contracts, always_ask_logs=captured)
+        self._reader = BlockReader(
+            self._network, contracts, always_ask_logs=captured, prove_contents=spec.prove_contents
+        )
         self._mempool = PoolReader(self._network)
         self._bell = Doorbell([e.doorbell for e in spec.endpoints])
         self._looks = 0
@@ -154,7 +156,7 @@ def read_facts(reader: BlockReader, transport: Transport, height: int, watched: 
         time=block.time,
         transactions=tuple(transactions),
         control_changes=tuple(control.changes),
-        gaps=(*gaps_of(block, answers.traces, answers.untraced_why, watched), *control.gaps),
+        gaps=(*gaps_of(block, answers.traces, answers.untraced_why, watched), *answers.unproved, *control.gaps),
     )
 
 
