@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
-from chains.errors import ChainError
+from chains.errors import ChainError, RpcError, Unsupported
 from chains.evm.addresses import to_address
 from chains.evm.blocks import Block
 from chains.evm.logs import (
@@ -102,7 +102,12 @@ def _padded(account: bytes) -> bytes:
 
 
 def _limit(answer: Json | ChainError) -> int | None:
-    """What a token says, None if it says nothing (no code yet at the parent counts as nothing allowed)."""
+    """What a token says, None if it says nothing (no code yet at the parent counts as nothing allowed).
+
+    Raises what is worth another try.
+    """
+    if isinstance(answer, ChainError) and not isinstance(answer, (RpcError, Unsupported)):
+        raise answer
     if answer == "0x":
         return 0
     if not isinstance(answer, str) or len(answer) != 66:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
-from chains.errors import PermanentError
+from chains.errors import RpcError, Unsupported
 from chains.evm.addresses import to_address
 from chains.evm.allowances import find_grants, read_allowance_changes
 from chains.evm.blocks import Block
@@ -63,7 +63,7 @@ def read_control(
     try:
         facts.changes += _delegations(transport, answers.authorizations, block, parent)
         _read_wallets(transport, answers, contracts, network, facts)
-    except PermanentError as error:
+    except (RpcError, Unsupported) as error:
         facts.gaps.append(f"{UNREADABLE} ({error})")
     facts.changes.sort(key=lambda change: block.positions["0x" + change.txid.hex()])
     return facts
