@@ -14,11 +14,13 @@ from xml.etree.ElementTree import Element
 
 import orjson
 import pytest
+import resvg_py
 from tracing_samples import SYMBOLS, TEN_WALLETS, THIEF, dmm_tracer, winding_tracer
 
 from walletwatch.tracing.exports.drawings import render_svg
 from walletwatch.tracing.exports.files import FORMATS, export_files
 from walletwatch.tracing.exports.layouts import MAX_PER_COLUMN, lay_out
+from walletwatch.tracing.exports.rasters import FONTS
 from walletwatch.tracing.exports.texts import Unit, percent, shorten, unit_of
 from walletwatch.tracing.exports.trees import render_tree
 from walletwatch.tracing.traces import Trace, trace_as_json
@@ -52,14 +54,39 @@ def test_every_format_gives_its_files() -> None:
         "case_1.graphml",
         "case_1.html",
         "case_1.json",
+        "case_1.png",
         "case_1.stix.json",
         "case_1.svg",
     ]
-    assert files == export_files([dmm()], FORMATS, SYMBOLS, "as of block 845,753")
+    again = export_files([dmm()], FORMATS, SYMBOLS, "as of block 845,753")
+    assert all(again[name] == content for name, content in files.items())
     with pytest.raises(ValueError, match="unknown format pdf"):
         export_files([dmm()], ["pdf"], SYMBOLS)
     with pytest.raises(ValueError, match="no trace yet"):
         export_files([], ["svg"], SYMBOLS)
+
+
+def test_the_png_is_the_picture_at_twice_its_size() -> None:
+    files = export_files([dmm()], ["svg", "png"], SYMBOLS)
+    root, png = read_xml(files["case_1.svg"]), files["case_1.png"]
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    width, height = int.from_bytes(png[16:20], "big"), int.from_bytes(png[20:24], "big")
+    assert (width, height) == (2 * int(root.get("width", "0")), 2 * int(root.get("height", "0")))
+
+
+def test_words_are_drawn_by_the_projects_own_fonts() -> None:
+    """A server without fonts gives pictures without words: resvg leaves out what it has no letters for."""
+    frame = '<svg xmlns="http://www.w3.org/2000/svg" width="400" height="40">{}</svg>'
+    for family, weight in (("sans-serif", 400), ("sans-serif", 700), ("monospace", 600)):
+        text = f'<text x="2" y="30" font-family="{family}" font-weight="{weight}">4,502.9 BTC → bc1q…trrq7</text>'
+        drawn = resvg_py.svg_to_bytes(
+            svg_string=frame.format(text),
+            font_dirs=[str(FONTS)],
+            skip_system_fonts=True,
+            sans_serif_family="DejaVu Sans",
+            monospace_family="DejaVu Sans Mono",
+        )
+        assert len(drawn) > 2 * len(resvg_py.svg_to_bytes(svg_string=frame.format("")))
 
 
 def test_the_page_is_one_file_without_scripts_or_links() -> None:

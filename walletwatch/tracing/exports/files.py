@@ -7,15 +7,17 @@ from collections.abc import Iterable, Sequence
 
 import orjson
 
-from walletwatch.tracing.exports.drawings import render_svg
+from walletwatch.tracing.exports.drawings import draw
+from walletwatch.tracing.exports.elements import to_svg
 from walletwatch.tracing.exports.graphs import render_graphml
 from walletwatch.tracing.exports.pages import render_html
+from walletwatch.tracing.exports.rasters import render_png
 from walletwatch.tracing.exports.stix import render_stix
 from walletwatch.tracing.exports.tables import render_csv
 from walletwatch.tracing.exports.texts import Symbols
 from walletwatch.tracing.traces import Trace, trace_as_json
 
-FORMATS = ("html", "svg", "csv", "graphml", "stix", "json")
+FORMATS = ("html", "svg", "png", "csv", "graphml", "stix", "json")
 
 
 def export_files(
@@ -37,13 +39,20 @@ def export_files(
     return files
 
 
+def _picture(name: str, trace: Trace, symbols: Symbols, as_of: str) -> bytes:
+    root = draw(trace, symbols, as_of)
+    size = int(root.get("width", "0")), int(root.get("height", "0"))
+    svg = to_svg(root)
+    return svg.encode() if name == "svg" else render_png(svg, *size)
+
+
 def _render(name: str, traces: Sequence[Trace], symbols: Symbols, as_of: str) -> dict[str, bytes]:
     stem = re.sub(r"[^a-zA-Z0-9_-]+", "-", traces[0].case.id) or "case"
     if name == "csv":
         return {f"{stem}-{table}.csv": text.encode() for table, text in render_csv(traces, symbols).items()}
-    if name == "svg":
-        pictures = [render_svg(trace, symbols, as_of).encode() for trace in traces]
-        return {f"{stem}{f'-{n}' if n else ''}.svg": picture for n, picture in enumerate(pictures)}
+    if name in ("svg", "png"):
+        pictures = [_picture(name, trace, symbols, as_of) for trace in traces]
+        return {f"{stem}{f'-{n}' if n else ''}.{name}": picture for n, picture in enumerate(pictures)}
     if name == "json":
         return {f"{stem}.json": orjson.dumps(trace_as_json(traces, symbols), option=orjson.OPT_INDENT_2)}
     if name == "stix":
