@@ -63,6 +63,9 @@ def test_an_outflow_is_listed_with_what_is_known_of_it(run: Run) -> None:
     assert (row["findings"], row["requests"]) == (["fnd_dmm"], [])
     assert run("outflows", "show", "out_dmm", "--format", "json").json() == row
     assert "4,502.9 BTC" in run("outflows", "list").out
+    shown = " ".join(run("outflows", "show", "out_dmm").out.split())
+    assert "4,502.9 BTC (450290000000 base units)" in shown
+    assert f"address {THIEF}, amount 4,502.9 BTC, label DMM thief" in shown
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, tzinfo
+from typing import Any
 
 from chains.model import format_units
 from walletwatch.cli.output import Column, Row, show_value
@@ -16,6 +17,17 @@ def amount_text(row: Row, key: str = "amount") -> str:
     if row.get("decimals") is None:
         return f"{int(units):,} base units of {row.get('asset')}"
     return f"{format_units(int(units), row['decimals'])} {row['symbol']}"
+
+
+def with_whole_units(row: Row) -> Row:
+    """The object with its amounts said in whole units beside the base units, for a person."""
+    if row.get("decimals") is None or "amount" not in row:
+        return row
+    said: dict[str, Any] = {"amount": f"{amount_text(row)} ({row['amount']} base units)"}
+    if "destinations" in row:
+        unit = {key: row[key] for key in ("asset", "symbol", "decimals")}
+        said["destinations"] = [d | {"amount": amount_text(d | unit)} for d in row["destinations"]]
+    return {**row, **said}
 
 
 def amount_column(title: str = "amount", key: str = "amount") -> Column:

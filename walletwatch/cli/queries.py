@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from walletwatch.cli.cells import with_whole_units
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.filters import read_chain, read_choice, read_tx, read_window
 from walletwatch.cli.output import Format, Listing, Row, render, render_one
@@ -59,8 +60,8 @@ def show_rows(rows: Iterable[Row], listing: Listing, form: Format) -> None:
 
 
 def show_object(row: Row, form: Format) -> None:
-    """Write one object."""
-    sys.stdout.write(render_one(row, form))
+    """Write one object; tables and Markdown say amounts in whole units too."""
+    sys.stdout.write(render_one(with_whole_units(row) if form in (Format.TABLE, Format.MD) else row, form))
 
 
 def not_found(what: str, name: str, command: str) -> UsageProblem:
