@@ -261,7 +261,7 @@ def test_the_database_is_brought_up_to_date(run: Run, folder: Path) -> None:
         (("outflows", "list", "--nonsense"), "nonsense"),
         (("audit", "verify", "--checkpoint", "/nowhere/x"), "cannot read"),
         (("labels", "import", "/nowhere/x.csv"), "/nowhere/x.csv"),
-        (("approvals", "verify", "/nowhere/x.jsonl"), "cannot read"),
+        (("approvals", "verify", "/nowhere/x.jsonl"), "/nowhere/x.jsonl"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_wrong(run: Run, args: tuple[str, ...], words: str) -> None:
