@@ -49,7 +49,7 @@ class Outpoints(dict[Outpoint, TxOutput]):
         self.update(outputs)
         return self
 
-    def setdefault(self, key: Outpoint, default: TxOutput) -> TxOutput:  # type: ignore[override]  # never None
+    def setdefault(self, key: Outpoint, default: TxOutput) -> TxOutput:
         """As dict's."""
         if key not in self:
             self[key] = default

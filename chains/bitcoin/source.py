@@ -59,7 +59,7 @@ class BitcoinSource:
         self._confirmations = spec.confirmations
         self._clock = clock
         self._surveyed_at: float | None = None
-        self._pool = open_transport(spec, self._identify, loads_exact)
+        self._pool = open_transport(spec, self._identify, loads_exact, clock)
         self._mempool = Mempool(self._network)
         self._doorbell = Doorbell([endpoint.doorbell for endpoint in spec.endpoints])
 

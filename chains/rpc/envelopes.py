@@ -48,13 +48,16 @@ def parse_body(body: bytes, loads: Loads, endpoint: str) -> Json:
 
 
 def result_of(answer: Json, number: int, endpoint: str) -> Json:
-    """The `result` of one answer object. Raises what its error means, or LyingNode if it answers another question."""
+    """The `result` of one answer object. Raises what its error means, or LyingNode if it answers another question; an
+    error without number is the node's refusal to read the question.
+    """
     if not isinstance(answer, dict) or not ("result" in answer or answer.get("error")):
         raise Unreachable("the answer is no JSON-RPC", endpoint=endpoint)
-    if answer.get("error"):
-        raise from_rpc(answer["error"], endpoint)
-    if answer.get("id") != number:
+    refused = answer.get("error")
+    if answer.get("id") != number and not (refused and answer.get("id") is None):
         raise LyingNode(f"answer to question {answer.get('id')!r:.40} instead of {number}", endpoint=endpoint)
+    if refused:
+        raise from_rpc(refused, endpoint)
     return answer["result"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,16 +17,21 @@ from chains.rpc.transport import Transport
 RECORDED: Final = "recorded:"
 
 
-def open_transport(spec: SourceSpec, identify: Callable[[Transport], None], loads: Loads = loads_fast) -> EndpointPool:
+def open_transport(
+    spec: SourceSpec,
+    identify: Callable[[Transport], None],
+    loads: Loads = loads_fast,
+    clock: Callable[[], float] = time.monotonic,
+) -> EndpointPool:
     """The pool for `spec`: an endpoint url `recorded:PATH` answers from a capture, any other is asked over HTTP; with
     `record_to` every answer of a node is also written there. Raises ValueError for an url that is neither,
-    PermanentError for a capture that cannot be read.
+    PermanentError for a capture that cannot be read. `clock` times quarantines.
     """
     writer = CaptureWriter(spec.record_to) if spec.record_to is not None else None
     transports = [_open_one(endpoint, spec.timeout_secs, loads) for endpoint in spec.endpoints]
     if writer is not None:
-        return EndpointPool([RecordingTransport(t, writer) for t in transports], identify, spec.name)
-    return EndpointPool(transports, identify, spec.name)
+        transports = [RecordingTransport(transport, writer) for transport in transports]
+    return EndpointPool(transports, identify, spec.name, clock=clock)
 
 
 def _open_one(endpoint: Endpoint, timeout_secs: float, loads: Loads) -> Transport:

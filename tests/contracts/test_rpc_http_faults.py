@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from rpc_servers import RpcServer
 
-from chains.errors import ChainError, LyingNode, PermanentError, RateLimited, Unreachable
+from chains.errors import ChainError, LyingNode, PermanentError, RateLimited, RpcError, Unreachable
 from chains.registry import Endpoint
 from chains.rpc.envelopes import loads_exact
 from chains.rpc.http import HttpTransport
@@ -75,6 +75,19 @@ def test_the_answer_to_another_question_is_a_lie(server: RpcServer) -> None:
     server.transform = lambda answer: {**answer, "id": 99}
     with pytest.raises(LyingNode, match="99"):
         connect(server).call("echo")
+
+
+def test_the_error_of_another_question_is_a_lie_too(server: RpcServer) -> None:
+    """A proxy mixed up two answers: the error of the one was taken for "this transaction is unknown" of the other."""
+    server.transform = lambda answer: {**answer, "id": 99}
+    with pytest.raises(LyingNode, match="99"):
+        connect(server).call("fail", [-5, "No such mempool or blockchain transaction"])
+
+
+def test_an_error_without_number_is_an_error(server: RpcServer) -> None:
+    server.transform = lambda answer: {**answer, "id": None}
+    with pytest.raises(RpcError):
+        connect(server).call("fail", [-32700, "Parse error"])
 
 
 def test_a_batch_answered_out_of_order_is_put_in_order(server: RpcServer) -> None:
