@@ -48,11 +48,11 @@ class AddressBook:
         except ValueError as error:
             return f"is no address of {chain}: {error}"
         owners = self.owners.setdefault(chain, {})
-        owner = owners.setdefault(address.key, wallet)
-        if owner != wallet:
-            return f'{address.text} belongs to the wallet "{owner}" already'
-        self.by_wallet.setdefault(wallet, []).append(address)
-        return ""
+        owner = owners.get(address.key)
+        if owner is None:
+            owners[address.key] = wallet
+            self.by_wallet.setdefault(wallet, []).append(address)
+        return f'{address.text} belongs to the wallet "{owner}" already' if owner not in (None, wallet) else ""
 
     def add_file(self, wallet: str, chain: ChainId, path: Path) -> Iterator[Problem]:
         """Count every line of `path`; yields what is wrong with it, by line, up to `MAX_TOLD`."""
@@ -75,7 +75,7 @@ class AddressBook:
 
     def addresses(self) -> dict[str, tuple[Address, ...]]:
         """Every wallet's addresses, each once."""
-        return {name: tuple(dict.fromkeys(found)) for name, found in self.by_wallet.items()}
+        return {name: tuple(found) for name, found in self.by_wallet.items()}
 
 
 def _addresses_in(lines: Iterable[str]) -> Iterator[tuple[int, str]]:
