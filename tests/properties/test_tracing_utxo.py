@@ -6,7 +6,7 @@ from collections.abc import Set as AbstractSet
 from random import Random
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tracing_graphs import (
     BITCOIN,
@@ -21,6 +21,7 @@ from tracing_graphs import (
 
 from chains.model import ChainTransaction, Outpoint, UtxoTransaction
 from walletwatch.domain.cases import CONSERVING_MODELS, TaintModel
+from walletwatch.tracing import folds_utxo
 from walletwatch.tracing.models_utxo import spread
 from walletwatch.tracing.spans import Spans
 from walletwatch.tracing.stops import LabelLookup
@@ -145,3 +146,22 @@ def test_searching_only_for_what_is_watched_finds_the_whole_trace(random: Random
 def test_outputs_worth_more_than_inputs_are_refused(model: TaintModel) -> None:
     with pytest.raises(ValueError, match="1 base units more"):
         spread(model, [(1, ((0, 1),))], [2])
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(random=RANDOM, model=st.sampled_from(CONSERVING_MODELS))
+def test_behind_coinjoins_the_models_amount_lies_within_its_interval(
+    random: Random, model: TaintModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(folds_utxo, "recognise", lambda tx: "JoinMarket" if tx.txid[0] % 3 == 0 else "")
+    chain = grow_coin_chain(random, transactions=16)
+    trace = fold(chain, chain.blocks, max_hops=99, through_coinjoin=True, model=model).result()
+    for edge in trace.edges:
+        if edge.bounds is not None:
+            assert 0 <= edge.bounds.low <= edge.bounds.high
+            together = sum(e.tainted for e in trace.edges if (e.tx, e.target) == (edge.tx, edge.target))
+            assert edge.tainted <= edge.bounds.high
+            assert edge.bounds.low <= together
+    for node in trace.nodes:
+        if node.holding_bounds is not None:
+            assert node.holding_bounds.low <= node.holding <= node.holding_bounds.high
