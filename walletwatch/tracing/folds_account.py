@@ -63,7 +63,7 @@ class AccountFold:
     seen_seeds: dict[bytes, None] = field(default_factory=dict)
     block_so_far: list[AccountTransaction] = field(default_factory=list)
     asked: list[OpeningKey] = field(default_factory=list)
-    touched: set[Spot] = field(default_factory=set)
+    touched: dict[Spot, Moment] = field(default_factory=dict)
     seeds: dict[bytes, set[int]] = field(default_factory=dict)
     journal: Journal = field(default_factory=Journal)
 
@@ -101,20 +101,20 @@ class AccountFold:
             deposit = find_deposit(tx)
             for transfer in in_order(tx):
                 self._move(tx, transfer, deposit, moment, seeded=transfer.ordinal in seeds)
-            self._burn_gas(tx)
+            self._burn_gas(tx, moment)
         self.block_so_far.append(tx)
 
-    def _burn_gas(self, tx: AccountTransaction) -> None:
+    def _burn_gas(self, tx: AccountTransaction, moment: Moment) -> None:
         spot = (self.native, tx.sender.key)
         if spot in self.spots:
             for book in self.books.values():
                 burnt, left = book.purses[spot].take(tx.fee)
-                self._set_purse(book, spot, left)
+                self._set_purse(book, spot, left, moment)
                 book.ledger.add_fee(self.native, tainted_of(burnt))
 
-    def _set_purse(self, book: Holdings, spot: Spot, purse: Purse) -> None:
+    def _set_purse(self, book: Holdings, spot: Spot, purse: Purse, moment: Moment) -> None:
         self.journal.put(book.purses, spot, purse)
-        self.touched.add(spot)
+        self.touched[spot] = moment
 
     def _move(
         self, tx: AccountTransaction, transfer: Transfer, deposit: Deposit | None, moment: Moment, *, seeded: bool
@@ -126,7 +126,7 @@ class AccountFold:
             lots[model] = clean_lot(transfer.amount)
             if origin in self.spots:
                 lots[model], left = book.purses[origin].take(transfer.amount)
-                self._set_purse(book, origin, left)
+                self._set_purse(book, origin, left, moment)
             hops[model] = 1 if seeded else book.hops.get(origin, 0) + 1
             if seeded:
                 book.ledger.add_stolen(transfer.asset, transfer.amount - tainted_of(lots[model]))
@@ -171,7 +171,7 @@ class AccountFold:
             return
         # What rests here by this model, at an address another model follows, counts as clean from now on.
         lots = clean_lot(transfer.amount) if stop is not None else arrival.lots[model]
-        self._set_purse(book, arrival.spot, book.purses[arrival.spot].put(lots))
+        self._set_purse(book, arrival.spot, book.purses[arrival.spot].put(lots), arrival.moment)
         if tainted and stop is None:
             self.journal.put(book.hops, arrival.spot, min(hop, book.hops.get(arrival.spot, hop)))
 
@@ -193,7 +193,8 @@ class AccountFold:
             since -= arrival.transfer.amount  # a payment to oneself has left before it arrives
         self.journal.put(self.spots, arrival.spot, address)
         for model, book in self.books.items():
-            self._set_purse(book, arrival.spot, Purse(model, clean_lot(max(0, (amount or 0) + since))))
+            purse = Purse(model, clean_lot(max(0, (amount or 0) + since)))
+            self._set_purse(book, arrival.spot, purse, arrival.moment)
 
     def _change_in_block(self, spot: Spot) -> int:
         """What the block's earlier transactions did to a spot that was not followed yet."""
@@ -201,12 +202,12 @@ class AccountFold:
         gas = sum(tx.fee for tx in self.block_so_far if (self.native, tx.sender.key) == spot)
         return transfers - gas
 
-    def leave_clean(self, moment: Moment) -> None:
+    def leave_clean(self) -> None:
         """The block is done: stop following spots that hold no taint by any conserving model.
 
         Else a router that only passed value on within a transaction would be watched for ever.
         """
-        for spot in sorted(self.touched):
+        for spot, moment in sorted(self.touched.items(), key=lambda item: item[0]):
             address = self.spots[spot]
             if any(self.books[model].purses[spot].tainted for model in CONSERVING_MODELS):
                 continue

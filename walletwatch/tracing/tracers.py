@@ -127,13 +127,11 @@ class Tracer:
     def _step_accounts(
         self, fold: AccountFold, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction], mark: LedgerMark
     ) -> StepResult:
-        moment = Moment(block, time, b"", -1)
         accounts = accounts_only(txs)
         for tx in accounts:
-            moment = Moment(block, time, tx.txid, tx.index)
-            fold.advance(tx, moment)
+            fold.advance(tx, Moment(block, time, tx.txid, tx.index))
         relevant = tuple(tx for tx in accounts if fold.concerns(tx))
-        fold.leave_clean(moment)
+        fold.leave_clean()
         openings = tuple(fold.openings[key] for key in fold.asked)
         new = {key for _, key, _ in fold.asked} - self._named_addresses
         self._named_addresses |= new
