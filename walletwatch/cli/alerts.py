@@ -200,7 +200,7 @@ def _get(unit: UnitOfWork, alert_id: str) -> Alert:
 
 
 def _teller(session: Session) -> StoreTeller:
-    from walletwatch.alerts.tellers import StoreTeller  # noqa: PLC0415 - SQLAlchemy takes 150 ms
-    from walletwatch.service.deploying import names_of  # noqa: PLC0415 - likewise
+    from walletwatch.alerts.tellers import StoreTeller
+    from walletwatch.service.deploying import names_of
 
     return StoreTeller(tuple(session.settings.sink_names), names_of(session.settings))

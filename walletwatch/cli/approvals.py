@@ -38,7 +38,7 @@ def verify(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Check every line of an approval log. Form, signature, person, content; exit 1 if one is bad."""
-    from walletwatch.approvals.feeds import FeedUnreadable, verify_file  # noqa: PLC0415 - joserfc
+    from walletwatch.approvals.feeds import FeedUnreadable, verify_file
 
     feed = _open_feed(session_of(context).settings, file, signatures)
     try:
@@ -57,8 +57,8 @@ def import_acts(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, by: ByOption = "operator"
 ) -> None:
     """Read a log in beside the feeds. Again from where the last import ended; exit 1 if a line is malformed."""
-    from walletwatch.pipeline.feeds import FeedDesk  # noqa: PLC0415 - everything; `--help` does without
-    from walletwatch.service.applications import Application  # noqa: PLC0415 - likewise
+    from walletwatch.pipeline.feeds import FeedDesk
+    from walletwatch.service.applications import Application
 
     settings = session_of(context).settings
     feed = _open_feed(settings, file, signatures, imported=True)
@@ -81,9 +81,9 @@ def _open_feed(settings: Settings, file: Path, signatures: str | None, *, import
     """The file as a feed. An imported one is known by its name and first line: another export under the same name is
     another feed, and the same export, longer by now, is read on.
     """
-    from chains.registry import parse_address  # noqa: PLC0415 - `--help` does without
-    from walletwatch.approvals.feeds import Feed  # noqa: PLC0415 - joserfc
-    from walletwatch.approvals.signatures import KeyRing  # noqa: PLC0415 - likewise
+    from chains.registry import parse_address
+    from walletwatch.approvals.feeds import Feed
+    from walletwatch.approvals.signatures import KeyRing
 
     read_choice(signatures, ("required", "none"), "--signatures")
     own = next((feed for feed in settings.feeds if feed.path.resolve() == file.resolve()), None)

@@ -79,7 +79,7 @@ def verify(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Prove that the log was not changed. Every leaf and the root, against head and checkpoints; exit 1 if not."""
-    from walletwatch.audit.verifications import Head, verify_log  # noqa: PLC0415 - cryptography
+    from walletwatch.audit.verifications import Head, verify_log
 
     session = session_of(context)
     outside = None if checkpoint is None else _read_note(checkpoint)
@@ -122,8 +122,8 @@ def tell_verification(answer: Verification, form: Format) -> None:
 @app.command("prove", epilog="Example: walletwatch audit prove 42 > proof.json")
 def prove(context: typer.Context, seq: Annotated[int, typer.Argument(min=0, help="The entry's number.")]) -> None:
     """Print a proof of one entry. For whoever has neither the log nor trust in us."""
-    from walletwatch.audit.notes import open_checkpoint  # noqa: PLC0415 - cryptography
-    from walletwatch.audit.proofs import InvalidProof, build_proofs  # noqa: PLC0415 - likewise
+    from walletwatch.audit.notes import open_checkpoint
+    from walletwatch.audit.proofs import InvalidProof, build_proofs
 
     session = session_of(context)
     vkey = verifying_key(session)
@@ -163,7 +163,7 @@ def checkpoint(context: typer.Context) -> None:
 
 def make_checkpoint(session: Session, store: Store) -> str:
     """Sign the present head and keep the note. An empty log has nothing to sign: its start is recorded first."""
-    from walletwatch.audit.notes import sign_checkpoint  # noqa: PLC0415 - cryptography
+    from walletwatch.audit.notes import sign_checkpoint
 
     key = signing_key(session)
     with store.transaction() as unit:
@@ -182,8 +182,8 @@ def verify_evidence(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check an evidence pack. Without database or configuration; exit 1 if anything in it is wrong."""
-    from walletwatch.audit.inspections import verify_pack  # noqa: PLC0415 - cryptography
-    from walletwatch.audit.notes import VerifyingKey  # noqa: PLC0415 - likewise
+    from walletwatch.audit.inspections import verify_pack
+    from walletwatch.audit.notes import VerifyingKey
 
     if not pack.is_file():
         raise UsageProblem("there is no such file", where=str(pack))
@@ -193,7 +193,7 @@ def verify_evidence(
 
 def signing_key(session: Session) -> SigningKey:
     """The log's private key. Raises SecretMissing, InvalidNote."""
-    from walletwatch.audit.notes import SigningKey  # noqa: PLC0415 - cryptography
+    from walletwatch.audit.notes import SigningKey
 
     audit = session.settings.audit
     return SigningKey.from_pem(audit.origin, audit.signing_key.reveal().encode())

@@ -25,13 +25,13 @@ def check(
     _check_signing_key(settings)
     typer.echo(_summary(settings))
     if live:
-        from walletwatch.cli.probes import probe  # noqa: PLC0415 - opens sources, which `--help` does without
+        from walletwatch.cli.probes import probe
 
         probe(settings)
 
 
 def _check_signing_key(settings: Settings) -> None:
-    from walletwatch.audit.notes import InvalidNote, SigningKey  # noqa: PLC0415 - cryptography, for this command only
+    from walletwatch.audit.notes import InvalidNote, SigningKey
 
     audit = settings.audit
     try:

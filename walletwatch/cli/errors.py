@@ -79,11 +79,12 @@ def explain(error: BaseException) -> tuple[str, Exit]:
 
 def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
     """Errors of our own packages; they are imported here, when something went wrong, to keep `--help` quick."""
-    from chains.errors import ChainError  # noqa: PLC0415 - see above
-    from walletwatch.alerts.decisions import NotPossible  # noqa: PLC0415 - see above
-    from walletwatch.audit.notes import InvalidNote  # noqa: PLC0415 - see above
-    from walletwatch.settings import Fault, SecretMissing, SettingsError  # noqa: PLC0415 - see above
-    from walletwatch.store import StoreError  # noqa: PLC0415 - see above
+    from chains.errors import ChainError
+    from walletwatch.alerts.decisions import NotPossible
+    from walletwatch.audit.notes import InvalidNote
+    from walletwatch.service.trials import TrialFailed
+    from walletwatch.settings import Fault, SecretMissing, SettingsError
+    from walletwatch.store import StoreError
 
     blocks: tuple[tuple[type[BaseException], Callable[[Any], tuple[str, Exit]]], ...] = (
         (SettingsError, lambda e: (_faults(e.problems), Exit.USAGE)),
@@ -93,6 +94,7 @@ def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
         (NotPossible, lambda e: (show_block(str(e)), Exit.USAGE)),
         (StoreError, lambda e: (show_block(str(e), "[store]"), _store_status(str(e)))),
         (ChainError, lambda e: (show_block(str(e), e.endpoint, "see `walletwatch status`"), Exit.UNREACHABLE)),
+        (TrialFailed, lambda e: (show_block(str(e)), Exit.UNREACHABLE)),
         (OSError, lambda e: (show_block(e.strerror or type(e).__name__, str(e.filename or "")), Exit.UNREACHABLE)),
     )
     for kind, explained in blocks:

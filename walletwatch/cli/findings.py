@@ -41,7 +41,8 @@ FIELDS = (
 )
 
 
-def _listing(zone: ZoneInfo) -> Listing:
+def findings_listing(zone: ZoneInfo) -> Listing:
+    """How findings are listed."""
     columns = (
         time_column("found", "found_at", zone),
         text_column("severity", "severity"),
@@ -87,7 +88,7 @@ def list_findings(
     )
     with session.reading() as unit:
         found = (f for f in unit.findings.find(wanted) if rule in (None, f.rule, f.rule_id))
-        show_rows(finding_rows(session, unit, list(islice(found, limit))), _listing(session.zone(tz)), form)
+        show_rows(finding_rows(session, unit, list(islice(found, limit))), findings_listing(session.zone(tz)), form)
 
 
 @app.command("show", epilog="Example: walletwatch findings show fnd_9a1b… --format json")

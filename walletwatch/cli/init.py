@@ -18,9 +18,9 @@ def init(
     origin: Annotated[str | None, typer.Option(help="The audit log's name; it stands in every checkpoint.")] = None,
 ) -> None:
     """Write a configuration, keys and a database. The audit log's key pair, that is; nothing is overwritten."""
-    from walletwatch.audit.notes import SigningKey  # noqa: PLC0415 - `--help` does without
-    from walletwatch.settings.template import DEFAULT_ORIGIN, render_template  # noqa: PLC0415 - likewise
-    from walletwatch.store import open_store  # noqa: PLC0415 - likewise
+    from walletwatch.audit.notes import SigningKey
+    from walletwatch.settings.template import DEFAULT_ORIGIN, render_template
+    from walletwatch.store import open_store
 
     config, keys = directory / "walletwatch.toml", directory / "keys"
     targets = [config, keys / "audit.key", keys / "audit.vkey", directory / "walletwatch.db"]

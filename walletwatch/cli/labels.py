@@ -44,9 +44,9 @@ def import_labels(
     by: ByOption = "operator",
 ) -> None:
     """Take labels into the book. Good rows are taken, bad ones named; exit 1 if there were any."""
-    from chains.registry import parse_address  # noqa: PLC0415 - `--help` does without
-    from walletwatch.labels.imports import LabelFileError  # noqa: PLC0415 - likewise
-    from walletwatch.labels.sources import import_source  # noqa: PLC0415 - likewise
+    from chains.registry import parse_address
+    from walletwatch.labels.imports import LabelFileError
+    from walletwatch.labels.sources import import_source
 
     session = session_of(context)
     try:
@@ -80,7 +80,7 @@ def lookup(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Tell all that is said of an address. By whom, how surely, contradictions included; exit 1 if nothing is."""
-    from walletwatch.service.labelling import load_labels  # noqa: PLC0415 - `--help` does without
+    from walletwatch.service.labelling import load_labels
 
     session = session_of(context)
     wanted = read_chain(chain, session.chain_ids())
@@ -118,8 +118,8 @@ def list_labels(
 
 
 def _every_label(session: Session, unit: UnitOfWork) -> Iterator[Label]:
-    from chains.registry import parse_address  # noqa: PLC0415 - `--help` does without
-    from walletwatch.labels.sources import import_source  # noqa: PLC0415 - likewise
+    from chains.registry import parse_address
+    from walletwatch.labels.sources import import_source
 
     yield from unit.labels.find()
     for source in session.settings.labels.sources:

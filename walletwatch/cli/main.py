@@ -28,6 +28,7 @@ from walletwatch.cli import (
     run,
     status,
     trace,
+    trials,
 )
 from walletwatch.cli.errors import Exit, explain
 from walletwatch.cli.options import ConfigOption
@@ -64,6 +65,9 @@ def begin(
 for module in (init, check, run, status):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(getattr(module, name))
+for act in (trials.record, trials.replay, trials.scan):
+    example = getattr(trials, f"{act.__name__.upper()}_EXAMPLE")
+    app.command(act.__name__, epilog=f"Example: {example}")(act)
 for group, about in (
     (outflows, "What left the exchange's perimeter."),
     (requests, "What the exchange meant to send."),

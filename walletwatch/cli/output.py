@@ -149,10 +149,10 @@ def _escape_markdown(text: str) -> str:
 def _table(rows: Sequence[Row], listing: Listing, width: int | None) -> str:
     if not rows:
         return f"{listing.empty}\n"
-    from rich import box  # noqa: PLC0415 - 60 ms that `--help` and JSON do without
-    from rich.console import Console  # noqa: PLC0415 - likewise
-    from rich.table import Table  # noqa: PLC0415 - likewise
-    from rich.text import Text  # noqa: PLC0415 - likewise
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
 
     table = Table(
         box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_header=any(c.title for c in listing.columns)

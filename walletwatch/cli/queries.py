@@ -40,7 +40,7 @@ def make_filter(
     **equal: Any,
 ) -> Filter:
     """The store's filter for these options; `equal` are taken as they are. Raises UsageProblem."""
-    from walletwatch.store.filters import Filter  # noqa: PLC0415 - SQLAlchemy takes 150 ms
+    from walletwatch.store.filters import Filter
 
     start, end = read_window(since, until, session.zone(tz))
     return Filter(

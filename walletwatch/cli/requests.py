@@ -91,7 +91,7 @@ def show_request(context: typer.Context, request_id: str, form: FormatOption = F
 
 def request_rows(session: Session, unit: UnitOfWork, wanted: Filter) -> Iterator[dict[str, Any]]:
     """The request objects that fit, by when they were made."""
-    from walletwatch.approvals.books import RequestBook  # noqa: PLC0415 - `--help` does without
+    from walletwatch.approvals.books import RequestBook
 
     if wanted.request_id is not None:
         acts = unit.approvals.acts_of([wanted.request_id])

@@ -58,11 +58,11 @@ def list_rules(
 @app.command("explain", epilog="Example: walletwatch rules explain lookalike_destination")
 def explain_rule(context: typer.Context, rule_type: str, form: FormatOption = Format.TABLE) -> None:
     """Explain a rule type. What it finds, why, its parameters, and how it is configured here."""
-    from walletwatch.rules.registry import catalogue  # noqa: PLC0415 - loads every rule
+    from walletwatch.rules.registry import catalogue
 
     entry = next((entry for entry in catalogue() if entry.name == rule_type), None)
     if entry is None:
-        from walletwatch.settings.problems import did_you_mean  # noqa: PLC0415 - pydantic, for this error only
+        from walletwatch.settings.problems import did_you_mean
 
         near = did_you_mean(rule_type, [entry.name for entry in catalogue()])
         raise UsageProblem(f'no rule is called "{rule_type[:80]}"', hint=near or "see `walletwatch rules list`")
@@ -72,8 +72,8 @@ def explain_rule(context: typer.Context, rule_type: str, form: FormatOption = Fo
 
 def rule_rows(session: Session) -> Iterator[dict[str, Any]]:
     """A row a configured rule, and one for each type that is off."""
-    from walletwatch.rules.registry import catalogue  # noqa: PLC0415 - loads every rule
-    from walletwatch.service.deploying import rules_of  # noqa: PLC0415 - likewise
+    from walletwatch.rules.registry import catalogue
+    from walletwatch.service.deploying import rules_of
 
     in_force = rules_of(session.settings)
     for entry in catalogue():

@@ -23,8 +23,8 @@ def run(
     settings = session_of(context).load(need_secrets=True)
     if not settings.chains:
         raise UsageProblem("nothing to watch", where=str(settings.file), hint="add a [[chain]] and a [[wallet]]")
-    from walletwatch.service.applications import Application  # noqa: PLC0415 - everything; `--help` does without
-    from walletwatch.service.daemons import Daemon  # noqa: PLC0415 - likewise
+    from walletwatch.service.applications import Application
+    from walletwatch.service.daemons import Daemon
 
     with Application.open(settings) as application:
         daemon = Daemon(application)

@@ -46,15 +46,15 @@ class Session:
 
     def load(self, *, need_secrets: bool) -> Settings:
         """The configuration, rules included. Raises SettingsError with every fault."""
-        from walletwatch.service.deploying import check_rule  # noqa: PLC0415 - `--help` does without all this
-        from walletwatch.settings import load  # noqa: PLC0415 - likewise
+        from walletwatch.service.deploying import check_rule
+        from walletwatch.settings import load
 
         return load(self.path, environ=self.environ, need_secrets=need_secrets, rule_check=check_rule)
 
     @contextmanager
     def store(self, *, current: bool = True) -> Iterator[Store]:
         """The database. Raises StoreError if it cannot be used, or, with `current`, is not at the newest revision."""
-        from walletwatch.store import open_store  # noqa: PLC0415 - SQLAlchemy takes 150 ms
+        from walletwatch.store import open_store
 
         store = open_store(self.settings.store.url.reveal())
         try:

@@ -42,20 +42,20 @@ def story_object(session: Session, unit: UnitOfWork, tx: bytes, wanted: Filter) 
 
 
 def _alerts_about(unit: UnitOfWork, findings: set[str]) -> list[Any]:
-    from walletwatch.store.filters import Filter  # noqa: PLC0415 - SQLAlchemy takes 150 ms
+    from walletwatch.store.filters import Filter
 
     return [alert for alert in unit.alerts.find(Filter()) if findings.intersection(alert.findings)]
 
 
 def _about_request(request_id: str) -> Filter:
-    from walletwatch.store.filters import Filter  # noqa: PLC0415 - SQLAlchemy takes 150 ms
+    from walletwatch.store.filters import Filter
 
     return Filter(request_id=request_id)
 
 
 def _entries(unit: UnitOfWork, subjects: set[str]) -> list[dict[str, Any]]:
     """Audit entries about any of `subjects`, in order."""
-    from walletwatch.store.filters import Filter  # noqa: PLC0415 - SQLAlchemy takes 150 ms
+    from walletwatch.store.filters import Filter
 
     found = {entry.seq: entry for subject in subjects for entry in unit.audit.find(Filter(subject=subject))}
     return [found[seq].as_json() for seq in sorted(found)]

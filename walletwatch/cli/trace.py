@@ -70,7 +70,7 @@ def start_case(
     by: ByOption = "operator",
 ) -> None:
     """Open a case and trace from it. Up to the cursor, with a progress bar; the daemon goes on from there."""
-    from walletwatch.cli.trace_starts import Theft, start  # noqa: PLC0415 - opens sources; `--help` does without
+    from walletwatch.cli.trace_starts import Theft, start
 
     txid = read_tx(tx)
     if txid is None:
@@ -143,7 +143,7 @@ def export_case(
     model: ModelOption = None,
 ) -> None:
     """Hand on a case as files. Picture, tables, graph, indicators."""
-    from walletwatch.tracing.exports.files import FORMATS, export_files  # noqa: PLC0415 - `--help` does without
+    from walletwatch.tracing.exports.files import FORMATS, export_files
 
     session = session_of(context)
     wanted = list(dict.fromkeys(part.strip() for part in formats.split(",")))

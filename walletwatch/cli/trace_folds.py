@@ -29,7 +29,7 @@ class Folded:
 
 def fold(session: Session, case: str, model: TaintModel | None) -> Folded:
     """The case of this id or name. Raises UsageProblem if there is none."""
-    from walletwatch.service.labelling import load_labels  # noqa: PLC0415 - `--help` does without
+    from walletwatch.service.labelling import load_labels
 
     with session.store() as store:
         labels = load_labels(session.settings, store)
@@ -47,7 +47,7 @@ def symbols_of(session: Session) -> dict[AssetId, tuple[str, int]]:
 
 def trace_object(session: Session, folded: Folded) -> dict[str, Any]:
     """The *trace* object."""
-    from walletwatch.tracing.traces import trace_as_json  # noqa: PLC0415 - `--help` does without
+    from walletwatch.tracing.traces import trace_as_json
 
     chain = session.names().chain(str(folded.stored.case.chain))
     return {"chain": chain, **trace_as_json(folded.traces, symbols_of(session))}
@@ -55,8 +55,8 @@ def trace_object(session: Session, folded: Folded) -> dict[str, Any]:
 
 def fold_case(unit: UnitOfWork, stored: StoredCase, labels: LabelBook) -> Tracer:
     """The tracer of a case as of its cursor."""
-    from chains.registry import native_asset  # noqa: PLC0415 - `--help` does without
-    from walletwatch.tracing.tracers import Tracer  # noqa: PLC0415 - likewise
+    from chains.registry import native_asset
+    from walletwatch.tracing.tracers import Tracer
 
     case = stored.case
     native, openings = native_asset(case.chain).id, unit.cases.openings(case.id)

@@ -33,7 +33,6 @@ from walletwatch.service.deploying import deploy, names_of, policies_of
 from walletwatch.service.labelling import load_labels
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
-from walletwatch.settings.sinks import SinkSettings
 from walletwatch.store import Store, UnitOfWork, open_store
 
 
@@ -48,7 +47,7 @@ class Application:
         self.labels = load_labels(settings, store) if labels is None else labels
         self.deployment = deploy(settings, self.labels, store.clock)
         self.names = names_of(settings)
-        self.sinks = {_sink_name(n, s): s for n, s in enumerate(settings.sinks)}
+        self.sinks = dict(zip(settings.sink_names, settings.sinks, strict=True))
         self.teller = StoreTeller(tuple(self.sinks), self.names)
         self.desk = ApprovalDesk(
             settings.people(), policies_of(settings), self.deployment.prices.price, configured=bool(settings.feeds)
@@ -153,10 +152,6 @@ class Application:
             configuration=self.settings.digest,
             rules=self.deployment.rules_digest,
         )
-
-
-def _sink_name(place: int, sink: SinkSettings) -> str:
-    return sink.name or f"{sink.type}-{place + 1}"
 
 
 def _feeds_of(settings: Settings) -> Sequence[Feed]:

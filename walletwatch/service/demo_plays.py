@@ -181,5 +181,3 @@ def _count_the_coins(app: Application, source: PacedSource) -> None:
         raise DemoFailed(f"the recorded node does not tell what the wallets hold at block {source.height}")
     with app.store.transaction() as unit:
         keep_holdings(unit, watched, holdings)
-
-

@@ -61,13 +61,12 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
 
 def watched_chain(settings: Settings, chain: ChainSettings) -> WatchedChain:
     """One chain and what is ours on it."""
-    tokens = settings.source_spec(chain).tokens
     return WatchedChain(
         chain=chain.id,
         name=chain.name,
         native=native_asset(chain.id),
         perimeter=settings.perimeter(chain.id),
-        tokens=tokens,
+        tokens=settings.tokens_of(chain.id),
         start=None if chain.start == "tip" else int(chain.start),
         max_reorg=chain.max_reorg,
         poll_secs=chain.poll.total_seconds(),
