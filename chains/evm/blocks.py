@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
 
 from chains.evm.fields import (
     Fields,
@@ -33,16 +34,16 @@ GWEI = 10**9
 class Withdrawal:
     """Value from the beacon chain (EIP-4895), in wei."""
 
-    index: int
     account: bytes
     amount_wei: int
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """The parts of a block that everything else is held against. `transactions` are the node's objects, unread.
+    """The parts of a block that everything else is held against.
 
-    `hash_text` and `tx_hashes` are in the lower-case text nodes write, so that 300 logs compare without decoding.
+    `transactions` and `withdrawals` are the node's objects, unread. `hash_text` and `tx_hashes` are in the lower-case
+    text nodes write, so that 300 logs compare without decoding.
     """
 
     ref: BlockRef
@@ -55,7 +56,7 @@ class Block:
     tx_hashes: Sequence[str]
     positions: Mapping[str, int]
     """Position by transaction hash."""
-    withdrawals: tuple[Withdrawal, ...]
+    withdrawals: Sequence[Fields]
     proved: bool
     """True if the hash was recomputed from the header."""
     transactions_root: bytes = b""
@@ -85,7 +86,7 @@ def read_block(value: Json, height: int, *, standard_header: bool) -> Block:
     transactions = items_of(fields.get("transactions"), "block.transactions", MAX_TRANSACTIONS)
     _check_root(fields, "transactionsRoot", bool(transactions))
     tx_hashes = _tx_hashes(transactions)
-    positions = {tx_hash: n for n, tx_hash in enumerate(tx_hashes)}
+    positions = dict(zip(tx_hashes, range(len(tx_hashes)), strict=True))
     if len(positions) != len(tx_hashes):
         raise lie("block.transactions", "repeat")
     return Block(
@@ -98,7 +99,7 @@ def read_block(value: Json, height: int, *, standard_header: bool) -> Block:
         transactions=transactions,
         tx_hashes=tx_hashes,
         positions=positions,
-        withdrawals=_read_withdrawals(fields),
+        withdrawals=_withdrawals(fields),
         proved=proved,
         transactions_root=hash32(fields, "transactionsRoot", "block"),
         receipts_root=hash32(fields, "receiptsRoot", "block"),
@@ -120,25 +121,27 @@ def _check_root(fields: Fields, name: str, filled: bool) -> None:
 
 def _tx_hashes(transactions: Sequence[Json]) -> list[str]:
     try:
-        hashes = [tx["hash"] for tx in transactions]
+        hashes = list(map(itemgetter("hash"), transactions))
+        sizes = set(map(len, hashes))
     except (TypeError, KeyError) as error:
         raise lie("block.transactions", "are not full transactions with their hash") from error
-    if not {type(h) for h in hashes} <= {str} or not {len(h) for h in hashes} <= {66}:
+    if not sizes <= {66}:
         raise lie("block.transactions", "have malformed hashes")
     return hashes
 
 
-def _read_withdrawals(fields: Fields) -> tuple[Withdrawal, ...]:
+def _withdrawals(fields: Fields) -> Sequence[Fields]:
     if fields.get("withdrawals") is None:
         return ()
     rows = items_of(fields["withdrawals"], "block.withdrawals", MAX_WITHDRAWALS)
     _check_root(fields, "withdrawalsRoot", bool(rows))
-    return tuple(_read_withdrawal(row, f"withdrawals[{n}]") for n, row in enumerate(rows))
+    return rows
 
 
-def _read_withdrawal(value: Json, where: str) -> Withdrawal:
+def read_withdrawal(value: Json, where: str) -> Withdrawal:
+    """One of the block's `withdrawals`."""
     fields = fields_of(value, where)
     amount_gwei = quantity(fields, "amount", where)
     if amount_gwei >= 2**64:
         raise lie(f"{where}.amount", "is more than 64 bits of gwei")
-    return Withdrawal(quantity(fields, "index", where), account(fields, "address", where), amount_gwei * GWEI)
+    return Withdrawal(account(fields, "address", where), amount_gwei * GWEI)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from operator import itemgetter
 
-from chains.evm.blocks import Block
+from chains.evm.blocks import Block, read_withdrawal
 from chains.evm.envelopes import prove_transaction
 from chains.evm.fields import Fields, lie
 from chains.evm.params import Network, native_asset
@@ -18,21 +19,21 @@ NO_TRACES = "internal calls: the node offers no trace method, so ether moved by 
 FEE_INCOME = "fee income: a watched account is the block's fee recipient, whose tips are in no transfer"
 
 
-def concerned_by_value(transactions: Iterable[Fields], watched: AbstractSet[bytes]) -> set[int]:
+def concerned_by_value(transactions: Sequence[Fields], watched: AbstractSet[bytes]) -> set[int]:
     """Positions of transactions sent by or to a watched account.
 
-    A pass over every transaction of the block: it decodes two accounts of each and nothing else.
+    Looks at every transaction of the block, so it decodes each different account once and nothing else.
     """
-    found: set[int] = set()
-    unhex = bytes.fromhex
     try:
-        for index, tx in enumerate(transactions):
-            receiver = tx["to"]
-            if unhex(tx["from"][2:]) in watched or (receiver is not None and unhex(receiver[2:]) in watched):
-                found.add(index)
+        parties = set(map(itemgetter("from"), transactions))
+        parties.update(map(itemgetter("to"), transactions))
+        parties.discard(None)
+        ours = {text for text in parties if bytes.fromhex(text[2:]) in watched}
     except (KeyError, TypeError, ValueError) as error:
         raise lie("block.transactions", f"are malformed: {error!r:.80}") from error
-    return found
+    if not ours:
+        return set()
+    return {n for n, tx in enumerate(transactions) if tx["from"] in ours or tx["to"] in ours}
 
 
 def concerned_by_calls(traces: Traces, watched: AbstractSet[bytes], contracts: AbstractSet[bytes]) -> set[int]:
@@ -61,10 +62,17 @@ def decode_transactions(
 
 def decode_withdrawals(block: Block, watched: AbstractSet[bytes], network: Network) -> list[AccountTransaction]:
     """At most one pseudo-transaction with the validators' withdrawals to watched accounts."""
-    positions = [n for n, w in enumerate(block.withdrawals) if w.account in watched]
-    if not positions:
+    try:
+        payees = [row["address"] for row in block.withdrawals]
+        if not {len(text) for text in payees} <= {42}:
+            raise lie("block.withdrawals", "go to what are no accounts")
+        mine = [n for n, text in enumerate(payees) if bytes.fromhex(text[2:]) in watched]
+    except (KeyError, TypeError, ValueError) as error:
+        raise lie("block.withdrawals", f"are malformed: {error!r:.80}") from error
+    if not mine:
         return []
-    return [withdrawal_transaction(block, positions, native_asset(network.chain).id)]
+    read = {n: read_withdrawal(block.withdrawals[n], f"withdrawals[{n}]") for n in mine}
+    return [withdrawal_transaction(block, read, native_asset(network.chain).id)]
 
 
 def gaps_of(block: Block, traces: Traces | None, why: str, watched: AbstractSet[bytes]) -> tuple[str, ...]:

@@ -18,25 +18,22 @@ _FEE_MARKET = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")
 def encode_transaction(tx: Fields, chain_number: int, where: str) -> bytes | None:
     """The signed transaction as it travels (EIP-2718); None for a type that is not known here, or of another chain."""
     kind = quantity_or(tx, "type", where, 0)
-    body = _body(tx, kind, where)
-    if body is None or (kind and quantity(tx, "chainId", where) != chain_number):
-        return None
-    return _head(kind) + rlp_encode([*body, *_signature(tx, where)])
+    body = _body(tx, kind, chain_number, where)
+    return None if body is None else _head(kind) + rlp_encode([*body, *_signature(tx, where)])
 
 
 def prove_transaction(tx: Fields, chain_number: int, where: str) -> bool:
     """True if the hash and the sender of `tx` follow from its fields; False if nothing can be said about its type.
 
-    Raises LyingNode if they do not follow. About 80 µs, half of it to recover the signer.
+    Raises LyingNode if they do not follow. About 70 µs, half of it to recover the signer.
     """
-    encoded = encode_transaction(tx, chain_number, where)
-    if encoded is None:
-        return False
-    if keccak(encoded) != data(tx, "hash", where, 32):
-        raise lie(f"{where}.hash", "is not that of its fields")
     kind = quantity_or(tx, "type", where, 0)
-    body = _body(tx, kind, where) or []
-    v, r, s = _signature(tx, where)
+    body = _body(tx, kind, chain_number, where)
+    if body is None:
+        return False
+    v, r, s = signature = _signature(tx, where)
+    if keccak(_head(kind) + rlp_encode([*body, *signature])) != data(tx, "hash", where, 32):
+        raise lie(f"{where}.hash", "is not that of its fields")
     unsigned = [*body, chain_number, 0, 0] if kind == 0 and v >= 35 else body
     parity = v if kind else (v - 35) % 2 if v >= 35 else v - 27
     signed = keccak(_head(kind) + rlp_encode(unsigned))
@@ -53,13 +50,15 @@ def _signature(tx: Fields, where: str) -> list[int]:
     return _quantities(tx, ("v" if tx.get("v") is not None else "yParity", "r", "s"), where)
 
 
-def _body(tx: Fields, kind: int, where: str) -> list[Item] | None:
-    """The fields before the signature, None for a type that is not known here (deposits of rollups, system calls)."""
+def _body(tx: Fields, kind: int, chain_number: int, where: str) -> list[Item] | None:
+    """The fields before the signature; None for a type that is not known here (deposits of rollups, system calls) and
+    for another chain's.
+    """
     to = account_or_none(tx, "to", where) or b""
     call: list[Item] = [to, quantity(tx, "value", where), data(tx, "input", where)]
     if kind == 0:
         return [*_quantities(tx, ("nonce", "gasPrice", "gas"), where), *call]
-    if kind not in {1, 2, 3, 4}:
+    if kind not in {1, 2, 3, 4} or quantity(tx, "chainId", where) != chain_number:
         return None
     prices = ("nonce", "gasPrice", "gas") if kind == 1 else _FEE_MARKET
     body = [*_quantities(tx, ("chainId", *prices), where), *call, _access_list(tx, where)]

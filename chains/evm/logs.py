@@ -79,29 +79,34 @@ def concerned_by_logs(
 ) -> dict[int, list[Json]]:
     """Transaction index -> its logs in `logs`, of those with a watched account in a topic or from one of `contracts`.
 
-    A pass over every log of the block, so it decodes nothing but accounts; what it returns is read with care later.
+    Looks at every log of the block, so it decodes each different account once; what it returns is read with care later.
     """
-    concerned: set[int] = set()
-    block_hash, positions, unhex, shaped = block.hash_text, block.positions, bytes.fromhex, True
     rows = items_of(logs, "logs", MAX_LOGS)
     try:
-        for log in rows:
-            if log["blockHash"] != block_hash:
-                raise lie("logs.blockHash", f"is {log['blockHash']!r:.80}, asked for was {block_hash}")
-            index = positions[log["transactionHash"]]
-            first, *words = log["topics"] or (None,)
-            if first in _ASKED_TEXT:  # in other events a topic is a number or a hash
-                for word in words:
-                    if unhex(word[26:]) in watched:
-                        concerned.add(index)
-                    shaped = shaped and len(word) == 66
-            if contracts and unhex(log["address"][2:]) in contracts:
-                concerned.add(index)
+        _check_places(rows, block)
+        words = {word for log in rows for word in log["topics"]}
+        if not {len(word) for word in words} <= {66}:
+            raise lie("logs.topics", "are not of 32 bytes")
+        named = {word for word in words if bytes.fromhex(word[26:]) in watched}
+        emitters = {log["address"] for log in rows} if contracts else ()
+        wallets = {text for text in emitters if bytes.fromhex(text[2:]) in contracts}
+        concerned = {
+            block.positions[log["transactionHash"]]
+            for log in (rows if named or wallets else ())
+            if log["address"] in wallets
+            or (not named.isdisjoint(log["topics"][1:]) and log["topics"][0] in _ASKED_TEXT)
+        }
     except (TypeError, KeyError, ValueError) as error:
-        raise lie("logs", f"are malformed or of another block: {error!r:.90}") from error
-    if not shaped:
-        raise lie("logs.topics", "are not of 32 bytes")
+        raise lie("logs", f"are malformed: {error!r:.90}") from error
     return _grouped(rows, block, concerned)
+
+
+def _check_places(rows: list[Json], block: Block) -> None:
+    hashes = {log["blockHash"] for log in rows}
+    if not hashes <= {block.hash_text}:
+        raise lie("logs.blockHash", f"is {hashes!r:.160}, asked for was {block.hash_text}")
+    if not {log["transactionHash"] for log in rows} <= block.positions.keys():
+        raise lie("logs.transactionHash", "is of no transaction of the block")
 
 
 def _grouped(rows: list[Json], block: Block, concerned: set[int]) -> dict[int, list[Json]]:

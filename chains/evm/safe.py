@@ -9,12 +9,10 @@ from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
+from coincurve import PublicKey
 from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
-from eth_keys.datatypes import Signature
-from eth_keys.exceptions import BadSignature
 from eth_utils.crypto import keccak
-from eth_utils.exceptions import ValidationError
 
 EXEC_TRANSACTION = bytes.fromhex("6a761202")
 MULTI_SEND = bytes.fromhex("8d80ff0a")  # multiSend(bytes)
@@ -172,11 +170,13 @@ def _recover(signature: bytes, tx_hash: bytes) -> bytes | None:
 
 def recover_account(message_hash: bytes, parity: int, r: bytes, s: bytes) -> bytes | None:
     """The account whose key signed, None for what is no signature."""
-    try:
-        signature = Signature(vrs=(parity, int.from_bytes(r, "big"), int.from_bytes(s, "big")))
-        return signature.recover_public_key_from_msg_hash(message_hash).to_canonical_address()
-    except (BadSignature, ValidationError, ValueError):
+    if parity not in (0, 1):
         return None
+    try:
+        key = PublicKey.from_signature_and_message(r + s + bytes((parity,)), message_hash, hasher=None)
+    except ValueError:
+        return None
+    return keccak(key.format(compressed=False)[1:])[12:]
 
 
 def find_signers(

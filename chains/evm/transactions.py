@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
 from chains.evm.addresses import ZERO_KEY, to_address
-from chains.evm.blocks import Block
+from chains.evm.blocks import Block, Withdrawal
 from chains.evm.encodings import rlp_encode
 from chains.evm.fields import Fields, account, account_or_none, data, hash32, items_of, lie, quantity, quantity_or
 from chains.evm.params import Network, native_asset
@@ -127,20 +127,15 @@ def _ether(native: AssetId, move: Move, kind: TransferKind, ordinal: int) -> Tra
     return Transfer(native, to_address(move.sender), to_address(move.receiver), move.amount_wei, kind, ordinal)
 
 
-def withdrawal_transaction(block: Block, watched: Sequence[int], native: AssetId) -> AccountTransaction:
-    """The withdrawals at positions `watched` as one pseudo-transaction under the block's hash, last in the block.
+def withdrawal_transaction(block: Block, watched: Mapping[int, Withdrawal], native: AssetId) -> AccountTransaction:
+    """Withdrawals, by their position, as one pseudo-transaction under the block's hash, last in the block.
 
     It comes from the zero account, whose "nonce" is the height, so that those of different blocks do not replace
     each other.
     """
     transfers = (
-        _ether(
-            native,
-            Move(ZERO_KEY, block.withdrawals[at].account, block.withdrawals[at].amount_wei),
-            TransferKind.WITHDRAWAL,
-            at,
-        )
-        for at in watched
+        _ether(native, Move(ZERO_KEY, row.account, row.amount_wei), TransferKind.WITHDRAWAL, at)
+        for at, row in watched.items()
     )
     return AccountTransaction(
         txid=block.ref.hash,
