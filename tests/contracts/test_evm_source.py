@@ -64,6 +64,16 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Scene, En
     node.stop()
 
 
+@pytest.fixture(scope="module")
+def capture(played: tuple[Scene, Endpoint], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    scene, endpoint = played
+    path = tmp_path_factory.mktemp("capture") / "anvil.jsonl.gz"
+    recording = open_on(endpoint, record_to=path)
+    ask_everything(replace(scene, source=recording))
+    recording.close()
+    return path
+
+
 @pytest.mark.anvil
 class TestOnAnvil(ChainSourceContract):
     @pytest.fixture
@@ -77,15 +87,6 @@ class TestOnAnvil(ChainSourceContract):
 
 @pytest.mark.anvil
 class TestOnACapture(ChainSourceContract):
-    @pytest.fixture(scope="class")
-    def capture(self, played: tuple[Scene, Endpoint], tmp_path_factory: pytest.TempPathFactory) -> Path:
-        scene, endpoint = played
-        path = tmp_path_factory.mktemp("capture") / "anvil.jsonl.gz"
-        recording = open_on(endpoint, record_to=path)
-        ask_everything(replace(scene, source=recording))
-        recording.close()
-        return path
-
     @pytest.fixture
     def scene(self, played: tuple[Scene, Endpoint], capture: Path) -> Iterator[Scene]:
         endpoint = Endpoint("node", f"recorded:{capture}")
