@@ -1,4 +1,4 @@
-"""Makes the recording that `walletwatch demo` plays: `python -m incidents.dmm_recording` in tests/, same bytes each time.
+"""Makes the recording that `walletwatch demo` plays, the same bytes each time: `python -m incidents.dmm_recording`.
 
 A capture of a node's answers (what a bitcoind with these blocks would say), the approval log, and the timetable by
 which the one is shown and the other grows.

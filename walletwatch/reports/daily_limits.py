@@ -1,0 +1,204 @@
+"""How much of each limit was used in a day, and how much of all value lies online at its end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chains.model import Asset, AssetId, format_hash
+from walletwatch.domain.findings import Finding, VerdictKind
+from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.prices import Price, Unknown
+from walletwatch.reports.daily_books import Book
+from walletwatch.rules.balances import HotShareParams
+from walletwatch.rules.evidence import say_duration, say_percent
+from walletwatch.rules.limits import CountLimitParams, TransactionLimitParams, WindowLimitParams, scopes
+from walletwatch.rules.parameters import WHOLE, Limit
+from walletwatch.rules.registry import RuleConfig, rule_type
+from walletwatch.store import UnitOfWork
+
+PriceAt = Callable[[AssetId, datetime], Price]
+ONLINE_ROLES = ("hot", "warm", "deposit")
+_UNCOUNTED = (OutflowState.ORPHANED, OutflowState.REPLACED)
+_PER = {"wallet": "per wallet", "destination": "per destination", "asset": "per asset", "all": "over all"}
+
+
+@dataclass(frozen=True, slots=True)
+class LimitUse:
+    """The most that was used of one limit. `used` and `limit` are base units (or a count, with `symbol` empty);
+    None where the rule measures otherwise, or `reason` says what was not known. `broken`: violations that day.
+    """
+
+    rule_id: str
+    type: str
+    allowed: str
+    broken: int
+    limit: int | None = None
+    used: int | None = None
+    symbol: str = ""
+    decimals: int = 0
+    asset: str = ""
+    tx: str = ""
+    at: datetime | None = None
+    reason: str = ""
+
+    @property
+    def percent(self) -> str:
+        """`used` of `limit`: `45.036 %`; empty where it cannot be said."""
+        if not self.limit or self.used is None:
+            return ""
+        return say_percent(self.used * WHOLE // self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class HotShare:
+    """What part of an asset lies in wallets of online roles at the day's end, base units; `asset` None: all, in 1e-8
+    USD. `online` and `whole` are None where a wallet's holding is not known.
+    """
+
+    asset: Asset | None
+    online: int | None
+    whole: int | None
+    reason: str = ""
+
+    @property
+    def percent(self) -> str:
+        """`3.1 %`; empty where it cannot be said."""
+        return "" if not self.whole or self.online is None else say_percent(self.online * WHOLE // self.whole)
+
+
+# --- limits -----------------------------------------------------------------------------------------------------------
+
+
+def use_limits(
+    unit: UnitOfWork,
+    rules: Iterable[RuleConfig],
+    outflows: Sequence[Outflow],
+    findings: Sequence[Finding],
+    price: PriceAt,
+    roles: Mapping[str, str],
+) -> tuple[LimitUse, ...]:
+    """One line a limit, in the order of configuration."""
+    limits = [c for c in rules if rule_type(c.type).family == "limits"]
+    counted = [o for o in outflows if o.state not in _UNCOUNTED]
+    return tuple(_use(unit, c, [o for o in counted if _fits(o, c, roles)], findings, price) for c in limits)
+
+
+def _use(
+    unit: UnitOfWork, config: RuleConfig, outflows: Sequence[Outflow], findings: Sequence[Finding], price: PriceAt
+) -> LimitUse:
+    params = config.params
+    broken = sum(f.rule_id == config.id and f.verdict is VerdictKind.VIOLATION for f in findings)
+    if isinstance(params, TransactionLimitParams):
+        return _peak(
+            config, broken, params.max, params.max.text, ((o, _single(o, params.max, price)) for o in outflows)
+        )
+    if isinstance(params, WindowLimitParams):
+        allowed = f"{params.max.text} in {say_duration(params.window)}, {_PER[params.per]}"
+        sums = ((o, _window(unit, o, params, price)) for o in outflows)
+        return _peak(config, broken, params.max, allowed, sums)
+    if isinstance(params, CountLimitParams):
+        limit = Limit(params.max, None, "", 0)
+        allowed = f"{params.max} in {say_duration(params.window)}, {_PER[params.per]}"
+        return _peak(config, broken, limit, allowed, ((o, _count(unit, o, params)) for o in outflows))
+    said = ", ".join(f"{name} {value}" for name, value in params.model_dump(mode="json").items())
+    return LimitUse(config.id, config.type, said, broken, reason="measured on the balance at each outflow")
+
+
+def _peak(
+    config: RuleConfig, broken: int, limit: Limit, allowed: str, sums: Iterator[tuple[Outflow, int | None]]
+) -> LimitUse:
+    """The largest of the sums."""
+    asset = "" if limit.asset is None and not limit.symbol else str(limit.asset or "USD")
+    use = LimitUse(config.id, config.type, allowed, broken, limit.units, 0, limit.symbol, limit.decimals, asset)
+    most: tuple[int, Outflow] | None = None
+    try:
+        for outflow, used in sums:
+            if used is not None and (most is None or used > most[0]):
+                most = (used, outflow)
+    except Unknown as unknown:
+        return LimitUse(config.id, config.type, allowed, broken, reason=str(unknown))
+    if most is None:
+        return use
+    tx = format_hash(most[1].chain, most[1].tx)
+    head = (config.id, config.type, allowed, broken, limit.units, most[0], limit.symbol, limit.decimals, asset)
+    return LimitUse(*head, tx=tx, at=most[1].broadcast_at)
+
+
+def _single(outflow: Outflow, limit: Limit, price: PriceAt) -> int | None:
+    if limit.asset is None:
+        return price(outflow.asset, outflow.broadcast_at).value_e8(outflow.amount)
+    return outflow.amount if limit.asset == outflow.asset else None
+
+
+def _window(unit: UnitOfWork, outflow: Outflow, params: WindowLimitParams, price: PriceAt) -> int | None:
+    limit, at = params.max, outflow.broadcast_at
+    if limit.asset not in (None, outflow.asset):
+        return None
+    sums = []
+    for chosen in scopes(outflow, params.per, limit.asset):
+        chain = outflow.chain if "destination" in chosen else None
+        rows = unit.outflows.in_window(at - timedelta(seconds=params.window), at, chain=chain, **chosen)
+        in_usd = limit.asset is None
+        sums.append(sum(price(r.asset, r.broadcast_at).value_e8(r.amount) if in_usd else r.amount for r in rows))
+    return max(sums, default=0)
+
+
+def _count(unit: UnitOfWork, outflow: Outflow, params: CountLimitParams) -> int:
+    at, counts = outflow.broadcast_at, []
+    for chosen in scopes(outflow, params.per, None):
+        chain = outflow.chain if "destination" in chosen else None
+        rows = unit.outflows.in_window(at - timedelta(seconds=params.window), at, chain=chain, **chosen)
+        counts.append(len({row.id for row in rows}))
+    return max(counts, default=0)
+
+
+def _fits(outflow: Outflow, config: RuleConfig, roles: Mapping[str, str]) -> bool:
+    """Whether the rule is about this outflow, as the engine has it."""
+    chosen = config.selectors
+    return (
+        (not chosen.wallets or outflow.wallet in chosen.wallets)
+        and (not chosen.chains or outflow.chain in chosen.chains)
+        and (not chosen.assets or outflow.asset in chosen.assets)
+        and (not chosen.roles or roles.get(outflow.wallet) in chosen.roles)
+    )
+
+
+# --- hot share --------------------------------------------------------------------------------------------------------
+
+
+def online_roles(rules: Iterable[RuleConfig]) -> tuple[str, ...]:
+    """The roles that count as online: those of a `hot_share` rule, else hot, warm and deposit."""
+    params = (c.params for c in rules)
+    return next((tuple(p.online_roles) for p in params if isinstance(p, HotShareParams)), ONLINE_ROLES)
+
+
+def share_online(books: Sequence[Book], roles: Sequence[str], price: PriceAt, at: datetime) -> tuple[HotShare, ...]:
+    """For each asset, and for all of them together in USD where there are several."""
+    assets = {book.asset.id: book.asset for book in books}
+    shares = [_share(asset, [b for b in books if b.asset.id == asset.id], roles) for asset in assets.values()]
+    return (*shares, _share_usd(shares, price, at)) if len(shares) > 1 else tuple(shares)
+
+
+def _share(asset: Asset, books: Sequence[Book], roles: Sequence[str]) -> HotShare:
+    unknown = [book.wallet for book in books if book.closing is None]
+    if unknown:
+        return HotShare(asset, None, None, f"not known what {', '.join(unknown)} held")
+    online = sum(book.closing or 0 for book in books if book.role in roles)
+    return HotShare(asset, online, sum(book.closing or 0 for book in books))
+
+
+def _share_usd(shares: Sequence[HotShare], price: PriceAt, at: datetime) -> HotShare:
+    online = whole = 0
+    for share in shares:
+        if share.asset is None or share.online is None or share.whole is None:
+            return HotShare(None, None, None, share.reason)
+        if share.whole:
+            try:
+                quoted = price(share.asset.id, at)
+            except Unknown as unknown:
+                return HotShare(None, None, None, str(unknown))
+            online += quoted.value_e8(share.online)
+            whole += quoted.value_e8(share.whole)
+    return HotShare(None, online, whole)
