@@ -120,7 +120,7 @@ class Process:
         names = Names(assets={BTC.id: BTC})
         desk = ApprovalDesk(PEOPLE, (), NoPrices().price, configured=True)
         judge = Judge(deployment, desk, StoreTeller((SINK,), names))
-        self.source = FakeSource(fake, confirmations=max_reorg + 1)
+        self.source = FakeSource(fake, confirmations=3)
         self.worker = ChainWorker(watched, self.source, store, judge, FeedDesk(store, judge, ()))
         outbox = StoreOutbox(store, names, deployment.labels)
         self.dispatcher = Dispatcher(outbox, {SINK: Sink(pager)}, clock=store.clock, lease_secs=5)

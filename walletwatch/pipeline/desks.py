@@ -66,6 +66,11 @@ class ApprovalDesk:
         with self._lock:
             yield
 
+    def reopen(self, request_ids: Iterable[str]) -> None:
+        """A reorg took back what paid these requests."""
+        for request_id in request_ids:
+            self._book.reopen(request_id)
+
     @property
     def book(self) -> RequestBook:
         """Every request known."""

@@ -233,6 +233,7 @@ class Ingestion:
         lost = unit.ledger.at_height(chain, cursor.ref.height)
         before = [unit.outflows.of_tx(chain, txid) for txid in lost]
         unit.ledger.roll_back(chain, cursor.ref.height)
+        self.judge.desk.reopen(a.request_id for txid in lost for a in unit.approvals.allocations_of(chain, txid))
         unit.cases.roll_back(chain, cursor.ref.height, parent)
         payload = {
             "height": cursor.ref.height,

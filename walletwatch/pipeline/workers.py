@@ -208,15 +208,17 @@ class ChainWorker:
                 self._loaded = False
                 return Tick.ROLLED_BACK
             parent = unit.places.parent_of(self.watched.chain, cursor.ref.height)
-            if parent is None or cursor.ref.height <= cursor.final_height:
-                return self._halt_reorg(unit, cursor)
+            if parent is None:
+                return self._halt(unit, cursor)
+            if cursor.ref.height <= cursor.final_height:
+                what = f"{self.watched.name}: block {cursor.ref} was final, and the chain replaced it"
+                self._trouble(unit, "reorg_too_deep", what, str(cursor.ref.height))
             self.ingestion.roll_back(unit, cursor, parent)
         self._loaded = False
         return Tick.ROLLED_BACK
 
-    def _halt_reorg(self, unit: UnitOfWork, cursor: Cursor) -> Tick:
-        why = "a final block" if cursor.ref.height <= cursor.final_height else f"{self.watched.max_reorg} blocks"
-        self.halted = f"reorg deeper than {why} at {cursor.ref}"
+    def _halt(self, unit: UnitOfWork, cursor: Cursor) -> Tick:
+        self.halted = f"reorg deeper than {self.watched.max_reorg} blocks at {cursor.ref}"
         self._trouble(unit, "reorg_too_deep", f"{self.watched.name} is halted: {self.halted}", str(cursor.ref.height))
         return Tick.HALTED
 

@@ -96,6 +96,9 @@ class PlaceRepository:
         """Forget the block at the cursor and stand on its parent."""
         self._move(chain, expected, parent, now)
         self._c.execute(delete(t.blocks).where(t.blocks.c.chain == str(chain), t.blocks.c.height >= expected.height))
+        c = t.cursors.c
+        lower = update(t.cursors).where(c.chain == str(chain), c.final_height > parent.height)
+        self._c.execute(lower.values(final_height=parent.height))
 
     def _move(self, chain: ChainId, expected: BlockRef, target: BlockRef, now: datetime) -> None:
         c = t.cursors.c
@@ -116,7 +119,7 @@ class PlaceRepository:
         self._c.execute(update(t.cursors).where(t.cursors.c.chain == str(chain)).values(complete_for=digest))
 
     def set_final(self, chain: ChainId, height: int) -> None:
-        """Note the highest final height; it never falls."""
+        """Note the highest final height; only a reorg lowers it."""
         c = t.cursors.c
         self._c.execute(
             update(t.cursors).where(c.chain == str(chain), c.final_height < height).values(final_height=height)
