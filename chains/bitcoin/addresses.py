@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import Final
 
 import bitcoin.base58 as base58_codec
@@ -15,6 +16,7 @@ SCRIPT_PREFIX: Final = "script:"
 MAX_TEXT: Final = 20_100
 """A script of 10,000 bytes (the consensus limit) in hexadecimal, and a little."""
 _MAX_BASE58 = 64
+_MAX_REMEMBERED = 42
 
 _P2PKH_HEAD, _P2PKH_TAIL = b"\x76\xa9\x14", b"\x88\xac"
 _P2SH_HEAD, _P2SH_TAIL = b"\xa9\x14", b"\x87"
@@ -24,6 +26,14 @@ def address_of(network: Network, script: bytes) -> Address:
     """The address of a scriptPubKey: base58 for P2PKH and P2SH, bech32 or bech32m for witness programs, and for all
     others (P2PK, bare multisig, OP_RETURN, non-standard) `script:` + hex.
     """
+    if len(script) <= _MAX_REMEMBERED:
+        return _remembered(network, script)
+    return Address(script, _text_of(network, script))
+
+
+@lru_cache(maxsize=1 << 16)
+def _remembered(network: Network, script: bytes) -> Address:
+    """Scripts come again (change, payees): 8 us each are saved, for about 20 MB."""
     return Address(script, _text_of(network, script))
 
 

@@ -61,7 +61,7 @@ class Client:
         for then bitcoind leaves the previous outputs out.
         """
         detail = self._transport.call("getblock", [block_hash.hex(), 3])
-        if uint_of(member(detail, "confirmations") + 1) == 0:
+        if member(detail, "confirmations") == -1:
             raise BlockGone(f"block {block_hash.hex()} is no longer on the best chain")
         return detail
 

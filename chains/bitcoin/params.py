@@ -13,10 +13,10 @@ MAX_MONEY_SATS: Final = 21_000_000 * 10**DECIMALS
 """No amount on any of these chains exceeds this (Bitcoin Core, consensus/amount.h)."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Network:
-    """One network. `pubkey_hash` and `script_hash` are base58 version bytes, `hrp` the bech32 prefix (BIP 173);
-    from `bip34_height` on, a coinbase begins with the height of its block (BIP 34).
+    """One network, equal to itself alone. `pubkey_hash` and `script_hash` are base58 version bytes, `hrp` the bech32
+    prefix (BIP 173); from `bip34_height` on, a coinbase begins with the height of its block (BIP 34).
     """
 
     name: str

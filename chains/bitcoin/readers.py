@@ -89,10 +89,12 @@ def _add_told(known: Resolved, told: Resolved) -> None:
 
 def told_prevouts(network: Network, tx: RawTransaction, detail: Json | None) -> Resolved:
     """What the node tells about the inputs of `tx`, which it was asked about as part of a block of the best chain."""
-    if detail is None or detail.get("in_active_chain") is False:
+    if detail is None:
         raise BlockGone(f"the block of {tx.txid.hex()} left the best chain")
     if hash_of(member(detail, "txid")) != tx.txid:
         raise LyingNode(f"asked for transaction {tx.txid.hex()}, got another")
+    if detail.get("in_active_chain") is False:
+        raise BlockGone(f"the block of {tx.txid.hex()} left the best chain")
     told = prevouts_of(network, detail)
     if not all(i.outpoint in told for i in tx.inputs):
         raise Unsupported("the node does not tell what inputs spend (pruned, or older than Bitcoin Core 25)")
