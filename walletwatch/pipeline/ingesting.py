@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from chains.model import (
     AccountTransaction,
@@ -51,8 +52,17 @@ class Ingestion:
         unit.places.prune(facts.chain, facts.ref.height - self.watched.max_reorg)
         return tuple(found)
 
+    def _net(self, tx: ChainTransaction) -> NetResult:
+        """What `tx` did to us. Anybody can deploy a token whose logs name our wallet as the sender (address poisoning):
+        an asset nobody configured counts only in a transaction that an own account sent.
+        """
+        if isinstance(tx, AccountTransaction) and self.watched.perimeter.wallet_of(tx.sender) is None:
+            known = {self.watched.native.id, *(token.id for token in self.watched.tokens)}
+            tx = replace(tx, transfers=tuple(t for t in tx.transfers if t.asset in known))
+        return net(tx, self.watched.perimeter, self.watched.native.id)
+
     def _include(self, unit: UnitOfWork, tx: ChainTransaction, block: BlockFacts) -> tuple[Finding, ...]:
-        result = net(tx, self.watched.perimeter, self.watched.native.id)
+        result = self._net(tx)
         if not result.movements:
             return ()
         stored = self._store_transaction(unit, tx, OutflowState.INCLUDED, block)
@@ -188,7 +198,7 @@ class Ingestion:
         known = unit.ledger.transaction(self.watched.chain, tx.txid)
         if known is not None and known.state is not OutflowState.REPLACED:
             return ()
-        result = net(tx, self.watched.perimeter, self.watched.native.id)
+        result = self._net(tx)
         rivals = unit.ledger.rivals(self.watched.chain, tx)
         if not result.losses and not rivals:
             self.memory.dull.add(tx.txid)
