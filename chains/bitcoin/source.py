@@ -48,7 +48,12 @@ class BitcoinSource:
     chain: ChainId
     native: Asset
 
-    def __init__(self, spec: SourceSpec, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        spec: SourceSpec,
+        clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
+    ) -> None:
         if spec.confirmations < 1:
             raise ValueError(f"{spec.name}: confirmations must be at least 1, not {spec.confirmations}")
         if spec.finality is not None:
@@ -58,6 +63,7 @@ class BitcoinSource:
         self._network = network_of(spec.chain)
         self._confirmations = spec.confirmations
         self._clock = clock
+        self._wall_clock = wall_clock
         self._surveyed_at: float | None = None
         self._pool = open_transport(spec, self._identify, loads_exact, clock)
         self._mempool = Mempool(self._network)
@@ -93,7 +99,7 @@ class BitcoinSource:
     def pending(self, watch: WatchSet) -> PendingFacts:
         """Unconfirmed transactions that touch `watch`, and those that compete with one which did."""
         transactions = self._pool.ask(lambda node: self._mempool.look(Client(node), watch))
-        return PendingFacts(self.chain, datetime.now(UTC), transactions)
+        return PendingFacts(self.chain, datetime.fromtimestamp(self._wall_clock(), UTC), transactions)
 
     def transaction(self, txid: TxId, block: BlockRef | None = None) -> UtxoTransaction | None:
         """One whole transaction: from the mempool, from `block`, or from anywhere if the node keeps an index."""
@@ -151,7 +157,7 @@ class BitcoinSource:
             return ""
         if info.downloading:
             return f"initial download: block {info.tip.height} of {info.headers}"
-        age = int(time.time()) - (info.tip_time or int(time.time()))
+        age = 0 if info.tip_time is None else int(self._wall_clock()) - info.tip_time
         return f"stale tip: no block for {age // 60} minutes" if age > STALE_TIP_SECS else ""
 
 

@@ -13,7 +13,7 @@ from chains.bitcoin.addresses import address_of, base58check
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.scripts import script_type
 from chains.bitcoin.source import BitcoinSource
-from chains.model import Outpoint, TxOutput, UtxoTransaction
+from chains.model import Outpoint, TxOutput, UtxoTransaction, format_units
 from chains.registry import Endpoint, SourceSpec
 from chains.source import WatchSet
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
@@ -78,19 +78,20 @@ def receive(node: Bitcoind, wallet: BitcoinWallet) -> dict[str, tuple[Outpoint, 
         assert imported["success"], imported
         (block_hash,) = node.cli("generatetodescriptor", 1, descriptor)
         coinbase = node.cli("getblock", block_hash, 2)["tx"][0]
-        script = bytes.fromhex(coinbase["vout"][0]["scriptPubKey"]["hex"])
-        output = TxOutput(0, 50 * 10**8, address_of(REGTEST, script))
+        paid = coinbase["vout"][0]
+        script = bytes.fromhex(paid["scriptPubKey"]["hex"])
+        output = TxOutput(0, int(paid["value"].scaleb(8)), address_of(REGTEST, script))
         received[name] = (Outpoint(bytes.fromhex(coinbase["txid"]), 0), output)
     node.mine(101)
     return received
 
 
-def spend(wallet: BitcoinWallet, outpoint: Outpoint) -> bytes:
-    """Pay 49 BTC to the wallet `miner` from this output alone."""
+def spend(wallet: BitcoinWallet, outpoint: Outpoint, output: TxOutput) -> bytes:
+    """Pay half of this output, and nothing else, to the wallet `miner`."""
     options = {"inputs": [{"txid": outpoint.txid.hex(), "vout": outpoint.vout}], "add_inputs": False, "fee_rate": 5}
     options["change_address"] = wallet.node.wallet("miner").address("bech32m")
     payee = wallet.node.wallet("miner").address()
-    sent = wallet.cli("send", [{payee: "49"}], None, "unset", None, options)
+    sent = wallet.cli("send", [{payee: format_units(output.value // 2, 8)}], None, "unset", None, options)
     assert sent["complete"], sent
     return bytes.fromhex(sent["txid"])
 
@@ -103,7 +104,7 @@ def played(bitcoind: Bitcoind) -> Iterator[Played]:
     source = BitcoinSource(SourceSpec("btc", REGTEST.chain, (Endpoint("node", bitcoind.url, bitcoind.cookie),)))
     watch = WatchSet({output.address.key for _, output in received.values()})
     source.pending(watch)
-    spent = {name: spend(wallet, outpoint) for name, (outpoint, _) in received.items()}
+    spent = {name: spend(wallet, *coin) for name, coin in received.items()}
     pending = {tx.txid: tx for tx in source.pending(watch).transactions}
     bitcoind.mine()
     height = bitcoind.tip()[0]
@@ -129,7 +130,7 @@ def test_a_spend_is_seen_whole_before_and_in_its_block(played: Played, name: str
     tx = played.in_block[played.spent_txids[name]]
     (spent,) = tx.inputs
     assert (spent.outpoint, spent.value, spent.address) == (outpoint, output.value, output.address)
-    assert sorted(o.value for o in tx.outputs)[1] == 49 * 10**8
+    assert output.value // 2 in [o.value for o in tx.outputs]
     assert tx.fee == output.value - sum(o.value for o in tx.outputs)
     assert tx.vsize == played.wallet.node.cli("getrawtransaction", tx.txid.hex(), 1)["vsize"]
     assert played.pending[tx.txid] == replace(tx, index=-1)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from chains.model import BlockRef
 from chains.registry import Endpoint, SourceSpec, open_source
 from chains.source import WatchSet
 
+NOW = 1_795_000_000
 TIP = "00000000000000000000aa" + "00" * 21
 SPEC = SourceSpec("btc", MAINNET.chain, (Endpoint("node", "http://127.0.0.1:1"),))
 
@@ -26,11 +26,12 @@ def source_on(path: Path, *answers: tuple[str, list[Any], dict[str, Any]]) -> Bi
     genesis = ("getblockhash", [0], {"result": MAINNET.genesis.hex()})
     lines = [{"method": method, "params": params, **answer} for method, params, answer in (genesis, *answers)]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
-    return BitcoinSource(replace(SPEC, endpoints=(Endpoint("node", f"recorded:{path}"),)))
+    spec = replace(SPEC, endpoints=(Endpoint("node", f"recorded:{path}"),))
+    return BitcoinSource(spec, wall_clock=lambda: float(NOW))
 
 
 def info(**members: Any) -> tuple[str, list[Any], dict[str, Any]]:
-    base = {"blocks": 800_000, "headers": 800_000, "bestblockhash": TIP, "time": int(time.time())}
+    base = {"blocks": 800_000, "headers": 800_000, "bestblockhash": TIP, "time": NOW}
     return "getblockchaininfo", [], {"result": {**base, "initialblockdownload": False, **members}}
 
 
@@ -45,7 +46,7 @@ def test_a_node_at_the_tip_is_ok(tmp_path: Path) -> None:
     ("members", "words"),
     [
         ({"initialblockdownload": True, "headers": 900_000}, "initial download: block 800000 of 900000"),
-        ({"time": int(time.time()) - 3 * 3600}, "stale tip: no block for 180 minutes"),
+        ({"time": NOW - 3 * 3600}, "stale tip: no block for 180 minutes"),
     ],
 )
 def test_a_node_that_lags_says_why(tmp_path: Path, members: dict[str, Any], words: str) -> None:
