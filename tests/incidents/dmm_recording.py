@@ -95,6 +95,9 @@ class Recording:
                 waiting.append(event.spend.txid)
                 yield _answer("getrawmempool", [], list(waiting))
                 yield _answer("getrawtransaction", [event.spend.txid, 0], event.spend.tx.raw.hex())
+                for spent in event.spend.coins:
+                    asked = [spent.outpoint.txid.hex(), spent.outpoint.vout, False]
+                    yield _answer("gettxout", asked, _output(spent))
         yield _answer("getblockhash", [height], block_hash.hex())
         yield _answer("getblock", [block_hash.hex(), 0], raw.hex())
         yield _answer("getblock", [block_hash.hex(), 3], self._detail(place, spends))
@@ -155,12 +158,16 @@ def _btc(sats: int) -> str:
     return format_units(sats, 8).replace(",", "")
 
 
+def _output(spent: Coin) -> Line:
+    script = {"hex": spent.address.key.hex(), "address": spent.address.text}
+    return {"value": _btc(spent.value), "scriptPubKey": script}
+
+
 def _transaction(tx: RawTransaction, coins: tuple[Coin, ...]) -> Line:
     vin: list[Line] = [{"coinbase": tx.inputs[0].script.hex()}] if tx.is_coinbase else []
     for spent in coins:
-        script = {"hex": spent.address.key.hex(), "address": spent.address.text}
         place = {"txid": spent.outpoint.txid.hex(), "vout": spent.outpoint.vout}
-        vin.append({**place, "prevout": {"value": _btc(spent.value), "scriptPubKey": script}})
+        vin.append({**place, "prevout": _output(spent)})
     return {"txid": tx.txid.hex(), "hex": tx.raw.hex(), "vin": vin}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import json
 import os
@@ -80,7 +81,7 @@ def played(folder: Path, told: TextIO) -> Iterator[Application]:
 def prepare(folder: Path) -> None:
     """Write configuration, recording, an empty approval log and a new audit key. Raises FileExistsError."""
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{folder} is there already, and not empty")
+        raise FileExistsError(errno.EEXIST, "the folder is there already, and not empty", str(folder))
     keys = folder / "keys"
     keys.mkdir(parents=True, mode=0o700)
     home = files("walletwatch.service") / "demo_data"
