@@ -15,6 +15,7 @@ from walletwatch.reports.daily import DailyReport
 from walletwatch.reports.daily_books import Book
 from walletwatch.reports.daily_limits import HotShare, LimitUse
 from walletwatch.reports.objects import Json, Names, silence_object, time_text
+from walletwatch.tracing.exports.texts import clean
 
 REPORT_TYPE = "walletwatch.daily-report/v1"
 CSV_FIELDS = ("day", "section", "row", "field", "value")
@@ -199,5 +200,5 @@ def _cell(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    text = str(value)
+    text = clean(str(value))
     return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.match(text) else text
