@@ -221,7 +221,8 @@ class MemoryFacts:
         return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
 
     def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
-        order = dict.fromkeys(o.tx for o in reversed(self._before()) if o.wallet == wallet)
+        latest_last = sorted((o for o in self._before() if o.wallet == wallet), key=lambda o: o.broadcast_at)
+        order = dict.fromkeys(o.tx for o in reversed(latest_last))
         return [self.world.transactions[tx] for tx in list(order)[:limit] if tx in self.world.transactions]
 
     def requests_to(self, destination: Address, window_secs: int) -> Sequence[Request]:

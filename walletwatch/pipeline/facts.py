@@ -19,6 +19,10 @@ from walletwatch.rules.fees import fee_rate
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import UnitOfWork
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_TICK = timedelta(microseconds=1)
+"""Times are kept to the microsecond."""
+
 Requests = Callable[[ChainId, Address], Sequence[Request]]
 
 
@@ -107,8 +111,9 @@ class StoreFacts:
         """Outflows in (t - window, t], newest first."""
         after = self._at - timedelta(seconds=window_secs)
         chain = None if destination is None else self._chain
+        own = self._subject.tx if isinstance(self._subject, Outflow) else b""
         rows = self._unit.outflows.in_window(
-            after, self._at, wallet=wallet, asset=asset, chain=chain, destination=destination, limit=limit
+            after, self._at, wallet=wallet, asset=asset, chain=chain, destination=destination, limit=limit, own=own
         )
         return [
             Counted(
@@ -131,15 +136,15 @@ class StoreFacts:
     ) -> Sequence[Spent]:
         """Whole periods with at least one outflow, oldest first."""
         # The last whole period ends a period before t: a burst must not be part of its own baseline.
-        until = (int(self._at.timestamp()) - period_secs) // period_secs * period_secs
-        since = -(-(int(self._at.timestamp()) - history_secs) // period_secs) * period_secs
+        now, rest = divmod((self._at - _EPOCH) // _TICK, 10**6)
+        until = (now - period_secs) // period_secs * period_secs
+        since = -(-(now - history_secs + (rest > 0)) // period_secs) * period_secs
         if since >= until:
             return []
         sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         low, high = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         # Periods are half-open to the right, windows to the left: one microsecond turns one into the other.
-        tick = timedelta(microseconds=1)
-        for row in self._unit.outflows.in_window(low - tick, high - tick, wallet=wallet, asset=asset):
+        for row in self._unit.outflows.in_window(low - _TICK, high - _TICK, wallet=wallet, asset=asset):
             period = sums[int(row.broadcast_at.timestamp()) // period_secs]
             period[0] += row.amount if asset is not None else 0
             period[1] += 1
@@ -158,9 +163,9 @@ class StoreFacts:
         return self._unit.outflows.first_paid_at(self._chain, destination, self._at, self._subject.tx, after)
 
     def payees(self) -> Iterable[Address]:
-        """Every destination ever paid, and the allowlist."""
-        for address, _at, tx in self._unit.outflows.payees(self._chain):
-            if tx != self._subject.tx:
+        """Every destination paid before, and the allowlist."""
+        for address, at, tx in self._unit.outflows.payees(self._chain):
+            if tx != self._subject.tx and at <= self._at:
                 yield address
         yield from self._deployment.allowlisted.get(self._chain, ())
 
@@ -184,10 +189,11 @@ class StoreFacts:
     def balance_after(self, wallet: str, asset: AssetId) -> int:
         """What the wallet holds after it."""
         balance, own = self._book(wallet, asset)
-        if own == 0 and isinstance(self._subject, Outflow) and self._subject.block is None:
-            lost = self._subject.amount if (wallet, asset) == (self._subject.wallet, self._subject.asset) else 0
-            return balance - lost
-        return balance
+        subject = self._subject
+        if own or not isinstance(subject, Outflow) or subject.block is not None or wallet != subject.wallet:
+            return balance
+        # Not in the books yet: what it will do to them.
+        return balance - subject.amount * (asset == subject.asset) - subject.fee * (asset == self.native())
 
     def _book(self, wallet: str, asset: AssetId) -> tuple[int, int]:
         """(what the books say now, what this transaction did to them)."""
@@ -227,7 +233,10 @@ class StoreFacts:
 
     def last_moved_at(self, wallet: str) -> datetime | None:
         """When it last spent anything."""
-        return self._unit.ledger.last_spent_at(wallet, self._subject.tx, self._at)
+        tx, at = self._subject.tx, self._at
+        paid = self._unit.outflows.last_at(wallet, self._chain, tx, at)
+        moved = self._unit.ledger.last_spent_at(wallet, tx, at)
+        return max((m for m in (paid, moved) if m is not None), default=None)
 
     def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
         """Fee rates of its last transactions."""
@@ -239,7 +248,7 @@ class StoreFacts:
         return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
 
     def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
-        return self._unit.ledger.past_of(wallet, self._subject.tx, self._at, limit)
+        return self._unit.ledger.past_of(wallet, self._chain, self._subject.tx, self._at, limit)
 
     def frozen_at(self, wallet: str) -> datetime | None:
         """The opening of the earliest critical alert about it that still stood."""

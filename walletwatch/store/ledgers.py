@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, delete, exists, insert, select, update
+from sqlalchemy import Connection, Row, case, delete, exists, func, insert, select, update
 
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainId, ChainTransaction, Outpoint, TxId, TxOutput
 from walletwatch.domain.outflows import Movement, OutflowState
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import transaction_from_json, transaction_to_json
 from walletwatch.store.inserts import insert_all_if_new, upsert
+from walletwatch.store.outflows import came_before, next_change
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +84,10 @@ class LedgerRepository:
         """Change the state of transactions and of their outflows alike."""
         if not txids:
             return
-        for table in (t.transactions, t.outflows):
+        for table, also in ((t.transactions, {}), (t.outflows, {"changed": next_change()})):
             c = table.c
-            self._c.execute(
-                update(table).where(c.chain == str(chain), c.txid.in_(list(txids))).values(state=str(state))
-            )
+            fits = (c.chain == str(chain), c.txid.in_(list(txids)))
+            self._c.execute(update(table).where(*fits).values(state=str(state), **also))
 
     def rivals(self, chain: ChainId, tx: ChainTransaction) -> tuple[TxId, ...]:
         """Other transactions that consume one of the same inputs or nonces, oldest first."""
@@ -175,21 +175,40 @@ class LedgerRepository:
         return 0 if row is None else row.received - row.sent - row.fee
 
     def last_spent_at(self, wallet: str, but: TxId, until: datetime) -> datetime | None:
-        """Block time of the wallet's latest transaction that spent anything, other than `but`, up to `until`."""
-        c = t.movements.c
-        query = select(c.block_time).where(c.wallet == wallet, c.txid != but, c.block_time <= until, c.sent != 0)
-        moment: datetime | None = self._c.execute(query.order_by(c.block_time.desc()).limit(1)).scalar_one_or_none()
-        return moment
+        """Broadcast time, up to `until`, of the wallet's latest transaction in the books that spent anything, other
+        than `but`.
+        """
+        m, x = t.movements.c, t.transactions.c
+        broadcast_at = case((x.first_seen < m.block_time, x.first_seen), else_=m.block_time)
+        spending = (
+            select(broadcast_at.label("at"))
+            .join(t.transactions, (x.chain == m.chain) & (x.txid == m.txid))
+            .where(m.wallet == wallet, m.txid != but, m.sent != 0)
+        )
+        # A broadcast comes no later than its block: what is latest has a block time of at least the first one found.
+        by_block = spending.where(m.block_time <= until).order_by(m.block_time.desc()).limit(1)
+        near: datetime | None = self._c.execute(by_block).scalar_one_or_none()
+        later = spending.where(broadcast_at <= until)
+        if near is not None:
+            later = later.where(m.block_time >= near)
+        latest: datetime | None = self._c.execute(select(func.max(later.subquery().c.at))).scalar_one_or_none()
+        return latest
 
-    def past_of(self, wallet: str, but: TxId, until: datetime, limit: int) -> list[ChainTransaction]:
-        """The wallet's last transactions with an outflow, other than `but`, newest first."""
+    def past_of(self, wallet: str, chain: ChainId, but: TxId, until: datetime, limit: int) -> list[ChainTransaction]:
+        """The wallet's last transactions with an outflow before transaction `but` on `chain`, newest first."""
         o, x = t.outflows.c, t.transactions.c
+        latest = (
+            select(o.chain, o.txid, func.max(o.broadcast_at).label("at"), func.max(o.ordinal).label("place"))
+            .where(o.wallet == wallet, came_before(chain, but, until))
+            .group_by(o.chain, o.txid)
+            .order_by(func.max(o.broadcast_at).desc(), func.max(o.ordinal).desc())
+            .limit(limit)
+            .subquery()
+        )
         query = (
             select(x.facts)
-            .join(t.outflows, (o.chain == x.chain) & (o.txid == x.txid))
-            .where(o.wallet == wallet, o.txid != but, o.broadcast_at <= until)
-            .order_by(o.broadcast_at.desc(), o.id)
-            .limit(limit)
+            .join(latest, (latest.c.chain == x.chain) & (latest.c.txid == x.txid))
+            .order_by(latest.c.at.desc(), latest.c.place.desc())
         )
         return [transaction_from_json(facts) for facts in self._c.execute(query).scalars()]
 
@@ -260,13 +279,10 @@ class LedgerRepository:
         name = str(chain)
         c = t.transactions.c
         txids = tuple(self._c.execute(select(c.txid).where(c.chain == name, c.height >= height)).scalars())
-        nowhere: Mapping[str, Any] = {"height": None, "block_hash": None, "block_time": None}
-        for table in (t.transactions, t.outflows):
-            self._c.execute(
-                update(table)
-                .where(table.c.chain == name, table.c.height >= height)
-                .values(state=str(OutflowState.ORPHANED), **nowhere)
-            )
+        nowhere: dict[str, Any] = {"height": None, "block_hash": None, "block_time": None}
+        orphaned = nowhere | {"state": str(OutflowState.ORPHANED)}
+        for table, values in ((t.transactions, orphaned), (t.outflows, orphaned | {"changed": next_change()})):
+            self._c.execute(update(table).where(table.c.chain == name, table.c.height >= height).values(values))
         # Outputs that a node listed at a block that is gone have to be listed again.
         b = t.balances.c
         listed = exists().where(b.chain == name, b.height >= height)

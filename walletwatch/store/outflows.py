@@ -7,7 +7,21 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, exists, select, update
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    ScalarSelect,
+    Select,
+    and_,
+    exists,
+    func,
+    literal,
+    or_,
+    select,
+    update,
+)
 
 from chains.model import Address, AssetId, BlockRef, ChainId, TxId
 from walletwatch.domain.outflows import Outflow, OutflowState
@@ -30,6 +44,13 @@ class PastOutflow:
     amount: int
     broadcast_at: datetime
     tx: TxId
+    ordinal: int
+    """Its place in the order of judging."""
+
+
+def next_change() -> ScalarSelect[int]:
+    """The number after that of the latest change of any outflow."""
+    return select(func.coalesce(func.max(t.outflows.c.changed), 0) + 1).scalar_subquery()
 
 
 class OutflowRepository:
@@ -40,15 +61,21 @@ class OutflowRepository:
 
     def save(self, outflow: Outflow) -> bool:
         """Insert, or update state, block and (if earlier) times; True if it was new."""
-        row = _row(outflow)
-        if insert_if_new(self._c, t.outflows, row):
+        row = _row(outflow) | {"changed": next_change()}
+        if insert_if_new(self._c, t.outflows, row | {"ordinal": _next_ordinal()}):
             self._save_destinations(outflow)
             return True
         known = self.get(outflow.id)
         first_seen = outflow.first_seen if known is None else min(known.first_seen, outflow.first_seen)
         broadcast_at = outflow.broadcast_at if known is None else min(known.broadcast_at, outflow.broadcast_at)
-        changed = row | {"first_seen": first_seen, "broadcast_at": broadcast_at}
-        self._c.execute(update(t.outflows).where(t.outflows.c.id == outflow.id).values(changed))
+        values = row | {"first_seen": first_seen, "broadcast_at": broadcast_at}
+        self._c.execute(update(t.outflows).where(t.outflows.c.id == outflow.id).values(values))
+        d = t.destinations.c
+        self._c.execute(
+            update(t.destinations)
+            .where(d.chain == str(outflow.chain), d.txid == outflow.tx, d.asset == str(outflow.asset))
+            .values(broadcast_at=broadcast_at)
+        )
         return False
 
     def _save_destinations(self, outflow: Outflow) -> None:
@@ -98,33 +125,59 @@ class OutflowRepository:
         chain: ChainId | None = None,
         destination: Address | None = None,
         limit: int | None = None,
+        own: TxId = b"",
     ) -> list[PastOutflow]:
-        """Outflows in (after, until] that fit every filter given, newest first; orphaned and replaced ones do not
-        count.
+        """Outflows in (after, until] that fit every filter given, newest first (of the same time: last judged first);
+        orphaned and replaced ones do not count, but for those of `own`, the transaction that is judged.
 
         With a `destination` the amounts are what was paid to it, each payment once (on the first wallet that paid).
         """
         o = t.outflows.c
-        query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid).where(
-            o.broadcast_at > after, o.broadcast_at <= until, o.state.not_in(_GONE)
+        query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid, o.ordinal).where(
+            o.broadcast_at > after, o.broadcast_at <= until, or_(o.state.not_in(_GONE), o.txid == own)
         )
-        if destination is not None:
-            query = _to_destination(query, chain, destination)
         if wallet is not None:
             query = query.where(o.wallet == wallet)
         if asset is not None:
             query = query.where(o.asset == str(asset))
-        if limit is not None:
-            query = query.limit(limit)
-        rows = self._c.execute(query.order_by(o.broadcast_at.desc(), o.id))
-        return [PastOutflow(r.id, r.wallet, AssetId.parse(r.asset), r.amount, r.broadcast_at, r.txid) for r in rows]
+        if destination is not None:
+            return self._to_destination(query, chain, destination)[:limit]
+        rows = self._c.execute(query.order_by(o.broadcast_at.desc(), o.ordinal.desc()).limit(limit))
+        return [_past(r) for r in rows]
+
+    def _to_destination(self, query: Select[Any], chain: ChainId | None, destination: Address) -> list[PastOutflow]:
+        """What `destination` got, newest first: a payment on each of several wallets counts on the first judged."""
+        d, o = t.destinations.c, t.outflows.c
+        query = (
+            query.add_columns(d.amount.label("paid"), d.ordinal.label("payment"))
+            .join(t.destinations, (d.chain == o.chain) & (d.txid == o.txid) & (d.asset == o.asset))
+            .where(d.address == destination.key, d.chain == str(chain))
+            .order_by(o.broadcast_at, o.ordinal)
+        )
+        found: dict[str, PastOutflow] = {}
+        counted: set[tuple[TxId, str, int]] = set()
+        for row in self._c.execute(query):
+            payment = (row.txid, row.asset, row.payment)
+            if payment not in counted:
+                counted.add(payment)
+                known = found[row.id].amount if row.id in found else 0
+                found[row.id] = _past(row, known + row.paid)
+        return list(reversed(found.values()))
 
     def first_paid_at(
         self, chain: ChainId, address: Address, until: datetime, tx: TxId, after: datetime | None
     ) -> datetime | None:
-        """When another transaction that counts first paid `address` in (after, until]; None if none did."""
+        """When another transaction that counts first paid `address` in (after, until] and before `tx`; None if none
+        did. Of two at the same time the one judged first came before.
+        """
         d, o = t.destinations.c, t.outflows.c
-        counts = exists().where(o.chain == d.chain, o.txid == d.txid, o.asset == d.asset, o.state.not_in(_GONE))
+        counts = exists().where(
+            o.chain == d.chain,
+            o.txid == d.txid,
+            o.asset == d.asset,
+            o.state.not_in(_GONE),
+            or_(d.broadcast_at < until, o.ordinal < _place_of(chain, tx)),
+        )
         query: Select[Any] = select(d.broadcast_at).where(
             d.chain == str(chain), d.address == address.key, d.txid != tx, d.broadcast_at <= until, counts
         )
@@ -133,26 +186,50 @@ class OutflowRepository:
         first: datetime | None = self._c.execute(query.order_by(d.broadcast_at).limit(1)).scalar_one_or_none()
         return first
 
+    def last_at(self, wallet: str, chain: ChainId, but: TxId, until: datetime) -> datetime | None:
+        """Broadcast time of the wallet's latest outflow before transaction `but` on `chain`."""
+        o = t.outflows.c
+        query = select(o.broadcast_at).where(o.wallet == wallet, came_before(chain, but, until))
+        moment: datetime | None = self._c.execute(query.order_by(o.broadcast_at.desc()).limit(1)).scalar_one_or_none()
+        return moment
+
     def payees(self, chain: ChainId) -> Iterator[tuple[Address, datetime, TxId]]:
-        """Every destination ever paid, with when and by which transaction."""
-        c = t.destinations.c
-        query = select(c.address, c.address_text, c.broadcast_at, c.txid).where(c.chain == str(chain))
+        """Every destination that was paid by a transaction that counts, with when and by which."""
+        c, o = t.destinations.c, t.outflows.c
+        counts = exists().where(o.chain == c.chain, o.txid == c.txid, o.asset == c.asset, o.state.not_in(_GONE))
+        query = select(c.address, c.address_text, c.broadcast_at, c.txid).where(c.chain == str(chain), counts)
         for row in self._c.execute(query.order_by(c.broadcast_at, c.txid)):
             yield Address(row.address, row.address_text), row.broadcast_at, row.txid
 
 
-def _to_destination(query: Select[Any], chain: ChainId | None, destination: Address) -> Select[Any]:
-    """Narrow to what `destination` got: the amounts become those of the payments."""
-    d, o = t.destinations.c, t.outflows.c
-    other = t.outflows.alias()
-    earlier_wallet = exists().where(
-        other.c.chain == o.chain, other.c.txid == o.txid, other.c.asset == o.asset, other.c.wallet < o.wallet
+def came_before(chain: ChainId, tx: TxId, at: datetime) -> ColumnElement[bool]:
+    """Outflows that count and came before transaction `tx`, broadcast at `at`: earlier, or at the same time and judged
+    before it.
+    """
+    o = t.outflows.c
+    return and_(
+        o.state.not_in(_GONE),
+        o.txid != tx,
+        o.broadcast_at <= at,
+        or_(o.broadcast_at < at, o.ordinal < _place_of(chain, tx)),
     )
-    return (
-        query.with_only_columns(o.id, o.wallet, o.asset, d.amount, o.broadcast_at, o.txid)
-        .join(t.destinations, (d.chain == o.chain) & (d.txid == o.txid) & (d.asset == o.asset))
-        .where(d.address == destination.key, d.chain == str(chain), ~earlier_wallet)
-    )
+
+
+def _place_of(chain: ChainId, tx: TxId) -> ScalarSelect[int]:
+    """The first place of a transaction in the order of judging; after all others if it is not there."""
+    own = t.outflows.alias()
+    last = literal(2**63 - 1, BigInteger)
+    query = select(func.coalesce(func.min(own.c.ordinal), last)).where(own.c.chain == str(chain), own.c.txid == tx)
+    return query.scalar_subquery()
+
+
+def _next_ordinal() -> ScalarSelect[int]:
+    return select(func.coalesce(func.max(t.outflows.c.ordinal), 0) + 1).scalar_subquery()
+
+
+def _past(row: Any, paid: int | None = None) -> PastOutflow:
+    amount = row.amount if paid is None else paid
+    return PastOutflow(row.id, row.wallet, AssetId.parse(row.asset), amount, row.broadcast_at, row.txid, row.ordinal)
 
 
 def _row(outflow: Outflow) -> dict[str, Any]:

@@ -92,6 +92,7 @@ findings = Table(
     Index(None, "chain", "txid"),
     Index(None, "outflow"),
     Index(None, "found_at"),
+    Index(None, "wallet", "severity"),
 )
 
 alerts = Table(

@@ -127,6 +127,7 @@ movements = Table(
     PrimaryKeyConstraint("chain", "txid", "wallet", "asset"),
     Index(None, "chain", "height"),
     Index(None, "wallet", "asset", "height"),
+    Index(None, "wallet", "block_time"),
 )
 
 balances = Table(
@@ -162,10 +163,16 @@ outflows = Table(
     Column("family", Hash, nullable=False),
     Column("foreign_inputs", Boolean, nullable=False),
     Column("traced", Boolean, nullable=False),
+    Column("ordinal", BigInteger, nullable=False, server_default="0"),  # the order of judging
+    Column("changed", BigInteger, nullable=False, server_default="0"),  # grows with every change of any row
     Index(None, "chain", "txid"),
     Index(None, "chain", "height"),
     Index(None, "wallet", "asset", "broadcast_at"),
+    Index(None, "wallet", "broadcast_at"),
+    Index(None, "asset", "broadcast_at"),
     Index(None, "broadcast_at"),
+    Index(None, "ordinal"),
+    Index(None, "changed"),
 )
 
 destinations = Table(
