@@ -28,10 +28,10 @@ def loads_exact(body: bytes) -> Json:
     """
     if b"." not in body:
         return orjson.loads(body)
-    try:
-        return json.loads(body, parse_float=str, parse_constant=_refuse_constant)
-    except RecursionError as error:
-        raise ValueError("nested too deeply") from error
+    # orjson refuses what nests deeper than 1,024; json itself crashes the process on 200,000 brackets once a library
+    # has raised Python's recursion limit (py_ecc does, when web3 imports it).
+    orjson.loads(body)
+    return json.loads(body, parse_float=str, parse_constant=_refuse_constant)
 
 
 def _refuse_constant(name: str) -> NoReturn:

@@ -20,6 +20,9 @@ from walletwatch.audit.merkle import Tree, verify_inclusion
 from walletwatch.audit.notes import Checkpoint, InvalidNote, VerifyingKey, open_checkpoint, open_note
 from walletwatch.audit.verdicts import MAX_PROBLEMS, Problem, Verification
 
+_MAX_DEPTH = 64
+_TOKENS = re.compile(r'"(?:[^"\\]|\\.)*+"?|[\[{\]}]', re.DOTALL)
+
 PACK_TYPE = "walletwatch.evidence-pack/v1"
 MANIFEST = "manifest.json"
 MANIFEST_NOTE = "manifest.note"
@@ -293,8 +296,25 @@ def _decode(raw: bytes, name: str) -> str:
         raise _Bad("damaged", name, "is not UTF-8 text") from error
 
 
+def _depth(text: str) -> int:
+    """How deep JSON nests. Measured before parsing: a library that raises Python's recursion limit (py_ecc does, when
+    it is imported) lets 200,000 brackets crash the parser itself instead of raising RecursionError.
+    """
+    depth = deepest = 0
+    for token in _TOKENS.finditer(text):
+        if token[0] in "[{":
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token[0] in "]}":
+            depth -= 1
+    return deepest
+
+
 def _parse(raw: bytes, name: str) -> Any:
+    text = _decode(raw, name)
+    if _depth(text) > _MAX_DEPTH:
+        raise _Bad("damaged", name, f"is nested deeper than {_MAX_DEPTH}")
     try:
-        return json.loads(_decode(raw, name))
-    except (ValueError, RecursionError) as error:
+        return json.loads(text)
+    except ValueError as error:
         raise _Bad("damaged", name, f"is not JSON that can be read ({type(error).__name__})") from error
