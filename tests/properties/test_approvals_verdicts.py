@@ -61,7 +61,9 @@ def test_removing_an_approval_never_turns_a_violation_into_a_pass(world: World, 
     before, after = verdicts(world), verdicts(world, [act for act in world.acts if act not in gone])
     if loud(before):
         assert loud(after)
-    assert loud(before) & NO_REQUEST - {"unapproved"} == loud(after) & NO_REQUEST - {"unapproved"}
+    # Which request is the nearest may change with its standing; that one is near does not.
+    mismatches = NO_REQUEST - {"unapproved"}
+    assert bool(loud(before) & mismatches) == bool(loud(after) & mismatches)
 
 
 @settings(RELAXED, max_examples=400)
