@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from joserfc.util import urlsafe_b64decode
 from rich.console import Console
 
 from incidents.dmm_days import STORAGE, THEFT_HEIGHT, THEFT_TIME, Days
@@ -19,6 +20,7 @@ from walletwatch.audit.notes import VerifyingKey
 from walletwatch.domain.alerts import AlertState
 from walletwatch.domain.findings import Finding, VerdictKind
 from walletwatch.domain.outflows import OutflowState
+from walletwatch.service import demo_plays
 from walletwatch.service.daemons import Daemon, Ended
 from walletwatch.service.demo_evidence import Evidence, gather
 from walletwatch.service.demo_plays import THEFT, played
@@ -222,3 +224,26 @@ def test_the_report_command_reads_the_same_day_from_the_folder(shown: Shown) -> 
     store.close()
     assert "4 outflows, 1 not as approved: 4,502.9 BTC destination mismatch." in text
     assert all(len(line) <= 100 for line in text.splitlines())
+
+
+def test_an_approval_that_comes_after_finality_still_explains_its_payment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A line of the approval log came three hours late, when its payment was final and the request already put aside.
+    Judged again, the payment was held to have been paid twice: a critical `approval_reused`, by no first transaction.
+    """
+    acts = demo_plays.read_acts()
+    late = next(n for n, (_, line) in enumerate(acts) if _is_act(line, "S-1007", "compliance-1"))
+    acts[late] = (acts[late][0] + timedelta(hours=3), acts[late][1])
+    monkeypatch.setattr(demo_plays, "read_acts", lambda: sorted(acts))
+    with played(tmp_path / "dmm", io.StringIO()) as app, app.store.reading() as unit:
+        late_ones = [f for f in unit.findings.find(Filter()) if f.outflow is not None and f.tx != THEFT]
+        resolved = unit.findings.resolutions([f.id for f in late_ones])
+        alert = next(a for a in unit.alerts.find(Filter()) if late_ones[0].id in a.findings)
+    assert [(f.rule, f.id in resolved) for f in late_ones] == [("quorum_not_met", True)]
+    assert alert.state is AlertState.CLOSED
+
+
+def _is_act(line: bytes, request_id: str, actor: str) -> bool:
+    payload = json.loads(urlsafe_b64decode(json.loads(line)["payload"].encode()))
+    return (payload["request_id"], payload["actor"]) == (request_id, actor)

@@ -12,7 +12,7 @@ from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.policies import Policy, PolicyHistory
 from walletwatch.approvals.quorums import authoriser
-from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.payments import MatchResult, Spending
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
@@ -111,7 +111,12 @@ class ApprovalDesk:
             people=self._people,
             price_of=lambda asset: self._price_of(asset, spending.broadcast_at),
         )
-        return match(spending, self._book, spent, ask, unit.approvals.trouble())
+        # What paid a request for good may still be judged again, by a late act: to itself its request is not spent.
+        self.reopen(a.request_id for tx in spending.family for a in unit.approvals.allocations_of(spending.chain, tx))
+        result = match(spending, self._book, spent, ask, unit.approvals.trouble())
+        if all(outflow.state is OutflowState.FINAL for outflow in outflows):
+            self.retire(m.authorisation.request.id for m in result.matches)
+        return result
 
     def allocate(self, unit: UnitOfWork, result: MatchResult, family: TxId) -> None:
         """Note which requests the payments used up, in place of what was noted before."""

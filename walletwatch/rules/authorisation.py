@@ -12,10 +12,19 @@ from typing import Any
 
 from walletwatch.domain.findings import PASS, Severity, Verdict, undetermined, violation
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.payments import Match, MatchResult, NearMiss, Payment, Reuse
+from walletwatch.domain.payments import Match, MatchResult
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, RefusedAct
-from walletwatch.rules.evidence import amount_json, say_amount, shown
+from walletwatch.rules.approval_evidence import (
+    act_json,
+    matches_json,
+    near_json,
+    payment_json,
+    reuse_json,
+    say_payments,
+    unless_blind,
+)
+from walletwatch.rules.evidence import say_amount, shown
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import NoParams
 from walletwatch.rules.registry import rule
@@ -36,17 +45,18 @@ def unapproved(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:  # 
     if not ended and not found.unexplained:
         return PASS
     evidence = {
-        "unexplained": shown(_payment_json(outflow, facts, p) for p in found.unexplained),
+        "unexplained": shown(payment_json(outflow.asset, facts, p) for p in found.unexplained),
         "unexplained_count": len(found.unexplained),
         "payments_count": len(found.spending.payments),
-        **_requests(outflow, facts, ended),
-        **({"foreign_inputs": True} if outflow.foreign_inputs else {}),
+        **matches_json(outflow.asset, facts, ended),
+        **_strangers(outflow),
+        **_void(found),
     }
     if ended:
         return violation(_say_withdrawn(ended), **evidence)
     total = sum(p.amount for p in found.unexplained)
     words = f"{say_amount(facts, outflow.asset, total)} left {outflow.wallet} without a request: "
-    return _unless_blind(found, violation(words + _say_payments(found.unexplained), **evidence))
+    return unless_blind(found, violation(words + say_payments(found.unexplained), **evidence))
 
 
 def _say_withdrawn(ended: Sequence[Match]) -> str:
@@ -57,8 +67,16 @@ def _say_withdrawn(ended: Sequence[Match]) -> str:
     return f"request {ended[0].authorisation.request.id} was {word} by {who} and sent all the same{more}"
 
 
-def _say_payments(payments: Sequence[Payment]) -> str:
-    return f"to {payments[0].address}" + (f" and {len(payments) - 1} more" if len(payments) > 1 else "")
+def _void(found: MatchResult) -> dict[str, Any]:
+    """Request acts that fit and open nothing: badly signed, or by somebody who may not ask."""
+    if not found.void:
+        return {}
+    reasons = ({"request_id": act.request_id, **act_json(act), "reason": _why_void(act)} for act in found.void)
+    return {"void_requests": shown(reasons)}
+
+
+def _why_void(act: Act) -> str:
+    return f"{act.refused}: {act.reason}" if act.refused else f"{act.actor} may not ask for withdrawals"
 
 
 @rule(
@@ -80,7 +98,7 @@ def destination_mismatch(outflow: Outflow, facts: Facts, params: NoParams) -> Ve
         f"request {request.id} asks for {say_amount(facts, outflow.asset, miss.payment.amount)} to "
         f"{request.intent.destination}; it went to {miss.payment.address}"
     )
-    return _unless_blind(found, violation(words, **_near_evidence(outflow, facts, near)))
+    return unless_blind(found, violation(words, **near_json(outflow.asset, facts, near), **_strangers(outflow)))
 
 
 @rule(
@@ -102,7 +120,7 @@ def amount_mismatch(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict
         f"request {request.id} asks for {say_amount(facts, outflow.asset, request.intent.amount)} to "
         f"{request.intent.destination}; {say_amount(facts, outflow.asset, miss.payment.amount)} was sent"
     )
-    return _unless_blind(found, violation(words, **_near_evidence(outflow, facts, near)))
+    return unless_blind(found, violation(words, **near_json(outflow.asset, facts, near), **_strangers(outflow)))
 
 
 @rule(
@@ -118,12 +136,12 @@ def approval_reused(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict
     if not found.reused:
         return PASS
     first = found.reused[0]
-    words = f"request {first.request_id} was already paid by {first.first_tx.hex()}: paid again to "
+    words = f"request {first.request_id} was already paid by {first.first_tx.hex()}: paid again "
     evidence: dict[str, Any] = {
         "request_ids": shown(reuse.request_id for reuse in found.reused),
-        "reused": shown(_reuse_json(outflow, facts, reuse) for reuse in found.reused),
+        "reused": shown(reuse_json(outflow.asset, facts, reuse) for reuse in found.reused),
     }
-    return _unless_blind(found, violation(words + _say_payments([r.payment for r in found.reused]), **evidence))
+    return unless_blind(found, violation(words + say_payments([r.payment for r in found.reused]), **evidence))
 
 
 @rule(
@@ -142,11 +160,13 @@ def quorum_not_met(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
         return PASS
     sure = [m for m in short if not m.authorisation.undetermined]
     if not sure:
-        return undetermined(short[0].authorisation.undetermined, **_requests(outflow, facts, short), quorum_met=False)
+        return undetermined(
+            short[0].authorisation.undetermined, **matches_json(outflow.asset, facts, short), quorum_met=False
+        )
     answer = sure[0].authorisation
     words = f"request {answer.request.id} was sent with {len(answer.counted)} of {answer.quorum} approvals; missing: "
-    evidence = _requests(outflow, facts, short)
-    return _unless_blind(found, violation(words + ", ".join(answer.missing), **evidence, quorum_met=False))
+    evidence = matches_json(outflow.asset, facts, short)
+    return unless_blind(found, violation(words + ", ".join(answer.missing), **evidence, quorum_met=False))
 
 
 _REFUSALS = {
@@ -206,15 +226,15 @@ def _judge_refused(rule_name: str, outflow: Outflow, facts: Facts) -> Verdict:
     sure = [m for m in blocked if not m.authorisation.undetermined]
     if sure:
         words = _say_refused(sure[0], _blocking(sure[0].authorisation), rule_name) + "; the quorum is short"
-        return _unless_blind(found, violation(words, **_requests(outflow, facts, blocked), quorum_met=False))
+        return unless_blind(found, violation(words, **matches_json(outflow.asset, facts, blocked), quorum_met=False))
     if blocked:
         reason = blocked[0].authorisation.undetermined
-        return undetermined(reason, **_requests(outflow, facts, blocked), quorum_met=False)
+        return undetermined(reason, **matches_json(outflow.asset, facts, blocked), quorum_met=False)
     beside = [m for m in found.matches if m.authorisation.met and _has(m.authorisation.refused, rule_name)]
     if not beside:
         return PASS
     words = _say_refused(beside[0], beside[0].authorisation.refused, rule_name) + "; the quorum is met without it"
-    return violation(words, Severity.LOW, **_requests(outflow, facts, beside), quorum_met=True)
+    return violation(words, Severity.LOW, **matches_json(outflow.asset, facts, beside), quorum_met=True)
 
 
 def _is_short(answer: Authorisation) -> bool:
@@ -237,85 +257,5 @@ def _say_refused(match: Match, refused: Sequence[RefusedAct], rule_name: str) ->
     return f"{first.act.kind} of request {match.authorisation.request.id} does not count: {first.reason}"
 
 
-def _unless_blind(found: MatchResult, verdict: Verdict) -> Verdict:
-    """While a feed is dead what it holds may explain the payment: said, and never read as fine."""
-    if not found.blind:
-        return verdict
-    return undetermined(f"{found.blind}; so far: {verdict.summary}", **verdict.evidence)
-
-
-def _near_evidence(outflow: Outflow, facts: Facts, near: Sequence[NearMiss]) -> dict[str, Any]:
-    return {
-        "request_ids": shown(miss.authorisation.request.id for miss in near),
-        "mismatches": shown(_near_json(outflow, facts, miss) for miss in near),
-        "mismatches_count": len(near),
-        **({"foreign_inputs": True} if outflow.foreign_inputs else {}),
-    }
-
-
-def _near_json(outflow: Outflow, facts: Facts, miss: NearMiss) -> dict[str, Any]:
-    intent = miss.authorisation.request.intent
-    return {
-        "expected": {"destination": intent.destination.text, **amount_json(facts, intent.asset, intent.amount)},
-        "found": _payment_json(outflow, facts, miss.payment),
-        "differs": miss.differs,
-        "named_by_broadcast": miss.by_txid,
-        **_authorisation_json(miss.authorisation),
-    }
-
-
-def _reuse_json(outflow: Outflow, facts: Facts, reuse: Reuse) -> dict[str, Any]:
-    payment = _payment_json(outflow, facts, reuse.payment)
-    return {"request_id": reuse.request_id, "first_tx": reuse.first_tx.hex(), "payment": payment}
-
-
-def _requests(outflow: Outflow, facts: Facts, matches: Sequence[Match]) -> dict[str, Any]:
-    return {
-        "request_ids": shown(m.authorisation.request.id for m in matches),
-        "requests": shown(
-            {
-                "payment": _payment_json(outflow, facts, m.payment),
-                "named_by_broadcast": m.by_txid,
-                **({"rivals": list(m.rivals)} if m.rivals else {}),
-                **_authorisation_json(m.authorisation),
-            }
-            for m in matches
-        ),
-    }
-
-
-def _payment_json(outflow: Outflow, facts: Facts, payment: Payment) -> dict[str, Any]:
-    amount = amount_json(facts, outflow.asset, payment.amount)
-    return {"ordinal": payment.ordinal, "destination": payment.address.text, **amount}
-
-
-def _authorisation_json(answer: Authorisation) -> dict[str, Any]:
-    return {
-        "request_id": answer.request.id,
-        "requested": _act_json(answer.request.requested),
-        "quorum_met": answer.met,
-        "policy": answer.policy,
-        "policy_digest": answer.policy_digest,
-        "quorum": answer.quorum,
-        "counted": shown(_act_json(act) for act in answer.counted),
-        "refused": shown({**_act_json(r.act), "rule": r.rule, "reason": r.reason} for r in answer.refused),
-        "missing": list(answer.missing),
-        "signed": answer.signed,
-        **({"withdrawn": _act_json(answer.withdrawn)} if answer.withdrawn is not None else {}),
-        "steps": shown(answer.explanation),
-    }
-
-
-def _act_json(act: Act) -> dict[str, Any]:
-    """One act, so that its line can be found: feed, line and the SHA-256 of its payload."""
-    return {
-        "act": act.kind.value,
-        "actor": act.actor,
-        "kid": act.kid,
-        "at": format_utc(act.at),
-        "intent_hash": act.intent_hash,
-        **({"shown_hash": act.shown_hash} if act.shown_hash else {}),
-        "feed": act.feed,
-        "line": act.line,
-        "digest": act.digest.hex(),
-    }
+def _strangers(outflow: Outflow) -> dict[str, bool]:
+    return {"foreign_inputs": True} if outflow.foreign_inputs else {}
