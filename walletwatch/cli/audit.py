@@ -175,6 +175,22 @@ def make_checkpoint(session: Session, store: Store) -> str:
     return note
 
 
+@app.command("export", epilog="Example: walletwatch audit export -o theft.zip --case bitcoin-975ec405ac9d")
+def export(
+    context: typer.Context,
+    output: Annotated[Path, typer.Option("-o", "--output", help="The ZIP to write.")],
+    case: Annotated[str | None, typer.Option("--case", help="Only what concerns this case: its id or name.")] = None,
+) -> None:
+    """Write an evidence pack. Entries with their proofs, tables and pictures, for whoever trusts nobody here."""
+    from walletwatch.cli.evidence import write_evidence
+
+    session = session_of(context)
+    with session.store() as store:
+        note = make_checkpoint(session, store)
+        count = write_evidence(session, store, signing_key(session), note, output, case)
+    typer.echo(f"wrote {output}: {count} entries; check it with `walletwatch audit verify-pack {output}`")
+
+
 @app.command("verify-pack", epilog="Example: walletwatch audit verify-pack case.zip --vkey audit.vkey")
 def verify_evidence(
     pack: Annotated[Path, typer.Argument(help="An evidence pack (ZIP).")],

@@ -19,10 +19,12 @@ from walletwatch.cli import (
     audit,
     check,
     db,
+    demo,
     findings,
     init,
     labels,
     outflows,
+    report,
     requests,
     rules,
     run,
@@ -62,7 +64,7 @@ def begin(
     context.obj = Session(config)
 
 
-for module in (init, check, run, status):
+for module in (init, check, run, status, demo):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(getattr(module, name))
 for act in (trials.record, trials.replay, trials.scan):
@@ -78,6 +80,7 @@ for group, about in (
     (labels, "The label book: who is behind an address."),
     (trace, "Thefts that are being followed."),
     (audit, "The audit log: query, prove, verify."),
+    (report, "What managers read."),
     (db, "The database's migrations."),
 ):
     app.add_typer(group.app, name=group.__name__.rpartition(".")[2], help=about, no_args_is_help=True)

@@ -48,7 +48,8 @@ def _short_destinations(row: Row) -> str:
     return f"{first} +{len(more)}" if more else first
 
 
-def _listing(zone: ZoneInfo) -> Listing:
+def outflows_listing(zone: ZoneInfo) -> Listing:
+    """How outflows are listed."""
     columns = (
         time_column("first seen", "first_seen", zone),
         text_column("wallet", "wallet"),
@@ -94,7 +95,7 @@ def list_outflows(
         limit=limit,
     )
     with session.reading() as unit:
-        show_rows(outflow_rows(session, unit, unit.outflows.find(wanted)), _listing(session.zone(tz)), form)
+        show_rows(outflow_rows(session, unit, unit.outflows.find(wanted)), outflows_listing(session.zone(tz)), form)
 
 
 @app.command("show", epilog="Example: walletwatch outflows show out_0f3c… --format json")
