@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chains.model import Address, AssetId, ChainId, TxId
-from walletwatch.domain.withdrawals import Authorisation
+from walletwatch.domain.withdrawals import Act, Authorisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,3 +87,5 @@ class MatchResult:
     reused: tuple[Reuse, ...] = ()
     unexplained: tuple[Payment, ...] = ()
     blind: str = ""
+    void: tuple[Act, ...] = ()
+    """Request acts that would have explained an unexplained payment, and count for nothing."""

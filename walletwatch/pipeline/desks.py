@@ -5,23 +5,26 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from chains.model import Address, AssetId, ChainId, TxId
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.policies import Policy, PolicyHistory
-from walletwatch.approvals.quorums import authoriser
+from walletwatch.approvals.quorums import Moment, authorise, authoriser
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.payments import MatchResult, Spending
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.domain.withdrawals import Request
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, Request
 from walletwatch.store import UnitOfWork
 from walletwatch.store.approvals import Allocation
 
 _WHOLE_SECOND = timedelta(microseconds=999_999)
 """A block's time is a whole second, cut off: what was approved within it may still have come before the block."""
+
+_MOST_VOID = 50
 
 PriceOf = Callable[[AssetId, datetime], Price]
 
@@ -58,6 +61,7 @@ class ApprovalDesk:
         self._configured = configured
         self._lock = threading.RLock()
         self._book = RequestBook(people)
+        self._voided: set[str] = set()
         self._last_row = 0
 
     @contextmanager
@@ -82,6 +86,8 @@ class ApprovalDesk:
         for row, act in unit.approvals.acts_after(self._last_row):
             self._book.add(act)
             self._last_row = row
+            if act.kind is ActKind.REQUEST and self._book.void(act.request_id):
+                self._voided.add(act.request_id)
         if fresh:
             self.retire(unit.approvals.paid_for_good())
 
@@ -93,6 +99,7 @@ class ApprovalDesk:
     def forget(self) -> None:
         """Begin anew from the store: what was taken in belonged to a transaction that failed."""
         self._book = RequestBook(self._people)
+        self._voided = set()
         self._last_row = 0
 
     def requests_to(self, chain: ChainId, destination: Address) -> Sequence[Request]:
@@ -101,10 +108,15 @@ class ApprovalDesk:
 
     def match(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> MatchResult:
         """What the approvals say of one transaction's outflows in one asset. Raises Unknown without any feed."""
+        result = self.match_spending(unit, self._spending(unit, outflows), outflows[0].family)
+        if all(outflow.state is OutflowState.FINAL for outflow in outflows):
+            self.retire(m.authorisation.request.id for m in result.matches)
+        return result
+
+    def match_spending(self, unit: UnitOfWork, spending: Spending, family: TxId) -> MatchResult:
+        """What the approvals say of what one transaction paid in one asset. Raises Unknown without any feed."""
         if not self._configured:
             raise Unknown("no approval feed is configured")
-        spending = self._spending(unit, outflows)
-        spent = SpentRequests(unit, outflows[0].family)
         ask = authoriser(
             spending,
             policies=self._policies,
@@ -113,15 +125,32 @@ class ApprovalDesk:
         )
         # What paid a request for good may still be judged again, by a late act: to itself its request is not spent.
         self.reopen(a.request_id for tx in spending.family for a in unit.approvals.allocations_of(spending.chain, tx))
-        result = match(spending, self._book, spent, ask, unit.approvals.trouble())
-        if all(outflow.state is OutflowState.FINAL for outflow in outflows):
-            self.retire(m.authorisation.request.id for m in result.matches)
-        return result
+        result = match(spending, self._book, SpentRequests(unit, family), ask, unit.approvals.trouble())
+        return replace(result, void=self._void_for(result)) if result.unexplained and self._voided else result
 
-    def allocate(self, unit: UnitOfWork, result: MatchResult, family: TxId) -> None:
-        """Note which requests the payments used up, in place of what was noted before."""
+    def _void_for(self, result: MatchResult) -> tuple[Act, ...]:
+        """Request acts that open nothing and name just what was paid: somebody tried."""
+        asset = result.spending.asset
+        paid = {(p.address.key, p.amount) for p in result.unexplained}
+        acts = (act for request_id in sorted(self._voided) for act in self._book.void(request_id))
+        fits = (a for a in acts if a.intent is not None and a.intent.asset == asset)
+        return tuple(a for a in fits if a.intent and (a.intent.destination.key, a.intent.amount) in paid)[:_MOST_VOID]
+
+    def standing(self, request: Request, at: datetime) -> Authorisation:
+        """Whether `request` is approved as of `at`, by whatever wallet it would be paid."""
+        return authorise(
+            request,
+            Moment.now(at),
+            policies=self._policies,
+            people=self._people,
+            price_of=lambda asset: self._price_of(asset, at),
+        )
+
+    def allocate(self, unit: UnitOfWork, result: MatchResult, family: TxId, *, clear: bool = True) -> None:
+        """Note which requests the payments used up, in place of what was noted before (or, not cleared, beside it)."""
         spending = result.spending
-        unit.approvals.clear_allocations(spending.chain, spending.tx, spending.asset)
+        if clear:
+            unit.approvals.clear_allocations(spending.chain, spending.tx, spending.asset)
         unit.approvals.allocate(
             Allocation(
                 spending.chain, spending.tx, spending.asset, m.payment.ordinal, m.authorisation.request.id, family
@@ -131,16 +160,22 @@ class ApprovalDesk:
 
     def _spending(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> Spending:
         first = outflows[0]
-        seen_at = min(o.first_seen for o in outflows)
-        by_block = [o.block_time + _WHOLE_SECOND for o in outflows if o.block_time is not None]
+        times = [o.block_time for o in outflows]
+        broadcast_at, seen_at = broadcast_of([o.first_seen for o in outflows], times)
         return Spending(
             chain=first.chain,
             tx=first.tx,
             asset=first.asset,
             wallets=tuple(o.wallet for o in outflows),
             payments=first.payments,
-            broadcast_at=min([seen_at, *by_block]),
-            from_block_time_only=bool(by_block),
+            broadcast_at=broadcast_at,
+            from_block_time_only=any(time is not None for time in times),
             family=unit.ledger.family(first.chain, first.family) or (first.tx,),
             seen_at=seen_at,
         )
+
+
+def broadcast_of(seen: Sequence[datetime], blocks: Sequence[datetime | None]) -> tuple[datetime, datetime]:
+    """(the earliest a transaction is known to have existed, its first sight)."""
+    seen_at = min(seen)
+    return min([seen_at, *(time + _WHOLE_SECOND for time in blocks if time is not None)]), seen_at

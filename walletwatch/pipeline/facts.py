@@ -42,6 +42,7 @@ class StoreFacts:
         self._unit = unit
         self._deployment = deployment
         self._subject = subject
+        self._txid = subject.tx or b""
         self._tx = tx
         self._payees = payees
         self._match = match
@@ -111,7 +112,7 @@ class StoreFacts:
         """Outflows in (t - window, t], newest first."""
         after = self._at - timedelta(seconds=window_secs)
         chain = None if destination is None else self._chain
-        own = self._subject.tx if isinstance(self._subject, Outflow) else b""
+        own = self._txid if isinstance(self._subject, Outflow) else b""
         rows = self._unit.outflows.in_window(
             after, self._at, wallet=wallet, asset=asset, chain=chain, destination=destination, limit=limit, own=own
         )
@@ -160,12 +161,12 @@ class StoreFacts:
     def first_paid_at(self, destination: Address, within_secs: int | None = None) -> datetime | None:
         """When it was first paid before this transaction."""
         after = None if within_secs is None else self._at - timedelta(seconds=within_secs)
-        return self._unit.outflows.first_paid_at(self._chain, destination, self._at, self._subject.tx, after)
+        return self._unit.outflows.first_paid_at(self._chain, destination, self._at, self._txid, after)
 
     def payees(self) -> Iterable[Address]:
         """Every destination paid before, and the allowlist."""
         for address, at, tx in self._unit.outflows.payees(self._chain):
-            if tx != self._subject.tx and at <= self._at:
+            if tx != self._txid and at <= self._at:
                 yield address
         yield from self._deployment.allowlisted.get(self._chain, ())
 
@@ -202,7 +203,7 @@ class StoreFacts:
             raise Unknown(f"the balance of {wallet} was never read from a node")
         base = known[-1]
         net = self._unit.ledger.net_since(wallet, asset, base.at.height)
-        own = self._unit.ledger.net_of(self._chain, self._subject.tx, wallet, asset)
+        own = self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
         return base.amount + net, own
 
     def _chain_of(self, wallet: str) -> ChainId:
@@ -233,7 +234,7 @@ class StoreFacts:
 
     def last_moved_at(self, wallet: str) -> datetime | None:
         """When it last spent anything."""
-        tx, at = self._subject.tx, self._at
+        tx, at = self._txid, self._at
         paid = self._unit.outflows.last_at(wallet, self._chain, tx, at)
         moved = self._unit.ledger.last_spent_at(wallet, tx, at)
         return max((m for m in (paid, moved) if m is not None), default=None)
@@ -248,8 +249,8 @@ class StoreFacts:
         return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
 
     def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
-        return self._unit.ledger.past_of(wallet, self._chain, self._subject.tx, self._at, limit)
+        return self._unit.ledger.past_of(wallet, self._chain, self._txid, self._at, limit)
 
     def frozen_at(self, wallet: str) -> datetime | None:
         """The opening of the earliest critical alert about it that still stood."""
-        return self._unit.alerts.frozen_at(wallet, self._at, self._subject.tx)
+        return self._unit.alerts.frozen_at(wallet, self._at, self._txid)

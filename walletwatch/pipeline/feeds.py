@@ -14,6 +14,7 @@ from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.pipeline.judging import Judge
+from walletwatch.pipeline.moves import judge_moves_again
 from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
 from walletwatch.rules.registry import catalogue
 from walletwatch.store import Store, UnitOfWork
@@ -79,6 +80,7 @@ class FeedDesk:
         seeing_again = known is not None and bool(known.trouble)
         for chain, txid in self._concerned(unit, new, everything=seeing_again):
             self._judge.judge_again(unit, unit.outflows.of_tx(chain, txid))
+            judge_moves_again(unit, self._judge, chain, txid)
 
     def _add(self, unit: UnitOfWork, act: Act) -> bool:
         unit.approvals.forget_malformed(act.feed, act.line)

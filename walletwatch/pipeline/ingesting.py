@@ -23,6 +23,7 @@ from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, net, o
 from walletwatch.pipeline.deployments import WatchedChain, fingerprint
 from walletwatch.pipeline.judging import Judge, record_outflow
 from walletwatch.pipeline.memories import Memory
+from walletwatch.pipeline.moves import judge_moves
 from walletwatch.rules.events import ControlEvent, SentTransaction
 from walletwatch.store import UnitOfWork
 from walletwatch.store.ledgers import StoredTransaction
@@ -78,7 +79,9 @@ class Ingestion:
             block_time=block.time,
             family=stored.family,
         )
-        return (*self._take(unit, tx, outflows, "outflow.included"), *self._judge_sent(unit, tx, stored))
+        found = self._take(unit, tx, outflows, "outflow.included")
+        moved = judge_moves(unit, self.judge, stored, self.memory.payees)
+        return (*found, *moved, *self._judge_sent(unit, tx, stored))
 
     def _store_transaction(
         self, unit: UnitOfWork, tx: ChainTransaction, state: OutflowState, block: BlockFacts | None

@@ -16,7 +16,7 @@ from walletwatch.pipeline.deployments import Deployment, Teller, fingerprint
 from walletwatch.pipeline.desks import ApprovalDesk
 from walletwatch.pipeline.facts import StoreFacts
 from walletwatch.rules.engine import OncePerRule, judge, judge_event
-from walletwatch.rules.events import Event
+from walletwatch.rules.events import AwaitedRequest, Event, OwnMove
 from walletwatch.rules.registry import RuleConfig, rule_type
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import UnitOfWork
@@ -75,19 +75,47 @@ class Judge:
         return judge(outflow, facts, rules, digest, unit.now, on_error=self._on_error)
 
     def judge_event(
-        self, unit: UnitOfWork, event: Event, family: TxId, tx: AccountTransaction | None, payees: PayeeIndex
+        self,
+        unit: UnitOfWork,
+        event: Event,
+        family: TxId,
+        tx: AccountTransaction | None,
+        payees: PayeeIndex,
+        result: MatchResult | Unknown | None = None,
     ) -> tuple[Finding, ...]:
-        """Judge what is no outflow: a change of control, a failed transaction."""
-        unmatched = Unknown("only outflows are matched to requests")
-        facts = StoreFacts(
-            unit, self.deployment, event, tx, payees, lambda: _or_raise(unmatched), self.desk.requests_to
-        )
+        """Judge what is no outflow, note which of its earlier findings no longer hold, and tell of the new ones.
+
+        `result` is what the approvals say, of a move between own wallets. Without a transaction (an awaited request)
+        the alert is the request's own.
+        """
+        matched = result or Unknown("only outflows and own moves are matched to requests")
+        facts = StoreFacts(unit, self.deployment, event, tx, payees, lambda: _or_raise(matched), self.desk.requests_to)
         rules, digest = self.deployment.rules, self.deployment.rules_digest
         found = judge_event(event, facts, rules, digest, unit.now, on_error=self._on_error)
         new = tuple(f for f in found if self._keep(unit, f))
         if new:
-            self.teller.tell(unit, fingerprint(event.chain, family), new, ())
+            self.teller.tell(unit, _key_of(event, family), new, ())
+        if isinstance(event, OwnMove):
+            self._resolve_move(unit, event, family, found)
         return new
+
+    def _resolve_move(self, unit: UnitOfWork, move: OwnMove, family: TxId, still: Sequence[Finding]) -> None:
+        holding = {f.id for f in still}
+        ours = [f for f in unit.findings.of_tx(move.chain, move.tx) if f.rule == "unapproved_move"]
+        over = [f for f in ours if (f.wallet, f.asset) == (move.wallet, str(move.asset)) and f.id not in holding]
+        late_secs = max(0, int((unit.now - move.at).total_seconds()))
+        resolved = [self.note_resolved(unit, f, late_secs) for f in over]
+        if any(resolved):
+            self._close_if_explained(unit, move.chain, move.tx, family)
+
+    def note_resolved(self, unit: UnitOfWork, finding: Finding, late_secs: int) -> bool:
+        """Note that something explains a finding, `late_secs` late; False if that was noted before."""
+        if not unit.findings.resolve(finding.id, unit.now, late_secs=late_secs):
+            return False
+        payload = {"finding": finding.id, "rule": finding.rule_id, "late_secs": late_secs}
+        about = finding.id if finding.tx is None else format_hash(ChainId.parse(finding.chain), finding.tx)
+        unit.audit.append("system", "finding.resolved", about, payload)
+        return True
 
     # --- late acts ----------------------------------------------------------------------------------------------------
 
@@ -107,7 +135,8 @@ class Judge:
         if new or resolved:
             self._tell(unit, outflows, new)
         if resolved:
-            self._close_if_explained(unit, outflows[0])
+            first = outflows[0]
+            self._close_if_explained(unit, first.chain, first.tx, first.family)
 
     def _resolve(self, unit: UnitOfWork, outflow: Outflow, still: Sequence[Finding]) -> int:
         """Note on authorisation findings that no longer hold by how much the approvals came late."""
@@ -118,21 +147,18 @@ class Judge:
             if not ours or finding.id in holding:
                 continue
             late_secs = max(0, int((unit.now - outflow.broadcast_at).total_seconds()))
-            if unit.findings.resolve(finding.id, unit.now, late_secs=late_secs):
-                payload = {"finding": finding.id, "rule": finding.rule_id, "late_secs": late_secs}
-                unit.audit.append("system", "finding.resolved", format_hash(outflow.chain, outflow.tx), payload)
-                count += 1
+            count += self.note_resolved(unit, finding, late_secs)
         return count
 
-    def _close_if_explained(self, unit: UnitOfWork, outflow: Outflow) -> None:
-        family = unit.ledger.family(outflow.chain, outflow.family) or (outflow.tx,)
-        findings = [f for tx in family for f in unit.findings.of_tx(outflow.chain, tx)]
+    def _close_if_explained(self, unit: UnitOfWork, chain: ChainId, txid: TxId, family: TxId) -> None:
+        txids = unit.ledger.family(chain, family) or (txid,)
+        findings = [f for tx in txids for f in unit.findings.of_tx(chain, tx)]
         loud = [f for f in findings if f.mode is Mode.ENFORCE]
         resolved = unit.findings.resolutions([f.id for f in loud])
         if loud and all(f.id in resolved for f in loud):
             late_secs = max(int(r.get("late_secs", 0)) for r in resolved.values())
-            requests = [a.request_id for tx in family for a in unit.approvals.allocations_of(outflow.chain, tx)]
-            self.teller.explained(unit, fingerprint(outflow.chain, outflow.family), requests, late_secs)
+            requests = [a.request_id for tx in txids for a in unit.approvals.allocations_of(chain, tx)]
+            self.teller.explained(unit, fingerprint(chain, family), requests, late_secs)
 
     # --- keeping ------------------------------------------------------------------------------------------------------
 
@@ -170,6 +196,17 @@ class Judge:
         if findings:
             first = outflows[0]
             self.teller.tell(unit, fingerprint(first.chain, first.family), findings, outflows)
+
+
+def awaited_key(request_id: str) -> str:
+    """The alert of a request that was not paid."""
+    return f"request_unpaid/{request_id}"
+
+
+def _key_of(event: Event, family: TxId) -> str:
+    if isinstance(event, AwaitedRequest):
+        return awaited_key(event.authorisation.request.id)
+    return fingerprint(event.chain, family)
 
 
 def record_outflow(unit: UnitOfWork, action: str, outflow: Outflow) -> None:

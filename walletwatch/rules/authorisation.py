@@ -257,5 +257,5 @@ def _say_refused(match: Match, refused: Sequence[RefusedAct], rule_name: str) ->
     return f"{first.act.kind} of request {match.authorisation.request.id} does not count: {first.reason}"
 
 
-def _strangers(outflow: Outflow) -> dict[str, bool]:
+def _strangers(outflow: Outflow) -> dict[str, Any]:
     return {"foreign_inputs": True} if outflow.foreign_inputs else {}

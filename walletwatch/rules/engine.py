@@ -18,7 +18,7 @@ from walletwatch.domain.findings import PASS, Finding, Verdict, VerdictKind, und
 from walletwatch.domain.ids import finding_id
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
-from walletwatch.rules.events import Event, OwnMove
+from walletwatch.rules.events import AwaitedRequest, Event, OwnMove
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.registry import RuleConfig, RuleType, Selectors, rule_type
 
@@ -138,7 +138,7 @@ def _fits(subject: Outflow | Event, facts: Facts, selectors: Selectors) -> bool:
 
 
 def _asset(subject: Outflow | Event) -> AssetId | None:
-    return subject.asset if isinstance(subject, Outflow | OwnMove) else None
+    return subject.asset if isinstance(subject, Outflow | OwnMove | AwaitedRequest) else None
 
 
 def _finding(
@@ -147,8 +147,9 @@ def _finding(
     found_asset = _asset(subject)
     chain, asset = str(subject.chain), "" if found_asset is None else str(found_asset)
     evidence: dict[str, Any] = dict(verdict.evidence)
+    about = subject.authorisation.request.id if isinstance(subject, AwaitedRequest) else ""
     return Finding(
-        id=finding_id(chain, subject.tx, subject.wallet, asset, config.id),
+        id=finding_id(chain, subject.tx, subject.wallet, asset, config.id, about),
         rule=config.type,
         rule_id=config.id,
         verdict=verdict.kind,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from chains.model import AccountTransaction, AssetId, ChainId, ControlChange, TxId
+from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Authorisation
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,9 @@ class SentTransaction:
 
 @dataclass(frozen=True, slots=True)
 class OwnMove:
-    """`amount` base units of `asset` moved from `wallet` to another own wallet."""
+    """`amount` base units of `asset` moved from `wallet` to other own wallets: its share of `payments`, which are all
+    that the transaction moved between own wallets in this asset.
+    """
 
     chain: ChainId
     tx: TxId
@@ -42,7 +46,30 @@ class OwnMove:
     at: datetime
     asset: AssetId
     amount: int
-    to_wallet: str
+    to_wallets: tuple[str, ...]
+    payments: tuple[Payment, ...]
 
 
-Event = ControlEvent | SentTransaction | OwnMove
+@dataclass(frozen=True, slots=True)
+class AwaitedRequest:
+    """An open request, looked at when the chain was known up to `at`. `wallet` is the one it names, or empty.
+
+    `approved_at` is when its last counted approval was given, None while it is not approved. `watched` False: the
+    chain is none of ours, so that no payment can be seen.
+    """
+
+    chain: ChainId
+    wallet: str
+    at: datetime
+    authorisation: Authorisation
+    approved_at: datetime | None
+    watched: bool = True
+    tx: None = None
+
+    @property
+    def asset(self) -> AssetId:
+        """What is to be paid."""
+        return self.authorisation.request.intent.asset
+
+
+Event = ControlEvent | SentTransaction | OwnMove | AwaitedRequest

@@ -24,7 +24,7 @@ import walletwatch.rules
 from chains.model import AssetId, ChainId
 from walletwatch.domain.findings import Mode, Severity, Verdict
 from walletwatch.domain.outflows import Outflow
-from walletwatch.rules.events import ControlEvent, OwnMove, SentTransaction
+from walletwatch.rules.events import AwaitedRequest, ControlEvent, OwnMove, SentTransaction
 from walletwatch.rules.parameters import AmountReader, Deployment, NoParams, Params
 
 Judge = Callable[[Any, Any, Any], Verdict]
@@ -32,7 +32,7 @@ _Rule = TypeVar("_Rule", bound=Judge)
 
 FAMILIES = ("authorisation", "limits", "destination", "pattern", "control", "expression", "operation")
 ROLES = ("hot", "warm", "cold", "deposit")
-SUBJECTS = (Outflow, ControlEvent, SentTransaction, OwnMove)
+SUBJECTS = (Outflow, ControlEvent, SentTransaction, OwnMove, AwaitedRequest)
 _COMMON_KEYS = ("id", "type", "severity", "mode", "wallets", "roles", "chains", "assets")
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _types: dict[str, RuleType] = {}

@@ -28,6 +28,7 @@ from walletwatch.labels.books import LabelBook
 from walletwatch.pipeline.desks import ApprovalDesk
 from walletwatch.pipeline.feeds import FeedDesk
 from walletwatch.pipeline.judging import Judge
+from walletwatch.pipeline.unpaid import UnpaidDesk
 from walletwatch.pipeline.workers import ChainWorker
 from walletwatch.service.deploying import deploy, names_of, policies_of
 from walletwatch.service.labelling import load_labels
@@ -54,6 +55,7 @@ class Application:
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
         self.feeds = FeedDesk(store, self.judge, _feeds_of(settings))
+        self.unpaid = UnpaidDesk(store, self.judge)
         self._console = console or sys.stdout
         self._open = ExitStack()
         self._open.callback(store.close)

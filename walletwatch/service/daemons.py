@@ -18,6 +18,7 @@ _log = logging.getLogger(__name__)
 
 _BUSY = (Tick.STARTED, Tick.INGESTED, Tick.ROLLED_BACK, Tick.CASE)
 _FEED_POLL = timedelta(seconds=1)
+_UNPAID_POLL = timedelta(seconds=10)
 _SINK_POLL_SECS = 0.25
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.5, 15.0
 
@@ -75,6 +76,7 @@ class Daemon:
         metronome = Metronome()
         metronome.every(_FEED_POLL, self._read_feeds, "feeds")
         metronome.every(timedelta(seconds=30), self._wake_silenced, "silences")
+        metronome.every(_UNPAID_POLL, self._look_for_unpaid, "unpaid")
         metronome.every(self.app.settings.audit.checkpoint_every, self._checkpoint, "checkpoint")
         return metronome
 
@@ -164,6 +166,13 @@ class Daemon:
                 self.app.feeds.read()
         except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
             _log.exception("reading the approval feeds failed and is tried again")
+
+    def _look_for_unpaid(self) -> None:
+        try:
+            with self.app.desk.held():
+                self.app.unpaid.look()
+        except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+            _log.exception("looking for unpaid requests failed and is tried again")
 
     def _wake_silenced(self) -> None:
         try:

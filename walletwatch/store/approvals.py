@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from chains.model import AssetId, ChainId, TxId
 from walletwatch.domain.outflows import OutflowState
-from walletwatch.domain.withdrawals import Act
+from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import act_from_json, act_to_json
 from walletwatch.store.filters import Filter, narrow
@@ -170,6 +170,28 @@ class ApprovalRepository:
         for low in range(0, len(ids), 500):
             query = select(c.chain, c.txid).where(c.request_id.in_(ids[low : low + 500])).distinct()
             found += [(ChainId.parse(r.chain), r.txid) for r in self._c.execute(query.order_by(c.chain, c.txid))]
+        return found
+
+    def requests_after(self, act_row: int) -> Iterator[tuple[int, str]]:
+        """(row, request id) of every request act kept after row `act_row`, in the order of keeping."""
+        c = t.acts.c
+        query = select(c.id, c.request_id).where(c.id > act_row, c.kind == str(ActKind.REQUEST)).order_by(c.id)
+        for row in self._c.execute(query):
+            yield row.id, row.request_id
+
+    def standing_payments(self, request_ids: Iterable[str]) -> dict[str, datetime]:
+        """When each of these requests was first paid by a transaction that is neither orphaned nor replaced."""
+        a, x = t.allocations.c, t.transactions.c
+        gone = (str(OutflowState.ORPHANED), str(OutflowState.REPLACED))
+        ids, found = list(request_ids), dict[str, datetime]()
+        for low in range(0, len(ids), 500):
+            query = (
+                select(a.request_id, x.first_seen)
+                .join(t.transactions, (x.chain == a.chain) & (x.txid == a.txid))
+                .where(a.request_id.in_(ids[low : low + 500]), x.state.not_in(gone))
+            )
+            for row in self._c.execute(query.order_by(x.first_seen)):
+                found.setdefault(row.request_id, row.first_seen)
         return found
 
     def paid_for_good(self) -> list[str]:

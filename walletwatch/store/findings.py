@@ -86,6 +86,12 @@ class FindingRepository:
         rows = self._c.execute(query.group_by(c.chain, c.txid).order_by(func.min(c.found_at), c.txid))
         return [(ChainId.parse(r.chain), r.txid) for r in rows]
 
+    def open_of(self, rule: str) -> list[Finding]:
+        """Findings of one rule type that nothing has explained yet, oldest first."""
+        c = t.findings.c
+        query = select(t.findings).where(c.rule == rule, c.resolved.is_(None)).order_by(c.found_at, c.id)
+        return [_finding(r) for r in self._c.execute(query)]
+
     def find(self, wanted: Filter) -> Iterator[Finding]:
         """Findings that fit, oldest first."""
         c = t.findings.c

@@ -125,6 +125,13 @@ class PlaceRepository:
             update(t.cursors).where(c.chain == str(chain), c.final_height < height).values(final_height=height)
         )
 
+    def latest_time(self, chain: ChainId) -> datetime | None:
+        """The time of the last block ingested; None if there was none."""
+        c = t.blocks.c
+        query = select(c.time).where(c.chain == str(chain)).order_by(c.height.desc()).limit(1)
+        moment: datetime | None = self._c.execute(query).scalar_one_or_none()
+        return moment
+
     def parent_of(self, chain: ChainId, height: int) -> BlockRef | None:
         """The parent of the stored block at `height`, None if that block was pruned or never stored."""
         row = self._c.execute(
