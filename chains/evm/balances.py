@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from eth_utils.crypto import keccak
 
-from chains.errors import LyingNode, Unsupported
+from chains.errors import Unsupported
 from chains.evm import questions
 from chains.evm.fields import data_of, quantity_of
 from chains.evm.params import native_asset
@@ -23,16 +25,15 @@ _BALANCE_OF_ITEM = _selector("balanceOf(address,uint256)")
 _OWNER_OF = _selector("ownerOf(uint256)")
 
 
-def read_balance(transport: Transport, address: Address, asset: AssetId, at: BlockRef) -> int:
-    """Base units of `asset` held by `address` after block `at`.
+def read_balances(transport: Transport, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
+    """Base units of `asset` held by each address after block `at`.
 
     Raises BlockGone, or Unsupported where the node has no such contract or keeps no such state.
     """
-    (answer,) = read_states(transport, [_call(address, asset)], at)
-    answer = raised(answer)
+    answers = [raised(a) for a in read_states(transport, [_call(address, asset) for address in addresses], at)]
     if asset == native_asset(asset.chain).id:
-        return quantity_of(answer, "eth_getBalance")
-    return _token_units(answer, asset, address)
+        return [quantity_of(answer, "eth_getBalance") for answer in answers]
+    return [_token_units(answer, asset, address) for answer, address in zip(answers, addresses, strict=True)]
 
 
 def _call(address: Address, asset: AssetId) -> Call:
@@ -63,7 +64,8 @@ def _token_units(answer: Json, asset: AssetId, address: Address) -> int:
     if not raw:
         raise Unsupported(f"no contract answers for {asset} at that block")
     if len(raw) < 32:
-        raise LyingNode(f"eth_call for {asset} returned {len(raw)} bytes instead of 32")
+        # The contract's own doing, which says nothing about the node.
+        raise Unsupported(f"the contract of {asset} answers {len(raw)} bytes instead of 32")
     if asset.namespace == "erc721":
         return int(raw[12:32] == address.key)
     return int.from_bytes(raw[:32], "big")

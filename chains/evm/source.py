@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -10,7 +12,7 @@ from typing import NoReturn
 from chains.errors import BlockGone, RpcError, Unsupported, WrongChain
 from chains.evm import questions
 from chains.evm.addresses import parse_address
-from chains.evm.balances import read_balance
+from chains.evm.balances import read_balances
 from chains.evm.blocks import read_ref
 from chains.evm.client import BlockReader
 from chains.evm.control import read_control
@@ -32,22 +34,25 @@ SURVEY_EVERY = 10
 FINALITY_TAGS = frozenset({"finalized", "safe", "latest"})
 
 
-def open_source(spec: SourceSpec) -> EvmSource:
-    """A source for an `eip155` chain; asks nothing yet. Raises ValueError for a bad chain id or finality tag."""
-    return EvmSource(spec)
+def open_source(spec: SourceSpec, clock: Callable[[], float] = time.monotonic) -> EvmSource:
+    """A source for an `eip155` chain; asks nothing yet. `clock` times the quarantine of nodes that lied.
+
+    Raises ValueError for a bad chain id or finality tag.
+    """
+    return EvmSource(spec, clock)
 
 
 class EvmSource:
     """Facts of one EVM chain. See `chains.source.ChainSource` for what each method promises."""
 
-    def __init__(self, spec: SourceSpec) -> None:
+    def __init__(self, spec: SourceSpec, clock: Callable[[], float] = time.monotonic) -> None:
         if spec.finality is not None and spec.finality not in FINALITY_TAGS:
             raise ValueError(f"finality of {spec.name} must be one of {sorted(FINALITY_TAGS)}, not {spec.finality!r}")
         self.chain = spec.chain
         self.native = native_asset(spec.chain)
         self._network = network_of(spec.chain)
         self._spec = spec
-        self._pool = open_transport(spec, self._identify)
+        self._pool = open_transport(spec, self._identify, clock=clock)
         captured = spec.record_to is not None or any(e.url.startswith(RECORDED) for e in spec.endpoints)
         contracts = frozenset(a.key for a in spec.contract_wallets)
         self._reader = BlockReader(
@@ -115,9 +120,13 @@ class EvmSource:
 
     def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
         """`eth_getBalance` or the token's own word, by block hash. Raises ValueError for an asset of another chain."""
+        return self.balances([address], asset, at)[0]
+
+    def balances(self, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
+        """What each address holds, in batches."""
         if asset.chain != self.chain:
             raise ValueError(f"{asset} is not of {self.chain}")
-        return self._pool.ask(lambda t: read_balance(t, address, asset, at))
+        return self._pool.ask(lambda t: read_balances(t, addresses, asset, at))
 
     def unspent(self, addresses: AbstractSet[Address]) -> NoReturn:
         """Account chains have no unspent outputs."""

@@ -59,7 +59,7 @@ def stage(bitcoind: Bitcoind) -> Iterator[Stage]:
     for _ in range(12):
         hot.pay({miner.address("bech32m"): "0.5"})
         bitcoind.mine()
-    with LyingProxy(bitcoind) as proxy:
+    with LyingProxy(node=bitcoind) as proxy:
         clock = Clock()
         near = Endpoint("near", bitcoind.url, bitcoind.cookie)
         far = Endpoint("far", proxy.url, bitcoind.cookie)

@@ -33,6 +33,8 @@ class WatchedChain:
     start: int | None = None
     max_reorg: int = 100
     poll_secs: float = 2.0
+    check_balances_secs: float = 300.0
+    """How often, at most, the books are held to what the node says the wallets hold."""
 
 
 class PriceBook(Protocol):

@@ -15,16 +15,19 @@ from chains.errors import BlockGone, ChainError, LyingNode, TransientError, Unsu
 from chains.model import BlockFacts, BlockRef, format_hash
 from chains.source import ChainSource
 from walletwatch.domain.times import format_utc
-from walletwatch.pipeline.balances import addresses_digest, keep_holdings, read_holdings
+from walletwatch.pipeline.balances import Holdings, books_digest, keep_holdings, read_holdings
 from walletwatch.pipeline.cases import CaseDesk
+from walletwatch.pipeline.conservation import Conservation
 from walletwatch.pipeline.deployments import Deployment, WatchedChain
 from walletwatch.pipeline.feeds import FeedDesk
+from walletwatch.pipeline.gaps import GapKeeper
 from walletwatch.pipeline.ingesting import Ingestion
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.memories import Memory
 from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.places import Cursor, CursorMoved
+from walletwatch.tracing.tracers import UTXO_NAMESPACES
 
 _log = logging.getLogger(__name__)
 
@@ -57,8 +60,10 @@ class ChainWorker:
         self.judge = judge
         self.feeds = feeds
         self.memory = Memory(judge.deployment, watched)
+        self.gaps = GapKeeper(source, watched.perimeter, self.memory)
         self.ingestion = Ingestion(watched, judge, self.memory)
         self.cases = CaseDesk(watched, judge.deployment, judge, source)
+        self.conservation = Conservation(watched, source, store, judge)
         self.halted = ""
         self.wrong_chain = False
         self.last_error = ""
@@ -126,7 +131,7 @@ class ChainWorker:
             self.memory.load(unit)
             self.cases.load(unit)
             report = unit.places.reports().get(str(self.watched.chain))
-        self.memory.watch.complete = cursor.complete_for == addresses_digest(self.watched.perimeter)
+        self.memory.watch.complete = cursor.complete_for == books_digest(self.watched)
         if self._watched_at is None and report is not None and report[0].get("watched_at"):
             self._watched_at = datetime.fromisoformat(report[0]["watched_at"])
         self._loaded = True
@@ -139,7 +144,7 @@ class ChainWorker:
         tip = self.source.tip()
         start = self.watched.start
         before = tip if start is None else self._before(start)
-        holdings = read_holdings(self.source, self.watched, before) if before == tip else None
+        holdings = self._opening(before, tip)
         with self.store.transaction() as unit:
             unit.places.register(self.watched.chain, self.watched.name, unit.now)
             unit.places.start(self.watched.chain, before, unit.now)
@@ -154,6 +159,14 @@ class ChainWorker:
         self.tip = tip
         return Tick.STARTED
 
+    def _opening(self, before: BlockRef, tip: BlockRef) -> Holdings | None:
+        """What the wallets hold before the first block: of a past block only an account chain's archive can tell."""
+        past = before != tip
+        if past and (before.height < 0 or self.watched.chain.namespace in UTXO_NAMESPACES):
+            return None
+        holdings = read_holdings(self.source, self.watched, before)
+        return None if holdings is None or (past and holdings.unread) else holdings
+
     def _before(self, start: int) -> BlockRef:
         """The block before `start`; before the genesis block there is none, and nothing is compared with it."""
         return self.source.ref_at(start - 1) if start > 0 else BlockRef(-1, bytes(32))
@@ -162,7 +175,7 @@ class ChainWorker:
 
     def _step_forward(self, cursor: Cursor) -> Tick:
         self.cases.extend_watch(self.memory.watch)
-        facts = self.source.block(cursor.ref.height + 1, self.memory.watch)
+        facts = self.gaps.read_block(cursor.ref.height + 1)
         if facts.parent_hash != cursor.ref.hash and cursor.ref.height >= 0:
             return self._step_back(cursor)
         facts = self.cases.search(facts, self.memory.watch)
@@ -230,6 +243,7 @@ class ChainWorker:
         self._look_at_pending()
         self._settle_finality(cursor)
         self._complete_books(cursor)
+        self.conservation.check_if_due()
         self._note_stale(cursor)
         self.synced = self.tip == cursor.ref and self.cases.next_behind() is None
         return Tick.IDLE
@@ -245,7 +259,7 @@ class ChainWorker:
         return True
 
     def _look_at_pending(self) -> None:
-        pending = self.source.pending(self.memory.watch)
+        pending = self.gaps.look()
         with self.judge.desk.held():
             self.feeds.read()
             with self.store.reading() as unit:
@@ -278,14 +292,7 @@ class ChainWorker:
             self._loaded = False
 
     def _needs_holdings(self, cursor: Cursor) -> bool:
-        if self.watched.chain.namespace == "bip122":
-            return cursor.complete_for != addresses_digest(self.watched.perimeter)
-        with self.store.reading() as unit:
-            return any(
-                not unit.ledger.balances(self.watched.chain, wallet, asset.id)
-                for wallet in self.watched.perimeter.names()
-                for asset in (self.watched.native, *self.watched.tokens)
-            )
+        return cursor.complete_for != books_digest(self.watched)
 
     # --- never quiet --------------------------------------------------------------------------------------------------
 

@@ -70,6 +70,7 @@ def watched_chain(settings: Settings, chain: ChainSettings) -> WatchedChain:
         start=None if chain.start == "tip" else int(chain.start),
         max_reorg=chain.max_reorg,
         poll_secs=chain.poll.total_seconds(),
+        check_balances_secs=chain.check_balances.total_seconds(),
     )
 
 

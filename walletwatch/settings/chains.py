@@ -94,6 +94,10 @@ class ChainSettings(Table):
     start: Annotated[str | int, PlainValidator(_read_start)] = "tip"
     poll: Duration = timedelta(seconds=2)
     max_reorg: Annotated[int, Field(ge=1, le=100_000)] = 100
+    check_balances: Duration = timedelta(minutes=5)
+    """How often, at most, the books are held to what the node says the wallets hold (account chains)."""
+    prove: bool = False
+    """Prove every block's transactions, receipts and logs by its header: for nodes that are not one's own (EVM)."""
     insecure: bool = False
 
     def faults(self) -> Iterator[Fault]:
@@ -109,6 +113,8 @@ class ChainSettings(Table):
             yield Fault(
                 "is empty: nobody tells what happens on this chain", 'endpoints = ["http://…"]', key="endpoints"
             )
+        if self.prove and self.id is not None and self.id.namespace != "eip155":
+            yield Fault("Bitcoin's blocks are always proved", "remove prove", key="prove", involves=("id",))
         for n, endpoint in enumerate(self.endpoints or ()):
             yield from self._endpoint_faults(n, endpoint)
 

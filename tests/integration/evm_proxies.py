@@ -1,0 +1,67 @@
+"""A proxy before an EVM node: lies about blocks, receipts, logs, traces and the chain itself."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from lying_proxies import Call, LyingProxy
+
+TRACING = frozenset({"trace_block", "trace_transaction", "debug_traceBlockByNumber", "debug_traceTransaction"})
+
+
+@dataclass
+class EvmProxy(LyingProxy):
+    """Its own faults, each of one call of a batch: `null` (no result), `refuse` (no such method), `empty` (an empty
+    list), `other-chain`, `other-height` (what the node says of the block before), `hide` (a list without its last
+    entry), `forge` (the last log says another amount), `other-question` (another id).
+    """
+
+    def distort(self, fault: str, call: Call, said: bytes, authorization: str) -> bytes:
+        answers = json.loads(said)
+        rows = answers if isinstance(answers, list) else [answers]
+        (row,) = [r for r in rows if r["id"] == call["id"]]
+        if fault == "refuse":
+            row.pop("result", None)
+            row["error"] = {"code": -32601, "message": f"the method {call['method']} does not exist/is not available"}
+        elif fault == "other-question":
+            row["id"] = -1
+        elif fault == "other-height":
+            row["result"] = self._of_the_block_before(call, authorization)
+        else:
+            row["result"] = _lie(fault, call["method"], row["result"])
+        return json.dumps(answers).encode()
+
+    def _of_the_block_before(self, call: Call, authorization: str) -> Any:
+        text = json.dumps(call["params"])
+        height = _height(call["params"])
+        other = json.dumps(call | {"params": json.loads(text.replace(hex(height), hex(height - 1)))})
+        return json.loads(self.ask_node(other.encode(), authorization)[1])["result"]
+
+
+def _height(params: list[Any]) -> int:
+    first = params[0]
+    return int(first["fromBlock"] if isinstance(first, dict) else first, 16)
+
+
+def _lie(fault: str, method: str, result: Any) -> Any:
+    if fault == "null":
+        return None
+    if fault == "empty":
+        return []
+    if fault == "other-chain":
+        return "0x1"
+    if fault == "hide":
+        if method == "eth_getBlockByNumber":
+            return result | {"transactions": result["transactions"][:-1]}
+        return result[:-1]
+    if fault == "forge":
+        *rest, last = result
+        return [*rest, last | {"data": "0x" + (int(last["data"], 16) + 1).to_bytes(32, "big").hex()}]
+    raise ValueError(f"no such fault: {fault}")
+
+
+def untraced(call: Call, _number: int) -> str:
+    """A node that was started without its trace modules."""
+    return "refuse" if call["method"] in TRACING else "pass"
