@@ -11,7 +11,7 @@ import pytest
 from alerts_samples import BITCOIN, LOOKALIKE, THEFT, THIEF, make_alert, make_finding, make_outflow, make_view
 from chains.model import Asset, AssetId, ChainId
 from walletwatch.alerts.blocks import MAX_BLOCKS, make_blocks, make_message
-from walletwatch.alerts.objects import event_object, finding_object
+from walletwatch.alerts.objects import event_object
 from walletwatch.alerts.ports import Names
 from walletwatch.alerts.rendering import make_page, make_text
 from walletwatch.domain.outflows import OutflowState
@@ -76,7 +76,6 @@ def test_evm_hashes_and_unknown_assets_are_written_as_their_people_do() -> None:
     page = make_page(make_view(make_alert(finding), findings=(finding,), outflows=(outflow,), names=names))
     assert dict(page.facts)["Transaction"] == f"0x{THEFT.hex()}"
     assert page.commands[-1] == f"walletwatch audit why 0x{THEFT.hex()}"
-    assert finding_object(finding, names)["tx"] == f"0x{THEFT.hex()}"
     assert names.amount(1_500_000, USDT) == "1.5 USDT"
     assert names.amount(1_500_000, other) == f"1,500,000 base units of {other}"
 

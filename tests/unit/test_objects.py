@@ -6,16 +6,13 @@ from datetime import UTC, datetime
 import pytest
 
 from chains.model import Address, Asset, AssetId, BlockRef, ChainId
-from walletwatch.alerts import objects as told
+from walletwatch.alerts.objects import event_object
 from walletwatch.alerts.ports import AlertView
 from walletwatch.alerts.ports import Names as AlertNames
 from walletwatch.domain.alerts import Alert, AlertState, Decision, Delivery, Outcome, Silence
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.labels import Label
-from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
-from walletwatch.domain.withdrawals import Act, ActKind, Intent, Request
-from walletwatch.reports.objects import (
+from walletwatch.domain.objects import (
     Names,
     alert_object,
     finding_object,
@@ -24,6 +21,9 @@ from walletwatch.reports.objects import (
     request_object,
     silence_object,
 )
+from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Act, ActKind, Intent, Request
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 ETHEREUM = ChainId.parse("eip155:1")
@@ -135,14 +135,13 @@ def test_an_alert_has_every_field_of_the_contract() -> None:
 
 
 def test_a_webhook_is_told_the_same_objects_as_the_command_shows() -> None:
-    """Alerts and reports are siblings and neither imports the other: this holds their words together."""
     names = AlertNames(assets=dict(NAMES.assets), chains=dict(NAMES.chains))
     label = Label("*", THIEF.text, "DMM thief", "theft")
     view = AlertView(ALERT, (FINDING,), (OUTFLOW,), names, {THIEF.text: (label,)}, {"out_1": ("W-1",)})
-    assert told.alert_object(ALERT) == alert_object(ALERT)
-    assert told.outflow_object(OUTFLOW, view) == outflow_object(OUTFLOW, NAMES, requests=["W-1"], findings=["fnd_1"])
-    own = finding_object(FINDING, NAMES)
-    assert told.finding_object(FINDING, names).items() <= own.items()
+    told = event_object(view)
+    assert alert_object(ALERT).items() <= told.items()
+    assert told["details"]["findings"] == [finding_object(FINDING, NAMES)]
+    assert told["details"]["outflows"] == [outflow_object(OUTFLOW, NAMES, requests=["W-1"], findings=["fnd_1"])]
 
 
 @pytest.mark.parametrize(("milli", "text"), [(0, "0.000"), (5, "0.005"), (750, "0.750"), (1000, "1.000")])

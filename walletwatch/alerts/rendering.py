@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.model import AssetId, ChainId, TxId
+from chains.model import AssetId, ChainId, format_hash
 from walletwatch.alerts.ports import AlertView
 from walletwatch.alerts.titles import name_rule, order_findings, plain, standing_outflows
 from walletwatch.domain.alerts import Alert, AlertState
@@ -59,11 +59,6 @@ class Page:
     commands: tuple[str, ...]
 
 
-def name_tx(chain: ChainId, tx: TxId) -> str:
-    """A transaction id as its chain's people write it."""
-    return f"0x{tx.hex()}" if chain.namespace == "eip155" else tx.hex()
-
-
 def make_page(view: AlertView) -> Page:
     """All of `view` that a person should see."""
     alert, outflows = view.alert, standing_outflows(view.outflows)
@@ -71,9 +66,9 @@ def make_page(view: AlertView) -> Page:
     lines = [FindingLine(f.severity, name_rule(f), plain(f.rule_id, 80), plain(f.summary, 600)) for f in ordered]
     shown, hidden = tuple(lines[:MAX_FINDINGS]), len(lines[MAX_FINDINGS:])
     more = (("Not shown", f"{hidden} more findings"),) if hidden else ()
-    txs = list(dict.fromkeys(name_tx(o.chain, o.tx) for o in view.outflows))
+    txs = list(dict.fromkeys(format_hash(o.chain, o.tx) for o in view.outflows))
     if not txs:
-        txs = list(dict.fromkeys(name_tx(ChainId.parse(f.chain), f.tx) for f in ordered if f.tx is not None))
+        txs = list(dict.fromkeys(format_hash(ChainId.parse(f.chain), f.tx) for f in ordered if f.tx is not None))
     return Page(
         alert_id=alert.id,
         version=alert.version,

@@ -27,8 +27,8 @@ from walletwatch.cli.queries import STATES, make_filter, not_found, show_object,
 from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.alerts import Alert, Silence
 from walletwatch.domain.ids import stable_id
+from walletwatch.domain.objects import alert_object, silence_object
 from walletwatch.domain.times import format_utc, utc_now
-from walletwatch.reports.objects import alert_object, silence_object
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -25,7 +25,7 @@ from walletwatch.cli.options import (
 from walletwatch.cli.output import Format, Listing, text_column
 from walletwatch.cli.queries import make_filter, not_found, show_object, show_rows
 from walletwatch.cli.sessions import Session, session_of
-from walletwatch.reports.objects import finding_object
+from walletwatch.domain.objects import finding_object
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

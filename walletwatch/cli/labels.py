@@ -17,8 +17,8 @@ from walletwatch.cli.output import Format, Listing, text_column
 from walletwatch.cli.queries import show_rows
 from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.labels import CATEGORIES, Label
+from walletwatch.domain.objects import label_object
 from walletwatch.labels.books import find_conflicts
-from walletwatch.reports.objects import label_object
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -24,7 +24,7 @@ from walletwatch.cli.options import (
 from walletwatch.cli.output import Column, Format, Listing, Row, text_column
 from walletwatch.cli.queries import STATES, labels_of, make_filter, not_found, show_object, show_rows
 from walletwatch.cli.sessions import Session, session_of
-from walletwatch.reports.objects import outflow_object
+from walletwatch.domain.objects import outflow_object
 
 if TYPE_CHECKING:
     from walletwatch.domain.outflows import Outflow

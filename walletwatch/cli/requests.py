@@ -24,8 +24,8 @@ from walletwatch.cli.options import (
 from walletwatch.cli.output import Format, Listing, text_column
 from walletwatch.cli.queries import make_filter, not_found, show_object, show_rows
 from walletwatch.cli.sessions import Session, session_of
+from walletwatch.domain.objects import request_object
 from walletwatch.domain.withdrawals import ActKind
-from walletwatch.reports.objects import request_object
 
 if TYPE_CHECKING:
     from datetime import datetime

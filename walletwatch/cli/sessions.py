@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from walletwatch.cli.filters import read_zone
-from walletwatch.reports.objects import Names
+from walletwatch.domain.objects import Names
 
 if TYPE_CHECKING:
     from walletwatch.settings import Settings

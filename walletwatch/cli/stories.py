@@ -12,7 +12,7 @@ from walletwatch.cli.outflows import outflow_rows
 from walletwatch.cli.output import Format, render
 from walletwatch.cli.requests import request_rows
 from walletwatch.cli.sessions import Session
-from walletwatch.reports.objects import alert_object
+from walletwatch.domain.objects import alert_object
 
 if TYPE_CHECKING:
     from walletwatch.store import UnitOfWork

@@ -16,7 +16,7 @@ from walletwatch.cli.options import FormatOption, TzOption
 from walletwatch.cli.output import Format
 from walletwatch.cli.queries import show_rows
 from walletwatch.cli.sessions import Session, session_of
-from walletwatch.reports.objects import finding_object
+from walletwatch.domain.objects import finding_object
 
 if TYPE_CHECKING:
     from chains.captures import CaptureRange

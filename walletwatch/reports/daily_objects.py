@@ -11,10 +11,10 @@ from typing import Any
 
 from chains.model import AssetId, format_hash
 from walletwatch.domain.cases import Case
+from walletwatch.domain.objects import Json, Names, silence_object, time_text
 from walletwatch.reports.daily import DailyReport
 from walletwatch.reports.daily_books import Book
 from walletwatch.reports.daily_limits import HotShare, LimitUse
-from walletwatch.reports.objects import Json, Names, silence_object, time_text
 from walletwatch.tracing.exports.texts import clean
 
 REPORT_TYPE = "walletwatch.daily-report/v1"
