@@ -13,8 +13,8 @@ TABLES = {
     "asset": "A token. The coins of the chains are known.",
     "price": "What one whole unit is worth in USD. The first price that names an asset serves it; without one a limit "
     "in USD is *undetermined*, and says so.",
-    "wallet": "A wallet of yours on one chain. It needs `addresses` or `addresses_file`; an address belongs to one "
-    "wallet only.",
+    "wallet": "A wallet of yours on one chain. It needs `addresses`, `addresses_file` or `descriptors`; an address "
+    "belongs to one wallet only.",
     "person": "Somebody with a say in withdrawals, known by public keys.",
     "approval_feed": "A log of requests and approvals ([its form](approval-log.md)). With one, the authorisation rules "
     "are on.",
@@ -56,6 +56,9 @@ MEANINGS: dict[tuple[str, str], str] = {
     ("chain", "start"): "the first block to judge, the tip of the first start by default",
     ("chain", "poll"): "how often a node is asked when it does not ring",
     ("chain", "max_reorg"): "a deeper reorganisation halts the chain and pages",
+    ("chain", "check_balances"): "how often, at most, the books are held to what the node says the wallets hold (EVM)",
+    ("chain", "prove"): "prove each block's transactions, receipts and logs by its header: for nodes that are not your "
+    "own (EVM; Bitcoin's blocks always are)",
     ("chain", "insecure"): "allow plain http to other machines for all endpoints of the chain",
     ("endpoints", "url"): "where the node answers (plain http only on this very machine, unless `insecure`), or "
     '`"recorded:FILE"`: a capture made by `walletwatch record`',
@@ -78,7 +81,7 @@ MEANINGS: dict[tuple[str, str], str] = {
     ("wallet", "chain"): "the chain's name or id",
     ("wallet", "addresses"): "its addresses",
     ("wallet", "addresses_file"): "one address a line, `#` begins a comment; for many addresses",
-    ("wallet", "descriptors"): "output descriptors; refused for now: list the addresses",
+    ("wallet", "descriptors"): "output descriptors of public keys (BIP 380; `<0;1>` too)",
     ("wallet", "gap_limit"): "how many addresses beyond the last used one of a ranged descriptor are watched",
     ("wallet", "kind"): '`"safe"`: a Safe, whose owners, threshold, modules and code are watched as well',
     ("person", "id"): "the `actor` of approval acts",

@@ -37,13 +37,14 @@ def told_commands() -> Iterator[tuple[str, list[str], bool]]:
     for page in PAGES:
         pieces = [(f.line, f.text, True) for f in fences(page, *SHELL)]
         pieces += [(f.line, start, True) for f in fences(page, "ini") for start in _STARTS.findall(f.text)]
-        pieces += [(line, span, False) for line, span in code_spans(page) if span.startswith(f"{PROGRAM} ")]
+        pieces += [(line, span, False) for line, span in code_spans(page) if _SPAN.match(span)]
         for line, text, whole in pieces:
             for words in simple_commands(text):
                 if words and words[0].rpartition("/")[2] == PROGRAM:
                     yield f"{page.relative_to(ROOT)}:{line}", words[1:], whole
 
 
+_SPAN = re.compile(rf"(?:\.venv/bin/)?{PROGRAM} ")
 _STARTS = re.compile(r"^ExecStart=(.*)$", re.MULTILINE)
 TOLD = sorted({(shlex.join(words), place, whole) for place, words, whole in told_commands()})
 

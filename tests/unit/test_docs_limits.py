@@ -12,7 +12,7 @@ from chains.registry import Endpoint, SourceSpec, open_source, parse_address
 from unit.docs_pages import ROOT, read_page
 from walletwatch.domain.prices import Unknown
 from walletwatch.service.prices import open_prices
-from walletwatch.settings import Settings, SettingsError, load
+from walletwatch.settings import Settings, load
 from walletwatch.settings.template import render_template
 
 README = read_page(ROOT / "README.md")
@@ -38,14 +38,8 @@ def test_tron_addresses_are_understood_and_its_blocks_are_refused_in_words() -> 
         open_source(SourceSpec("tron", tron, (Endpoint("node", "http://127.0.0.1:8545"),)))
 
 
-def test_output_descriptors_are_refused_in_words(tmp_path: Path) -> None:
-    assert "**output descriptors and Chainlink prices**" in README
-    wallet = '[[wallet]]\nname = "w"\nrole = "hot"\nchain = "bitcoin"\ndescriptors = ["wpkh(xpub…)"]\n'
-    with pytest.raises(SettingsError, match="not supported yet"):
-        load_text(tmp_path, CHAIN + wallet)
-
-
 def test_chainlink_prices_are_unknown_and_say_so(tmp_path: Path) -> None:
+    assert "**Chainlink prices**" in README
     price = '[[price]]\nasset = "BTC"\nsource = "chainlink"\nfeed = "0x5f4eC3Df9cbd43714FE2740f5E3616155c5b8419"\n'
     chain = CHAIN.replace('"bitcoin"', '"ethereum"').replace("bip122:000000000019d6689c085ae165831e93", "eip155:1")
     prices = open_prices(load_text(tmp_path, chain + price.replace("BTC", "ETH")))
