@@ -113,3 +113,21 @@ def test_runbooks_call_only_those_whose_number_is_in_the_table() -> None:
     calls = "".join(re.findall(r"^- \*\*Call:\*\* (.*)$", text, re.MULTILINE))
     assert set(re.findall(r"\*([a-z ]+)\*", calls)) <= known
     assert known
+
+
+# --- the layers -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "architecture.md"], ids=lambda page: page.name)
+def test_the_layers_told_are_those_that_are_held(page: Path) -> None:
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ]
+    layers = next(c["layers"] for c in contracts if c["name"] == "layers of walletwatch")
+    assert " > ".join(layer.replace(" |", ",") for layer in layers) in read_page(page)
+
+
+def test_every_package_stands_in_the_architecture() -> None:
+    (tree,) = (f.text for f in fences(ROOT / "docs/architecture.md") if "walletwatch/     decides" in f.text)
+    packages = {path.parent.name for top in ("chains", "walletwatch") for path in (ROOT / top).glob("*/__init__.py")}
+    assert {name for name in packages if f"{name}/" not in tree} == set()
