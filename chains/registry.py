@@ -50,6 +50,17 @@ class SourceSpec:
     """
 
 
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """One row of addresses of an output descriptor. `text` is the descriptor with its checksum, its multipath step
+    chosen; `derive(start, count)` gives the addresses from index `start` on, at most one if it is not `ranged`.
+    """
+
+    text: str
+    ranged: bool
+    derive: Callable[[int, int], tuple[Address, ...]] = field(repr=False, compare=False)
+
+
 def open_source(spec: SourceSpec) -> ChainSource:
     """The source for `spec`; connects to nothing yet. Raises ValueError for a chain no family knows."""
     module = _FAMILIES.get(spec.chain.namespace)
@@ -76,3 +87,20 @@ def parse_address(chain: ChainId, text: str) -> Address:
         raise ValueError(f"no chain family for {chain}")
     parse: Callable[[ChainId, str], Address] = import_module(module.replace(".source", ".addresses")).parse_address
     return parse(chain, text)
+
+
+def open_branches(chain: ChainId, descriptor: str) -> tuple[Branch, ...]:
+    """The rows of addresses an output descriptor (BIP 380) stands for, one for each alternative of a multipath step.
+    Raises ValueError that says what is wrong, or that the chain has no descriptors.
+    """
+    if chain.namespace != "bip122":
+        raise ValueError(f"there are no output descriptors on {chain}")
+    opened: Callable[[ChainId, str], tuple[Branch, ...]] = import_module("chains.bitcoin.descriptors").open_branches
+    return opened(chain, descriptor)
+
+
+def derive(chain: ChainId, descriptor: str, start: int, count: int) -> tuple[Address, ...]:
+    """The addresses `start` to `start + count - 1` of every branch of `descriptor`, branch by branch. Raises ValueError
+    as `open_branches`, and for an index outside 0..2**31 - 1.
+    """
+    return tuple(address for branch in open_branches(chain, descriptor) for address in branch.derive(start, count))

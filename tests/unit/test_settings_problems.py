@@ -191,7 +191,7 @@ CHANGED = [
     ('"audit.exchange.example/log"', '"audit log"', 4, "audit.origin", "without spaces"),
     ('role = "hot"', 'role = "hot"\nkind = "safe"', 25, "wallet[1].kind", "no Safes on bitcoin"),
     ("f3t4", "f3t5", 26, "wallet[1].addresses[1]", "checksum"),
-    ('role = "hot"', 'role = "hot"\ndescriptors = ["tr(x)"]', 25, "wallet[1].descriptors", "not supported yet"),
+    ('role = "hot"', 'role = "hot"\ndescriptors = ["tr(x)"]', 25, "wallet[1].descriptors[1]", "is no descriptor"),
     ('role = "hot"', 'role = "hot"\naddresses_file = "a.txt"', 25, "wallet[1].addresses_file", "there is no file"),
     ('name = "bitcoin"', 'name = "bitcoin"\nfinality = "safe"', 8, "chain[1].finality", "no such tag"),
     ('name = "bitcoin"', 'name = "bitcoin"\nfinality = "done"', 8, "chain[1].finality", "must be one of"),

@@ -41,6 +41,10 @@ class Memory:
         """Everything anew from the store."""
         chain = self._chain.chain
         self.learned = Learned()
+        if self._chain.perimeter.ranges:
+            used = set(unit.ledger.used_addresses(chain))
+            while self._chain.perimeter.use(used):  # what was used beyond the first gap is known once that has moved
+                pass
         self.watch.addresses.clear()
         self.watch.addresses.update(self._chain.perimeter.keys())
         self.watch.outpoints.clear()

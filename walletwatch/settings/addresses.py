@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chains.model import Address, ChainId
-from chains.registry import parse_address
+from chains.registry import Branch, open_branches, parse_address
 from walletwatch.settings.problems import Problem
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
@@ -40,6 +40,8 @@ class AddressBook:
 
     by_wallet: dict[str, list[Address]] = field(default_factory=dict)
     owners: dict[ChainId, dict[bytes, str]] = field(default_factory=dict)
+    branches: dict[str, list[Branch]] = field(default_factory=dict)
+    """Ranged descriptors by wallet. Only their first address is derived here: a listing command needs no other."""
 
     def add(self, wallet: str, chain: ChainId, text: str) -> str:
         """Count `text` as an address of `wallet`. Gives back what is wrong with it, empty if nothing is."""
@@ -47,6 +49,19 @@ class AddressBook:
             address = parse_address(chain, text[:MAX_LINE_CHARS])
         except ValueError as error:
             return f"is no address of {chain}: {error}"
+        return self._own(wallet, chain, address)
+
+    def add_descriptor(self, wallet: str, chain: ChainId, text: str) -> str:
+        """Count the addresses of an output descriptor as `wallet`'s. Gives back what is wrong with it, or nothing."""
+        try:
+            branches = open_branches(chain, text)
+        except ValueError as error:
+            return f"is no descriptor to watch: {error}"
+        self.branches.setdefault(wallet, []).extend(branch for branch in branches if branch.ranged)
+        faults = [self._own(wallet, chain, address) for branch in branches for address in branch.derive(0, 1)]
+        return next((fault for fault in faults if fault), "")
+
+    def _own(self, wallet: str, chain: ChainId, address: Address) -> str:
         owners = self.owners.setdefault(chain, {})
         owner = owners.get(address.key)
         if owner is None:

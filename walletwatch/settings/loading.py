@@ -68,9 +68,11 @@ def refreshed(settings: Settings, since: Mapping[str, FileStamp | None]) -> Sett
             book.add(wallet.name, chain, text)
         if wallet.addresses_file is not None:
             problems += book.add_file(wallet.name, chain, wallet.addresses_file)
+        for text in wallet.descriptors:
+            book.add_descriptor(wallet.name, chain, text)
     if problems:
         raise SettingsError(problems)
-    return settings.with_addresses(book.addresses())
+    return settings.with_addresses(book.addresses(), book.branches)
 
 
 def stamps(settings: Settings) -> dict[str, FileStamp | None]:
@@ -91,7 +93,7 @@ def _examine(
         problems += list(_check_rules(draft, rule_check, {(p.file, p.key) for p in problems}))
     book, wrong = resolve_addresses(draft)
     problems += wrong
-    return (None if problems else _build(draft).with_addresses(book.addresses())), problems
+    return (None if problems else _build(draft).with_addresses(book.addresses(), book.branches)), problems
 
 
 def _check_rules(draft: Draft, rule_check: RuleCheck, told: set[tuple[Path, str]]) -> Iterator[Problem]:
@@ -121,6 +123,11 @@ def _resolve_wallet(book: AddressBook, entry: Entry[Any], chain: ChainId) -> Ite
         message = book.add(wallet.name, chain, text)
         if message:
             yield entry.problem(("addresses", n), message, "copy it again, whole, and keep it in one wallet")
+    told_already = chain.namespace != "bip122" or not entry.has("descriptors")
+    for n, text in enumerate(() if told_already else wallet.descriptors):
+        message = book.add_descriptor(wallet.name, chain, text)
+        if message:
+            yield entry.problem(("descriptors", n), message, "see docs/configuration.md, [[wallet]]")
     path = wallet.addresses_file
     if path is None or not entry.has("addresses_file"):
         return

@@ -120,8 +120,8 @@ def _check_wallet(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
     chain = draft.chain_of(wallet.chain)
     if chain is not None and wallet.kind == "safe" and chain.namespace != "eip155":
         yield entry.problem("kind", f"there are no Safes on {wallet.chain}", "remove kind, or correct chain")
-    if chain is not None and wallet.descriptors and entry.has("descriptors"):
-        yield entry.problem("descriptors", "output descriptors are not supported yet", "list the addresses")
+    if chain is not None and wallet.descriptors and entry.has("descriptors") and chain.namespace != "bip122":
+        yield entry.problem("descriptors", f"there are no output descriptors on {wallet.chain}", "list the addresses")
 
 
 def _check_selectors(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -15,7 +15,7 @@ import rfc8785
 from pydantic import PrivateAttr
 
 from chains.model import Address, Asset, AssetId, ChainId
-from chains.registry import SourceSpec
+from chains.registry import Branch, SourceSpec
 from walletwatch.domain.people import People
 from walletwatch.domain.wallets import Perimeter, Wallet
 from walletwatch.settings.amounts import AmountReader, Money
@@ -68,6 +68,8 @@ class Settings(Table):
     sinks: tuple[SinkSettings, ...]
     _addresses: dict[str, tuple[Address, ...]] = PrivateAttr(default_factory=dict)
     """By wallet name, files included."""
+    _branches: dict[str, tuple[Branch, ...]] = PrivateAttr(default_factory=dict)
+    """Ranged descriptors by wallet name."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -116,6 +118,10 @@ class Settings(Table):
         perimeter = Perimeter(chain)
         for wallet in self.wallets_of(chain):
             perimeter.add(Wallet(wallet.name, wallet.role, chain, wallet.kind), self.addresses_of(wallet.name))
+        for wallet in self.wallets_of(chain):
+            for branch in self._branches.get(wallet.name, ()):
+                own = Wallet(wallet.name, wallet.role, chain, wallet.kind)
+                perimeter.add_range(own, branch.derive, wallet.gap_limit)
         return perimeter
 
     def source_spec(self, chain: ChainSettings, record_to: Path | None = None) -> SourceSpec:
@@ -133,6 +139,7 @@ class Settings(Table):
             tokens=self.tokens_of(chain.id),
             record_to=record_to,
             contract_wallets=tuple(address for name in safes for address in self.addresses_of(name)),
+            prove_contents=chain.prove,
         )
 
     def source_specs(self) -> tuple[SourceSpec, ...]:
@@ -176,13 +183,22 @@ class Settings(Table):
         if not self.sinks:
             notes.append("no [[sink]]: alerts are kept, and nobody is told")
         unsigned = [feed.label for feed in self.feeds if feed.signatures == "none"]
+        for wallet in self.wallets:
+            notes += [
+                f'descriptor {n} of the wallet "{wallet.name}" has no checksum: an error in its path is not seen'
+                for n, text in enumerate(wallet.descriptors, start=1)
+                if "#" not in text
+            ]
         notes += [f'the approvals of "{label}" are not signed: weaker evidence' for label in unsigned]
         return tuple(notes)
 
-    def with_addresses(self, addresses: Mapping[str, tuple[Address, ...]]) -> Settings:
-        """The same settings with these addresses, by wallet name."""
+    def with_addresses(
+        self, addresses: Mapping[str, tuple[Address, ...]], branches: Mapping[str, Sequence[Branch]] | None = None
+    ) -> Settings:
+        """The same settings with these addresses and ranged descriptors, by wallet name."""
         other = self.model_copy()
         other._addresses = dict(addresses)  # noqa: SLF001 - of its own kind
+        other._branches = {name: tuple(found) for name, found in (branches or {}).items()}  # noqa: SLF001 - the same
         return other
 
     def _terms(self, policy: PolicySettings) -> PolicyTerms:

@@ -24,6 +24,7 @@ class WalletSettings(Table):
     addresses_file: LocalPath | None = None
     """One address a line, `#` begins a comment; read again when it changes."""
     descriptors: Items[str] = ()
+    """BIP 380, a multipath step `<0;1>` included; only public keys."""
     gap_limit: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """How many addresses beyond the last used one of a ranged descriptor are watched."""
     kind: Literal["", "safe"] = ""
@@ -32,4 +33,5 @@ class WalletSettings(Table):
         """A wallet without addresses."""
         if not self.addresses and self.addresses_file is None and not self.descriptors:
             sources = ("addresses", "addresses_file", "descriptors")
-            yield Fault("the wallet has no address", 'addresses = ["…"] or addresses_file = "…"', involves=sources)
+            hint = 'addresses = ["…"], addresses_file = "…" or descriptors = ["…"]'
+            yield Fault("the wallet has no address", hint, involves=sources)

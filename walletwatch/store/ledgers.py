@@ -247,6 +247,11 @@ class LedgerRepository:
         rows = self._c.execute(select(t.unspent_outputs).where(c.chain == str(chain), c.spent_height.is_(None)))
         return {Outpoint(r.txid, r.vout): TxOutput(r.vout, r.value, Address(r.address, r.address_text)) for r in rows}
 
+    def used_addresses(self, chain: ChainId) -> Iterator[bytes]:
+        """Every own address that a block or a node showed an output of."""
+        c = t.unspent_outputs.c
+        yield from self._c.execute(select(c.address).where(c.chain == str(chain)).distinct()).scalars()
+
     # --- balances -----------------------------------------------------------------------------------------------------
 
     def save_balance(self, chain: ChainId, balance: Balance, now: datetime) -> None:
