@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from chains.errors import BlockGone, ChainError, LyingNode, NotReady, RpcError, Unsupported
 from chains.evm import questions
-from chains.evm.abilities import Abilities, TraceMethod
+from chains.evm.abilities import TRACE_METHODS, Abilities, TraceMethod
 from chains.evm.blocks import MAX_TRANSACTIONS, Block, read_block
 from chains.evm.blooms import AccountIndex, bloom_mask, masks_of, may_hold
 from chains.evm.contents import UNPROVED, prove_receipts, prove_transactions
@@ -60,6 +60,11 @@ class BlockReader:
     def abilities_of(self, transport: Transport) -> Abilities:
         """What is known of the node behind `transport`."""
         return self._abilities.setdefault(transport.name, Abilities())
+
+    def blindness_of(self, endpoint: str) -> str:
+        """Why the endpoint shows no inner calls; empty if it does, or was not asked yet."""
+        abilities = self._abilities.get(endpoint)
+        return "" if abilities is None or abilities.method < len(TRACE_METHODS) else f"no traces: {abilities.refusal}"
 
     def read(self, transport: Transport, height: int, watched: AbstractSet[bytes]) -> BlockAnswers:
         """The block at `height`. Raises BlockGone above the tip, LyingNode if the answers contradict each other twice.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chains.errors import RpcError, Unsupported
 from chains.evm.addresses import to_address
@@ -16,7 +16,7 @@ from chains.evm.allowances import find_grants, read_allowance_changes
 from chains.evm.blocks import Block
 from chains.evm.client import BlockAnswers
 from chains.evm.delegations import Authorization, describe_code
-from chains.evm.executions import ExecutedSafe, delegate_changes, find_executions, signing_of
+from chains.evm.executions import ExecutedSafe, delegate_changes, find_executions, signing_of, unread_delegates
 from chains.evm.params import Network
 from chains.evm.states import WalletState, read_codes, read_wallets, unchanged
 from chains.model import BlockRef, ControlChange, ControlKind, SigningFacts
@@ -65,6 +65,7 @@ def read_control(
         _read_wallets(transport, answers, contracts, network, facts)
     except (RpcError, Unsupported) as error:
         facts.gaps.append(f"{UNREADABLE} ({error})")
+        facts.changes += _unread(answers, contracts, network, str(error))
     facts.changes.sort(key=lambda change: block.positions["0x" + change.txid.hex()])
     return facts
 
@@ -89,6 +90,29 @@ def _delegations(
         for account in sorted(last)
         if before[account] != after[account]
     ]
+
+
+def _unread(answers: BlockAnswers, contracts: AbstractSet[bytes], network: Network, why: str) -> list[ControlChange]:
+    """What is told of touched wallets whose state the node does not show: what they were asked to delegate, by the
+    calldata alone, and that the rest was not looked at.
+    """
+    touched = touched_wallets(answers, contracts)
+    blank = WalletState(dict.fromkeys(_ACCOUNT_KINDS, bytes(32)), 0, 0, (), ())
+    executed = find_executions(answers, dict.fromkeys(touched, blank), touched, network)
+    blind = [
+        ControlChange(
+            answers.block.txid(_culprit(wallet, positions, executed)),
+            to_address(wallet),
+            ControlKind.SINGLETON,
+            "",
+            "",
+            {"unread": why},
+        )
+        for wallet, positions in sorted(touched.items())
+    ]
+    # Without the Safe's nonce no signature says whose it is.
+    unsigned = [replace(e, nonce=None, signers=()) for e in executed]
+    return [*unread_delegates(answers.block, unsigned), *blind]
 
 
 def touched_wallets(answers: BlockAnswers, contracts: AbstractSet[bytes]) -> dict[bytes, list[int]]:

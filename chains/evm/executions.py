@@ -84,6 +84,12 @@ def delegate_changes(transport: Transport, block: Block, executed: Sequence[Exec
     return [_delegated(block, e, o, codes[o.to]) for e, o in delegated if not _is_harmless(o, codes[o.to])]
 
 
+def unread_delegates(block: Block, executed: Sequence[ExecutedSafe]) -> list[ControlChange]:
+    """The same where no code can be read: what does not even look like a MultiSend."""
+    operations = [(e, o) for e in executed for o in operations_of(e.execution) if o.operation == DELEGATECALL]
+    return [_delegated(block, e, o, None) for e, o in operations if not o.is_multi_send]
+
+
 def code_digest(account: bytes, code: bytes) -> bytes:
     """Keccak-256 of code with the account's own 20 bytes zeroed, which a MultiSend holds as an immutable."""
     return keccak(code.replace(account, bytes(20)))
@@ -93,12 +99,12 @@ def _is_harmless(operation: InnerOperation, code: bytes) -> bool:
     return operation.is_multi_send and code_digest(operation.to, code) in MULTI_SEND_CODES
 
 
-def _delegated(block: Block, executed: ExecutedSafe, operation: InnerOperation, code: bytes) -> ControlChange:
+def _delegated(block: Block, executed: ExecutedSafe, operation: InnerOperation, code: bytes | None) -> ControlChange:
     detail: dict[str, str | int] = {
         "operation": operation.operation,
         "selector": "0x" + operation.data[:4].hex(),
         "calldata": "0x" + operation.data[:256].hex(),
-        "code_hash": "0x" + keccak(code).hex(),
+        "code_hash": "unread" if code is None else "0x" + keccak(code).hex(),
         "depth": operation.depth,
         "signers": ",".join(to_address(s).text for s in executed.signers),
     }

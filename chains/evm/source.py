@@ -141,8 +141,10 @@ class EvmSource:
         self._bell.wait(timeout_secs)
 
     def health(self) -> tuple[EndpointHealth, ...]:
-        """Every endpoint as last met."""
-        return self._pool.health()
+        """Every endpoint as last met; of one that is well it is said if it shows no inner calls."""
+        return tuple(
+            h if h.last_error else replace(h, last_error=self._reader.blindness_of(h.name)) for h in self._pool.health()
+        )
 
     def close(self) -> None:
         """Close connections and end a wait."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from lying_proxies import Call, LyingProxy
+
+from chains.errors import ChainError
+from data.ethereum.samples import RealNode
 
 TRACING = frozenset({"trace_block", "trace_transaction", "debug_traceBlockByNumber", "debug_traceTransaction"})
 
@@ -65,3 +68,24 @@ def _lie(fault: str, method: str, result: Any) -> Any:
 def untraced(call: Call, _number: int) -> str:
     """A node that was started without its trace modules."""
     return "refuse" if call["method"] in TRACING else "pass"
+
+
+@dataclass
+class ServedNode(EvmProxy):
+    """A node of recorded blocks, over HTTP; it can lie like any other."""
+
+    upstream: str = field(init=False, default="")
+    node: RealNode = field(kw_only=True)
+
+    def ask_node(self, body: bytes, authorization: str) -> tuple[int, bytes]:
+        asked = json.loads(body)
+        rows = asked if isinstance(asked, list) else [asked]
+        said = [self._row(call) for call in rows]
+        return 200, json.dumps(said if isinstance(asked, list) else said[0]).encode()
+
+    def _row(self, call: Call) -> dict[str, Any]:
+        head = {"jsonrpc": "2.0", "id": call["id"]}
+        (answer,) = self.node.batch([(call["method"], call["params"])])
+        if isinstance(answer, ChainError):
+            return head | {"error": {"code": -32601, "message": str(answer)}}
+        return head | {"result": answer}

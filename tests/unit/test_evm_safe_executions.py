@@ -147,5 +147,12 @@ def test_a_node_without_old_state_says_that_control_was_not_compared() -> None:
     node.distort = distort
     reader = BlockReader(NETWORKS[1], frozenset({SAFE}))
     facts = read_facts(reader, node, BYBIT_HEIGHT, frozenset({SAFE}))
-    assert facts.control_changes == ()
+    delegated, unread = facts.control_changes
+    assert (delegated.kind, delegated.detail["code_hash"], delegated.detail["signers"]) == (
+        "delegatecall",
+        "unread",
+        "",
+    )
+    assert "safe_nonce" not in delegated.detail
+    assert (unread.before, unread.after, unread.detail) == ("", "", {"unread": "missing trie node"})
     assert any(gap.startswith("control:") and "missing trie node" in gap for gap in facts.gaps)

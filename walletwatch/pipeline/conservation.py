@@ -88,13 +88,19 @@ class Conservation:
         at, books, current = self._read_books()
         if at is None or not current:
             return ()
+        ahead = {b.pair for b in books if b.opening.at.height >= at.height}
+        if books and len(ahead) == len(books):
+            return ()
         holdings = read_holdings(self._source, self._watched, at)
         if holdings is None:
             return ()
-        due = [b for b in books if b.opening.at.height < at.height and b.pair in holdings.amounts]
-        asked = [book for book in due if self._reporter.is_on(*book.pair)]
-        found = [d for book in asked for d in self._differences(book, at, holdings.amounts[book.pair])]
-        new = self._keep(at, holdings, {b.pair for b in books} - {b.pair for b in due}, found)
+        found = [
+            difference
+            for book in books
+            if book.pair in holdings.amounts and book.pair not in ahead and self._reporter.is_on(*book.pair)
+            for difference in self._differences(book, at, holdings.amounts[book.pair])
+        ]
+        new = self._keep(at, holdings, ahead, found)
         self._checked = (at.height, started)
         return new
 
@@ -103,7 +109,7 @@ class Conservation:
         chain = self._watched.chain
         with self._store.reading() as unit:
             cursor = unit.places.cursor(chain)
-            if cursor is None or cursor.final_height < 0:
+            if cursor is None or cursor.final_height < max(0, cursor.start_height - 1):
                 return None, [], False
             at = unit.places.ref_at(chain, cursor.final_height)
             current = cursor.complete_for == books_digest(self._watched)

@@ -55,10 +55,12 @@ def allowance_granted(event: ControlEvent, facts: Facts, params: NoParams) -> Ve
     source="Bybit 2025-02-21: slot 0 rewritten 13 blocks before the drain; WazirX 2024-07-18; EIP-7702",
 )
 def wallet_control_changed(event: ControlEvent, facts: Facts, params: NoParams) -> Verdict:  # noqa: ARG001 - a rule's form
-    """Violated by any change but an allowance."""
+    """Violated by any change but an allowance; undetermined where the node does not show who controls the wallet."""
     changes = [c for c in event.changes if c.kind is not ControlKind.ALLOWANCE and not _same(c)]
     if not changes:
-        return PASS
+        unread = [c for c in event.changes if "unread" in c.detail]
+        why = f"{event.wallet} was used, and who controls it now could not be read from the node"
+        return undetermined(why, changes=_changes(unread)) if unread else PASS
     words = list(dict.fromkeys(_WORDS[c.kind] for c in changes))
     return violation(f"{event.wallet}: {', and '.join(words)}", changes=_changes(changes))
 

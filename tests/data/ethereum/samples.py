@@ -144,6 +144,7 @@ def block_18000000(distort: Distort | None = None) -> RealNode:
 
 BYBIT_SAFE = "0x1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4"
 BYBIT_HEIGHT = 21_895_238
+BYBIT_HELD_WEI = 401_346_768_858_404_671_846_374
 BYBIT_OLD_SINGLETON = "0x34cfac646f301356faa8b21e94227e3583fe3f5f"
 BYBIT_NEW_SINGLETON = "0xbdd077f651ebe7f7b3ce16fe5f2b025be2969516"
 BYBIT_SIGNERS = (
@@ -163,9 +164,14 @@ class BybitNode(RealNode):
         if method == "eth_getStorageAt":
             taken = params[2]["blockHash"] == self.block["hash"]
             return bybit_storage(taken=taken).get(int(params[1], 16), "0x0")
-        if method == "eth_getCode":
-            return "0x60016002"
-        return super()._true_answer(method, params)
+        if method == "eth_getBlockByNumber" and params[0] == hex(BYBIT_HEIGHT - 1):
+            return {"number": params[0], "hash": self.block["parentHash"]}
+        if method == "eth_getBlockByNumber" and params[0] == "latest":
+            return self.block
+        simple = {"eth_getCode": "0x60016002", "eth_chainId": "0x1", "eth_syncing": False}
+        if method == "eth_getBalance":
+            return hex(BYBIT_HELD_WEI)
+        return simple[method] if method in simple else super()._true_answer(method, params)
 
 
 def bybit_storage(*, taken: bool) -> dict[int, str]:
