@@ -54,7 +54,7 @@ format: $(READY)  ## let ruff format and repair what it can
 check: lint test  ## lint, then test
 
 bench: $(READY)  ## the benchmarks (tests/benchmarks/bench_*.py), one at a time
-	@$(BIN)/python -m pytest tests/benchmarks -o python_files='bench_*.py' -p no:xdist -s
+	@for bench in tests/benchmarks/bench_*.py; do echo "== $$bench"; $(BIN)/python $$bench || exit 1; done
 
 demo: $(READY)  ## the whole job on a real recorded theft, offline
 	@$(BIN)/walletwatch demo

@@ -65,6 +65,19 @@ def test_a_version_that_comes_while_one_is_told_stays_due(store: Store) -> None:
         assert (again.version, again.told_version, again.remote_id) == (2, 1, "ts-1")
 
 
+def test_what_a_sink_refused_is_due_again_once_it_is_mended(store: Store) -> None:
+    alert = Alert("alr_1", "f", Severity.HIGH, AlertState.OPEN, "t", (), (), NOW)
+    with store.transaction() as unit:
+        unit.alerts.save(alert)
+        unit.alerts.tell(alert, ["slack", "pager"], NOW)
+        (row,) = unit.alerts.claim_due("slack", NOW, 30, 10)
+        unit.alerts.failed(row.id, 1, "invalid_auth", NOW)
+        assert not unit.alerts.has_due("slack", NOW)
+        assert unit.alerts.revive("slack", NOW) == 1
+        assert unit.alerts.has_due("slack", NOW)
+        assert unit.alerts.revive("slack", NOW) == 0
+
+
 def test_silences_are_found_while_in_force(store: Store) -> None:
     silence = Silence("s1", "bob", "maintenance", NOW, NOW + timedelta(hours=1), ("r",), ("w",), (), ("alr_1",))
     with store.transaction() as unit:

@@ -10,7 +10,7 @@ import pytest
 from alerts_machines import SINKS, Board, MemoryBooks, Plan
 from alerts_samples import T0, make_alert, make_finding
 from slack_server import CHANNEL_ID, TOKEN, Fault, SlackServer
-from walletwatch.alerts.dispatcher import Dispatcher, Sink, Summary
+from walletwatch.alerts.dispatcher import BURST, Dispatcher, Sink, Summary
 from walletwatch.alerts.ports import AlertView, SendResult, Told, TryLater
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.domain.alerts import Alert, AlertState
@@ -45,14 +45,14 @@ def alerts(count: int, severity: Severity = Severity.CRITICAL) -> list[Alert]:
     return [make_alert(make_finding(severity=severity, tx=bytes([n]) * 32)) for n in range(count)]
 
 
-def test_a_paced_sink_gets_one_message_a_second_and_holds_up_nobody() -> None:
+def test_a_paced_sink_gets_a_short_burst_then_one_message_a_second_and_holds_up_nobody() -> None:
     desk = Desk()
     desk.boards["page"].min_interval_secs = 1.0
-    desk.put(*alerts(5))
-    assert desk.dispatcher.run_once().delivered == 6
-    assert (len(desk.boards["page"].seen), len(desk.boards["hook"].seen)) == (1, 5)
+    desk.put(*alerts(BURST + 3))
+    assert desk.dispatcher.run_once().delivered == BURST + BURST + 3
+    assert (len(desk.boards["page"].seen), len(desk.boards["hook"].seen)) == (BURST, BURST + 3)
     assert desk.dispatcher.run_once().delivered == 0
-    for told in range(2, 6):
+    for told in range(BURST + 1, BURST + 4):
         desk.wait(1)
         assert desk.dispatcher.run_once().delivered == 1
         assert len(desk.boards["page"].seen) == told
@@ -62,7 +62,7 @@ def test_a_paced_sink_gets_one_message_a_second_and_holds_up_nobody() -> None:
 def test_what_the_pace_forbids_is_not_even_claimed() -> None:
     desk = Desk()
     desk.boards["page"].min_interval_secs = 1.0
-    desk.put(*alerts(3))
+    desk.put(*alerts(BURST + 2))
     desk.dispatcher.run_sink("page")
     assert sum(r.leased_until is not None for r in desk.books.rows.values()) == 0
 

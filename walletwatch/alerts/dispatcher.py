@@ -22,6 +22,7 @@ _log = logging.getLogger(__name__)
 
 FIRST_PAUSE_SECS = 1.0
 LONGEST_PAUSE_SECS = 300.0
+BURST = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,17 @@ class _Pace:
 
     not_before: datetime | None = None
     troubles: int = 0
+    spent_until: datetime | None = None
+    """Up to when the sink's pace is used up by what was sent (the generic cell rate algorithm)."""
+
+    def after_sending(self, now: datetime, interval_secs: float) -> None:
+        """Count one message. Up to BURST may follow one another at once, then each waits for its interval: Slack takes
+        short bursts above its one message a second, and a second theft must not wait for the first.
+        """
+        interval = timedelta(seconds=interval_secs)
+        self.spent_until = max(self.spent_until or now, now) + interval
+        self.not_before = max(now, self.spent_until - interval * (BURST - 1))
+        self.troubles = 0
 
 
 @dataclass(slots=True)
@@ -99,8 +111,7 @@ class Dispatcher:
         now = self.clock()
         if isinstance(result, Sent):
             self.outbox.delivered(row, view.alert.version, result.remote_id or row.remote_id, now)
-            pace.troubles = 0
-            pace.not_before = now + timedelta(seconds=sink.notifier.min_interval_secs)
+            pace.after_sending(now, sink.notifier.min_interval_secs)
             return Summary(delivered=1)
         if isinstance(result, Refused):
             return self._give_up(row, result.reason)

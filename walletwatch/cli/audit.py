@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 app = typer.Typer()
 
 MAX_CHECKPOINT_BYTES = 65_536
+VkeyOption = Annotated[
+    Path | None, typer.Option("--vkey", help="The log's public key; default: that of the configured signing key.")
+]
 
 
 @app.command("query", epilog="Example: walletwatch audit query --since 2026-11-21 --action alert.acknowledged")
@@ -76,6 +79,7 @@ def verify(
     checkpoint: Annotated[
         Path | None, typer.Option("--checkpoint", help="A checkpoint that was kept outside the database.")
     ] = None,
+    vkey: VkeyOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Prove that the log was not changed. Every leaf and the root, against head and checkpoints; exit 1 if not."""
@@ -83,14 +87,13 @@ def verify(
 
     session = session_of(context)
     outside = None if checkpoint is None else _read_note(checkpoint)
-    vkey = verifying_key(session)
     with session.reading() as unit:
         head = unit.audit.head()
         answer = verify_log(
             unit.audit.entries(),
             head=Head(head.size, head.root, head.frontier.to_bytes()) if head.size else None,
             checkpoints=unit.audit.checkpoints(),
-            vkey=vkey,
+            vkey=verifying_key(session, vkey),
             outside_checkpoint=outside,
         )
     tell_verification(answer, form)
@@ -215,9 +218,11 @@ def signing_key(session: Session) -> SigningKey:
     return SigningKey.from_pem(audit.origin, audit.signing_key.reveal().encode())
 
 
-def verifying_key(session: Session) -> VerifyingKey:
-    """The log's public key, from the private one."""
-    return signing_key(session).verifying_key
+def verifying_key(session: Session, file: Path | None = None) -> VerifyingKey:
+    """The log's public key: from `file`, so that an auditor needs no private one, else from the signing key."""
+    from walletwatch.audit.notes import VerifyingKey
+
+    return signing_key(session).verifying_key if file is None else VerifyingKey.parse(_read_note(file).strip())
 
 
 def _read_note(path: Path) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from enum import IntEnum
 
 from walletwatch.alerts.dispatcher import Dispatcher
+from walletwatch.alerts.ports import Sent
 from walletwatch.pipeline.workers import ChainWorker, Tick
 from walletwatch.service.applications import Application
 from walletwatch.service.scheduler import Metronome
@@ -145,6 +146,7 @@ class Daemon:
         dispatcher = self._dispatcher
         if dispatcher is None:
             return
+        self._revive(sink, dispatcher)
         while not self.stop.is_set():
             try:
                 summary = dispatcher.run_sink(sink)
@@ -153,10 +155,21 @@ class Daemon:
                 self._note(f"sink {sink}", trouble=True)
                 self.stop.wait(_pause(1))
                 continue
+            for row, reason in summary.refused:
+                _log.error("sink %s refuses alert %s for good: %s", sink, row.alert_id, reason)
             if summary.delivered or summary.retried:
                 self._note(f"sink {sink}", trouble=bool(summary.retried and not summary.delivered))
             self._wake.wait(_SINK_POLL_SECS)
             self._wake.clear()
+
+    def _revive(self, sink: str, dispatcher: Dispatcher) -> None:
+        """A sink that takes messages again hears what it refused before the daemon was started anew."""
+        try:
+            if isinstance(dispatcher.sinks[sink].notifier.check(), Sent):
+                with self.app.store.transaction() as unit:
+                    unit.alerts.revive(sink, unit.now)
+        except Exception:  # noqa: BLE001 - logged whole; the passes that follow will say more
+            _log.exception("sink %s: could not look for refused alerts", sink)
 
     # --- the metronome's acts -----------------------------------------------------------------------------------------
 

@@ -166,6 +166,14 @@ class AlertRepository:
         """The sink refused this version for good."""
         self._end(delivery_id, version, "failed", {"last_error": error, "attempts": t.outbox.c.attempts + 1}, at)
 
+    def revive(self, sink: str, now: datetime) -> int:
+        """Make due again what `sink` refused for good: its configuration was mended. How many rows."""
+        c = t.outbox.c
+        revived = self._c.execute(
+            update(t.outbox).where(c.sink == sink, c.state == "failed").values(state="due", due_at=now, attempts=0)
+        )
+        return int(revived.rowcount)
+
     def _end(self, delivery_id: int, version: int, state: str, values: dict[str, Any], at: datetime) -> None:
         c = t.outbox.c
         common = {"leased_until": None, "changed_at": at}
