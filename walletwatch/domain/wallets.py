@@ -65,6 +65,12 @@ class Perimeter:
             self.wallets[address.key] = wallet
             self.texts[address.key] = address.text
 
+    def take_over(self, other: Perimeter) -> None:
+        """Be what `other` is: the address files were read again. Uses of ranges are to be told anew."""
+        self.wallets, self.texts = other.wallets, other.texts
+        self.ranges, self.places = other.ranges, other.places
+        self._digest = (-1, "")
+
     def add_range(self, wallet: Wallet, derive: Derive, gap_limit: int) -> None:
         """Count the addresses of a ranged descriptor as `wallet`'s, as far as its gap reaches."""
         row = AddressRange(wallet, derive, gap_limit)

@@ -15,6 +15,7 @@ from chains.errors import BlockGone, ChainError, LyingNode, TransientError, Unsu
 from chains.model import BlockFacts, BlockRef, format_hash
 from chains.source import ChainSource
 from walletwatch.domain.times import format_utc
+from walletwatch.domain.wallets import Perimeter
 from walletwatch.pipeline.balances import Holdings, books_digest, keep_holdings, read_holdings
 from walletwatch.pipeline.cases import CaseDesk
 from walletwatch.pipeline.conservation import Conservation
@@ -70,6 +71,7 @@ class ChainWorker:
         self.tip: BlockRef | None = None
         self.synced = False
         self._loaded = False
+        self._renewed: Perimeter | None = None
         self._failing_since: datetime | None = None
         self._watched_at: datetime | None = None
         self._tried_holdings: BlockRef | None = None
@@ -80,12 +82,19 @@ class ChainWorker:
         """The exchange this worker watches for."""
         return self.judge.deployment
 
+    def renew(self, perimeter: Perimeter) -> None:
+        """From the next tick on these are our own addresses. May be called from another thread."""
+        self._renewed = perimeter
+
     # --- the tick -----------------------------------------------------------------------------------------------------
 
     def tick(self) -> Tick:
         """Do the next thing. Errors of nodes are kept and told, never raised; those of the store are raised."""
         if self.halted:
             return Tick.HALTED
+        if self._renewed is not None:
+            self.watched.perimeter.take_over(self._renewed)
+            self._renewed, self._loaded = None, False
         try:
             done = self._advance()
         except CursorMoved as moved:

@@ -14,12 +14,14 @@ from walletwatch.alerts.ports import Sent
 from walletwatch.pipeline.workers import ChainWorker, Tick
 from walletwatch.service.applications import Application
 from walletwatch.service.scheduler import Metronome
+from walletwatch.settings import SettingsError, refreshed, stamps
 
 _log = logging.getLogger(__name__)
 
 _BUSY = (Tick.STARTED, Tick.INGESTED, Tick.ROLLED_BACK, Tick.CASE)
 _FEED_POLL = timedelta(seconds=1)
 _UNPAID_POLL = timedelta(seconds=10)
+_ADDRESS_POLL = timedelta(seconds=5)
 _SINK_POLL_SECS = 0.25
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.5, 15.0
 
@@ -43,6 +45,7 @@ class Daemon:
         self._dispatcher: Dispatcher | None = None
         self._trouble_since: dict[str, datetime] = {}
         self._lock = threading.Lock()
+        self._stamps = stamps(app.settings)
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
@@ -76,6 +79,7 @@ class Daemon:
     def _metronome(self) -> Metronome:
         metronome = Metronome()
         metronome.every(_FEED_POLL, self._read_feeds, "feeds")
+        metronome.every(_ADDRESS_POLL, self._read_addresses, "addresses")
         metronome.every(timedelta(seconds=30), self._wake_silenced, "silences")
         metronome.every(_UNPAID_POLL, self._look_for_unpaid, "unpaid")
         metronome.every(self.app.settings.audit.checkpoint_every, self._checkpoint, "checkpoint")
@@ -186,6 +190,23 @@ class Daemon:
                 self.app.unpaid.look()
         except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
             _log.exception("looking for unpaid requests failed and is tried again")
+
+    def _read_addresses(self) -> None:
+        """Take in address files that changed; a file that cannot be read leaves the old addresses in force."""
+        try:
+            settings = refreshed(self.app.settings, self._stamps)
+            if settings is self.app.settings:
+                return
+            self._stamps = stamps(settings)
+            self.app.settings = settings
+            for worker in self._workers:
+                perimeter = settings.perimeter(worker.watched.chain)
+                self.app.record("walletwatch", "perimeter.changed", worker.watched.name, digest=perimeter.digest())
+                worker.renew(perimeter)
+        except SettingsError as error:
+            _log.error("the old addresses stay in force: %s", error)
+        except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+            _log.exception("reading the address files failed and is tried again")
 
     def _wake_silenced(self) -> None:
         try:
