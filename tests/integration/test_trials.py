@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 from exchanges import ANVIL, Exchange
-from nodes.anvils import Anvil
 
 from chains.captures import CaptureRange, read_range
 from chains.model import ChainId
+from nodes.anvils import Anvil
 from walletwatch.service.trials import record, replay, scan
 
 HOT, PAYEE = 0, 5
