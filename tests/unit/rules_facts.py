@@ -1,7 +1,7 @@
 """Facts from memory, for tests: every question is answered by brute force over a list of outflows.
 
 `World` holds what is known; `MemoryFacts(world, subject)` answers for one outflow or event. Outflows stand in the order
-in which they were judged; "before" means an earlier broadcast time or, at the same time, an earlier place in the list.
+in which they were judged; "before" means a broadcast that is no later, and an earlier place in the list.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class MemoryFacts:
         """Standing outflows of other transactions before this one."""
         rows = self._standing()
         place = next((n for n, o in enumerate(rows) if o.tx == self.subject.tx), len(rows))
-        return [o for n, o in enumerate(rows) if o.tx != self.subject.tx and (o.broadcast_at < self.at or n < place)]
+        return [o for n, o in enumerate(rows) if o.tx != self.subject.tx and n < place]
 
     def spent(
         self,

@@ -13,11 +13,13 @@ from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Request
 from walletwatch.pipeline.deployments import Deployment
+from walletwatch.pipeline.windows import Windows
 from walletwatch.rules.events import Event
 from walletwatch.rules.facts import Counted, Holding, Spent
 from walletwatch.rules.fees import fee_rate
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import UnitOfWork
+from walletwatch.store.outflows import PastOutflow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
@@ -38,6 +40,7 @@ class StoreFacts:
         payees: PayeeIndex,
         match: Callable[[], MatchResult],
         requests: Requests,
+        windows: Windows | None = None,
     ) -> None:
         self._unit = unit
         self._deployment = deployment
@@ -47,6 +50,9 @@ class StoreFacts:
         self._payees = payees
         self._match = match
         self._requests = requests
+        self._windows = windows
+        self._known_up_to: int | None = None
+        """The last place in the order of judging that counts; None for all."""
         self._chain = subject.chain
         self._at = subject.broadcast_at if isinstance(subject, Outflow) else subject.at
 
@@ -95,6 +101,8 @@ class StoreFacts:
         in_usd: bool = False,
     ) -> Spent:
         """The sum of `counted`."""
+        if self._windows is not None and destination is None:
+            return self._windows.spent(self._at, window_secs, wallet, asset, usd=in_usd)
         rows = self.counted(window_secs, wallet=wallet, asset=asset, destination=destination, in_usd=in_usd)
         total = sum((row.usd_e8 or 0) if in_usd else row.amount for row in rows)
         return Spent(total, len({row.outflow for row in rows}))
@@ -113,9 +121,21 @@ class StoreFacts:
         after = self._at - timedelta(seconds=window_secs)
         chain = None if destination is None else self._chain
         own = self._txid if isinstance(self._subject, Outflow) else b""
-        rows = self._unit.outflows.in_window(
-            after, self._at, wallet=wallet, asset=asset, chain=chain, destination=destination, limit=limit, own=own
-        )
+        rows: Iterable[PastOutflow]
+        if self._windows is not None and destination is None:
+            rows = self._windows.counted(self._at, window_secs, wallet, asset, limit)
+        else:
+            rows = self._unit.outflows.in_window(
+                after,
+                self._at,
+                wallet=wallet,
+                asset=asset,
+                chain=chain,
+                destination=destination,
+                limit=limit,
+                own=own,
+                before=self._known_up_to,
+            )
         return [
             Counted(
                 outflow=row.id,
@@ -142,6 +162,8 @@ class StoreFacts:
         since = -(-(now - history_secs + (rest > 0)) // period_secs) * period_secs
         if since >= until:
             return []
+        if self._windows is not None:
+            return self._windows.periods(self._at, (period_secs, since, until), wallet, asset)
         sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         low, high = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         # Periods are half-open to the right, windows to the left: one microsecond turns one into the other.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
@@ -32,6 +33,10 @@ from walletwatch.store.inserts import insert_all_if_new, insert_if_new
 
 _GONE = (str(OutflowState.ORPHANED), str(OutflowState.REPLACED))
 """States that no limit counts."""
+
+_asset = lru_cache(4_096)(AssetId.parse)
+_chain = lru_cache(256)(ChainId.parse)
+"""Few ids in very many rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,9 +118,25 @@ class OutflowRepository:
         for row in self._c.execute(narrow(query, wanted, c, "broadcast_at", fields)):
             yield _outflow(row)
 
+    def judged_between(self, chain: ChainId, low: int, high: int) -> Iterator[tuple[int, Outflow]]:
+        """(place in the order of judging, outflow) of everything in blocks `low` to `high` that counts, in that
+        order; read piece by piece.
+        """
+        o = t.outflows.c
+        query = select(t.outflows).where(o.chain == str(chain), o.height.between(low, high), o.state.not_in(_GONE))
+        rows = self._c.execution_options(yield_per=5_000).execute(query.order_by(o.ordinal))
+        for row in rows:
+            yield row.ordinal, _outflow(row)
+
+    def count_between(self, chain: ChainId, low: int, high: int) -> int:
+        """How many outflows `judged_between` gives."""
+        o = t.outflows.c
+        query = select(func.count()).where(o.chain == str(chain), o.height.between(low, high), o.state.not_in(_GONE))
+        return int(self._c.execute(query).scalar_one())
+
     # --- history ------------------------------------------------------------------------------------------------------
 
-    def in_window(
+    def in_window(  # noqa: PLR0913 - filters, each by its name
         self,
         after: datetime,
         until: datetime,
@@ -126,9 +147,11 @@ class OutflowRepository:
         destination: Address | None = None,
         limit: int | None = None,
         own: TxId = b"",
+        before: int | None = None,
     ) -> list[PastOutflow]:
         """Outflows in (after, until] that fit every filter given, newest first (of the same time: last judged first);
-        orphaned and replaced ones do not count, but for those of `own`, the transaction that is judged.
+        orphaned and replaced ones do not count, but for those of `own`, the transaction that is judged. With `before`
+        only those up to this place in the order of judging.
 
         With a `destination` the amounts are what was paid to it, each payment once (on the first wallet that paid).
         """
@@ -136,6 +159,8 @@ class OutflowRepository:
         query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid, o.ordinal).where(
             o.broadcast_at > after, o.broadcast_at <= until, or_(o.state.not_in(_GONE), o.txid == own)
         )
+        if before is not None:
+            query = query.where(o.ordinal <= before)
         if wallet is not None:
             query = query.where(o.wallet == wallet)
         if asset is not None:
@@ -167,8 +192,8 @@ class OutflowRepository:
     def first_paid_at(
         self, chain: ChainId, address: Address, until: datetime, tx: TxId, after: datetime | None
     ) -> datetime | None:
-        """When another transaction that counts first paid `address` in (after, until] and before `tx`; None if none
-        did. Of two at the same time the one judged first came before.
+        """When another transaction that counts and was judged before `tx` first paid `address` in (after, until]; None
+        if none did.
         """
         d, o = t.destinations.c, t.outflows.c
         counts = exists().where(
@@ -176,7 +201,7 @@ class OutflowRepository:
             o.txid == d.txid,
             o.asset == d.asset,
             o.state.not_in(_GONE),
-            or_(d.broadcast_at < until, o.ordinal < _place_of(chain, tx)),
+            o.ordinal < _place_of(chain, tx),
         )
         query: Select[Any] = select(d.broadcast_at).where(
             d.chain == str(chain), d.address == address.key, d.txid != tx, d.broadcast_at <= until, counts
@@ -203,16 +228,9 @@ class OutflowRepository:
 
 
 def came_before(chain: ChainId, tx: TxId, at: datetime) -> ColumnElement[bool]:
-    """Outflows that count and came before transaction `tx`, broadcast at `at`: earlier, or at the same time and judged
-    before it.
-    """
+    """Outflows that count and came before transaction `tx`, broadcast at `at`: no later, and judged before it."""
     o = t.outflows.c
-    return and_(
-        o.state.not_in(_GONE),
-        o.txid != tx,
-        o.broadcast_at <= at,
-        or_(o.broadcast_at < at, o.ordinal < _place_of(chain, tx)),
-    )
+    return and_(o.state.not_in(_GONE), o.txid != tx, o.broadcast_at <= at, o.ordinal < _place_of(chain, tx))
 
 
 def _place_of(chain: ChainId, tx: TxId) -> ScalarSelect[int]:
@@ -229,7 +247,7 @@ def _next_ordinal() -> ScalarSelect[int]:
 
 def _past(row: Any, paid: int | None = None) -> PastOutflow:
     amount = row.amount if paid is None else paid
-    return PastOutflow(row.id, row.wallet, AssetId.parse(row.asset), amount, row.broadcast_at, row.txid, row.ordinal)
+    return PastOutflow(row.id, row.wallet, _asset(row.asset), amount, row.broadcast_at, row.txid, row.ordinal)
 
 
 def _row(outflow: Outflow) -> dict[str, Any]:
@@ -257,11 +275,11 @@ def _row(outflow: Outflow) -> dict[str, Any]:
 def _outflow(row: Row[Any]) -> Outflow:
     return Outflow(
         id=row.id,
-        chain=ChainId.parse(row.chain),
+        chain=_chain(row.chain),
         tx=row.txid,
         state=OutflowState(row.state),
         wallet=row.wallet,
-        asset=AssetId.parse(row.asset),
+        asset=_asset(row.asset),
         amount=row.amount,
         payments=payments_from_json(row.payments),
         fee=row.fee,

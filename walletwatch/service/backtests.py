@@ -1,0 +1,288 @@
+"""What other rules would have said of stored history. Nothing is written, nothing is sent."""
+
+from __future__ import annotations
+
+import tomllib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from chains.model import TxId
+from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
+from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.payments import MatchResult
+from walletwatch.domain.prices import Unknown
+from walletwatch.labels.books import LabelBook
+from walletwatch.pipeline.deployments import Deployment
+from walletwatch.pipeline.facts import StoreFacts
+from walletwatch.pipeline.windows import Windows
+from walletwatch.rules.engine import judge
+from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rule_type, rules_digest
+from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.service.deploying import deploy
+from walletwatch.service.labelling import load_labels
+from walletwatch.settings import Settings
+from walletwatch.store import Store, UnitOfWork
+from walletwatch.store.filters import Filter
+from walletwatch.store.outflows import PastOutflow
+
+Progress = Callable[[int, int], None]
+"""Called with (outflows done, outflows in all)."""
+
+_MAX_BYTES = 4 * 1024 * 1024
+_STEP = 2_000
+
+
+class RulesFileError(ValueError):
+    """The file holds no usable rules; `errors` are (place, message) pairs, all of them."""
+
+    def __init__(self, path: Path, errors: list[tuple[str, str]]) -> None:
+        self.path, self.errors = path, errors
+        super().__init__("\n".join(f"{path}: {place}: {message}" for place, message in errors))
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestResult:
+    """`alerts` are what people would have been told: transactions (with what replaces them) with a finding of a rule in
+    enforce mode. `lead_time_secs` is how long before the largest loss the first such finding about lost value came; a
+    loss is an outflow with an authorisation finding that nothing explained. None if there was no loss, or nothing was
+    said of one before it. `skipped` are rules that history alone cannot judge (approvals, control, operation).
+    """
+
+    findings: tuple[Finding, ...]
+    outflows: int
+    alerts: int
+    alerts_by_day: Mapping[date, int]
+    lead_time_secs: int | None
+    skipped: tuple[str, ...]
+    rules_digest: str
+
+    @property
+    def alerts_per_day(self) -> float:
+        """The mean over all days of the range."""
+        return round(self.alerts / len(self.alerts_by_day), 3) if self.alerts_by_day else 0.0
+
+    @property
+    def quiet_days(self) -> tuple[date, ...]:
+        """Days (UTC) of the range on which nobody would have been told anything."""
+        return tuple(day for day, count in self.alerts_by_day.items() if not count)
+
+    def as_json(self) -> dict[str, Any]:
+        """The result but its findings, as JSON values."""
+        return {
+            "outflows": self.outflows,
+            "alerts": self.alerts,
+            "alerts_per_day": self.alerts_per_day,
+            "quiet_days": [day.isoformat() for day in self.quiet_days],
+            "lead_time_secs": self.lead_time_secs,
+            "skipped": list(self.skipped),
+            "rules_digest": self.rules_digest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class RulesDiff:
+    """What differs between two rule files, by rule id."""
+
+    added: tuple[str, ...]
+    removed: tuple[str, ...]
+    changed: Mapping[str, Mapping[str, tuple[Any, Any]]]
+    """Per rule: key -> (before, after), as the normal form of a rule has it."""
+
+
+def read_rules(settings: Settings, path: Path) -> tuple[RuleConfig, ...]:
+    """The `[[rule]]` tables of a TOML file. Raises RulesFileError with everything that is wrong, or OSError."""
+    if path.stat().st_size > _MAX_BYTES:
+        raise RulesFileError(path, [("file", f"is larger than {_MAX_BYTES} bytes")])
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise RulesFileError(path, [("file", str(error))]) from error
+    errors = [(key, "only [[rule]] tables are expected") for key in tables if key != "rule"]
+    rules = tables.get("rule", [])
+    if not isinstance(rules, list) or not all(isinstance(table, dict) for table in rules):
+        raise RulesFileError(path, [("rule", "a list of [[rule]] tables is expected")])
+    configs: list[RuleConfig] = []
+    names = [wallet.name for wallet in settings.wallets]
+    for n, table in enumerate(rules, 1):
+        try:
+            configs.append(configure(table, amounts=settings.reader, wallets=names))
+        except RuleErrors as wrong:
+            errors += [(f"rule {n}.{key}", message) for key, message in wrong.errors]
+    twice = [name for name, count in Counter(config.id for config in configs).items() if count > 1]
+    errors += [(f"rule {name}", "this id is given twice") for name in twice]
+    if errors:
+        raise RulesFileError(path, errors)
+    return tuple(configs)
+
+
+def compare_rules(before: tuple[RuleConfig, ...], after: tuple[RuleConfig, ...]) -> RulesDiff:
+    """What was added, removed and changed."""
+    old, new = ({config.id: config.as_json() for config in some} for some in (before, after))
+    changed = {
+        name: {key: (old[name].get(key), value) for key, value in new[name].items() if old[name].get(key) != value}
+        for name in sorted(old.keys() & new.keys())
+        if old[name] != new[name]
+    }
+    return RulesDiff(tuple(sorted(new.keys() - old.keys())), tuple(sorted(old.keys() - new.keys())), changed)
+
+
+def backtest(
+    settings: Settings,
+    store: Store,
+    rules_file: Path,
+    chain: str,
+    heights: tuple[int, int],
+    progress: Progress | None = None,
+    labels: LabelBook | None = None,
+) -> BacktestResult:
+    """Hold every stored outflow of blocks `heights` (both included) against the rules of `rules_file`, in the order in
+    which they were judged; each sees what was known when it was judged. Raises RulesFileError, OSError, or KeyError for
+    a chain that is not configured.
+    """
+    rules = read_rules(settings, rules_file)
+    book = load_labels(settings, store) if labels is None else labels
+    with store.reading() as unit:
+        trial = _Trial(unit, deploy(settings, book, store.clock), rules)
+        return trial.run(settings.chain(chain).id, heights, progress)
+
+
+class _Trial:
+    """One pass over history."""
+
+    def __init__(self, unit: UnitOfWork, deployment: Deployment, rules: tuple[RuleConfig, ...]) -> None:
+        self._unit = unit
+        self._deployment = deployment
+        judged = {c.id: rule_type(c.type).subject is Outflow for c in rules}
+        usable = {c.id: judged[c.id] and rule_type(c.type).family != "authorisation" for c in rules}
+        self._rules = tuple(c for c in rules if usable[c.id])
+        self._skipped = tuple(c.id for c in rules if not usable[c.id])
+        self._digest = rules_digest(rules)
+        self._place = 0
+        self._windows = Windows(self._past, lambda a, units, at: deployment.prices.price(a, at).value_e8(units))
+        self._payees = PayeeIndex()
+        self._findings: list[Finding] = []
+        self._told: dict[TxId, datetime] = {}
+
+    def _past(self, after: datetime, until: datetime, wallet: str | None, asset: Any) -> list[PastOutflow]:
+        return self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self._place)
+
+    def run(self, chain: Any, heights: tuple[int, int], progress: Progress | None) -> BacktestResult:
+        """Judge everything."""
+        whole = self._unit.outflows.count_between(chain, *heights)
+        done, days = 0, Counter[date]()
+        span: list[datetime] = []
+        judged = self._unit.outflows.judged_between(chain, *heights)
+        for _, group in groupby(judged, key=lambda pair: pair[1].tx):
+            outflows = list(group)
+            told = self._judge_transaction(outflows)
+            first = outflows[0][1]
+            span = [min([*span[:1], first.broadcast_at]), max([*span[1:], first.broadcast_at])]
+            if told and first.family not in self._told:
+                self._told[first.family] = first.broadcast_at
+                days[first.broadcast_at.date()] += 1
+            if progress is not None and (done // _STEP) != (done + len(outflows)) // _STEP:
+                progress(done + len(outflows), whole)
+            done += len(outflows)
+        if progress is not None:
+            progress(done, whole)
+        by_day = {day: days[day] for day in _days(span)}
+        lead = self._lead_time(chain, span)
+        return BacktestResult(tuple(self._findings), done, len(self._told), by_day, lead, self._skipped, self._digest)
+
+    def _judge_transaction(self, outflows: list[tuple[int, Outflow]]) -> bool:
+        """Whether somebody would be told of it."""
+        self._place = outflows[-1][0]
+        for place, o in outflows:
+            row = PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, place)
+            self._windows.add(row)
+        told = False
+        for _, outflow in outflows:
+            for finding in self._ask(outflow):
+                self._findings.append(finding)
+                told = told or finding.mode is Mode.ENFORCE
+        for payment in outflows[0][1].payments if self._rules else ():
+            self._payees.add(payment.address)
+        return told
+
+    def _ask(self, outflow: Outflow) -> tuple[Finding, ...]:
+        facts = PastFacts(
+            self._unit,
+            self._deployment,
+            outflow,
+            self._transaction,
+            self._payees,
+            self._windows,
+            self._place,
+        )
+        return judge(outflow, facts, self._rules, self._digest, outflow.broadcast_at)
+
+    def _transaction(self, outflow: Outflow) -> Any:
+        stored = self._unit.ledger.transaction(outflow.chain, outflow.tx)
+        return None if stored is None else stored.tx
+
+    def _lead_time(self, chain: Any, span: list[datetime]) -> int | None:
+        """From the first telling about lost value to the largest loss."""
+        if not span:
+            return None
+        wanted = Filter(chain=str(chain), severity=str(Severity.CRITICAL), verdict=str(VerdictKind.VIOLATION))
+        found = [f for f in self._unit.findings.find(wanted) if rule_type(f.rule).family == "authorisation"]
+        open_ids = {f.id for f in found} - set(self._unit.findings.resolutions([f.id for f in found]))
+        ids = dict.fromkeys(f.outflow for f in found if f.id in open_ids and f.outflow)
+        lost = [o for o in map(self._unit.outflows.get, ids) if o is not None and span[0] <= o.broadcast_at <= span[1]]
+        warned = [self._told[o.family] for o in lost if o.family in self._told]
+        if not lost or not warned:
+            return None
+        largest = max(lost, key=lambda o: (self._usd(o), o.amount))
+        lead = int((largest.broadcast_at - min(warned)).total_seconds())
+        return lead if lead >= 0 else None
+
+    def _usd(self, outflow: Outflow) -> int:
+        try:
+            return self._deployment.prices.price(outflow.asset, outflow.broadcast_at).value_e8(outflow.amount)
+        except Unknown:
+            return 0
+
+
+class PastFacts(StoreFacts):
+    """The store's facts about an outflow of the past. What a wallet held then is not kept, and said to be unknown."""
+
+    def __init__(
+        self,
+        unit: UnitOfWork,
+        deployment: Deployment,
+        outflow: Outflow,
+        transaction: Callable[[Outflow], Any],
+        payees: PayeeIndex,
+        windows: Windows,
+        place: int,
+    ) -> None:
+        super().__init__(unit, deployment, outflow, None, payees, _no_match, lambda _chain, _to: (), windows)
+        self._read = transaction
+        self._outflow = outflow
+        self._known_up_to = place
+
+    def transaction(self) -> Any:
+        """The transaction as last known; read when asked for."""
+        if self._tx is None:
+            self._tx = self._read(self._outflow)
+        return self._tx
+
+    def _book(self, wallet: str, asset: Any) -> tuple[int, int]:  # noqa: ARG002 - the base's signature
+        raise Unknown(f"what {wallet} held at that time is not kept")
+
+
+def _no_match() -> MatchResult:
+    raise Unknown("approvals are not judged again in a backtest")
+
+
+def _days(span: list[datetime]) -> Iterator[date]:
+    if span:
+        day, last = span[0].date(), span[-1].date()
+        while day <= last:
+            yield day
+            day += timedelta(days=1)
