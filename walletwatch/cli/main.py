@@ -17,6 +17,7 @@ from walletwatch.cli import (
     alerts,
     approvals,
     audit,
+    backtest,
     check,
     db,
     demo,
@@ -64,7 +65,7 @@ def begin(
     context.obj = Session(config)
 
 
-for module in (init, check, run, status, demo):
+for module in (init, check, run, status, demo, backtest):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(getattr(module, name))
 for act in (trials.record, trials.replay, trials.scan):

@@ -182,8 +182,8 @@ class _Trial:
             told = self._judge_transaction(outflows)
             first = outflows[0][1]
             span = [min([*span[:1], first.broadcast_at]), max([*span[1:], first.broadcast_at])]
-            if told and first.family not in self._told:
-                self._told[first.family] = first.broadcast_at
+            if told and _family(first) not in self._told:
+                self._told[_family(first)] = first.broadcast_at
                 days[first.broadcast_at.date()] += 1
             if progress is not None and (done // _STEP) != (done + len(outflows)) // _STEP:
                 progress(done + len(outflows), whole)
@@ -234,7 +234,7 @@ class _Trial:
         open_ids = {f.id for f in found} - set(self._unit.findings.resolutions([f.id for f in found]))
         ids = dict.fromkeys(f.outflow for f in found if f.id in open_ids and f.outflow)
         lost = [o for o in map(self._unit.outflows.get, ids) if o is not None and span[0] <= o.broadcast_at <= span[1]]
-        warned = [self._told[o.family] for o in lost if o.family in self._told]
+        warned = [self._told[_family(o)] for o in lost if _family(o) in self._told]
         if not lost or not warned:
             return None
         largest = max(lost, key=lambda o: (self._usd(o), o.amount))
@@ -278,6 +278,10 @@ class PastFacts(StoreFacts):
 
 def _no_match() -> MatchResult:
     raise Unknown("approvals are not judged again in a backtest")
+
+
+def _family(outflow: Outflow) -> TxId:
+    return outflow.family or outflow.tx
 
 
 def _days(span: list[datetime]) -> Iterator[date]:
