@@ -7,7 +7,7 @@ body { margin: 0; background: #f4f6f9; color: var(--ink); line-height: 1.45; fon
   font-family: Inter, 'Segoe UI', 'Helvetica Neue', Arial, 'Liberation Sans', 'DejaVu Sans', sans-serif; }
 main { max-width: 1500px; margin: 0 auto; padding: 28px 24px 40px; }
 .picture { background: #fff; border: 1px solid var(--line); border-radius: 12px; overflow-x: auto; }
-.picture svg { display: block; margin: 0 auto; }
+.picture svg { display: block; margin: 0 auto; max-width: 100%; height: auto; min-width: 900px; }
 .picture g:hover > rect { filter: brightness(0.9); }
 .picture path:hover { fill-opacity: 0.55; }
 h2 { font-size: 17px; margin: 34px 0 12px; }
