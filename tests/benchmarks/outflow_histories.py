@@ -84,8 +84,27 @@ def _rows(count: int, payees: list[str], dice: random.Random) -> Iterator[tuple[
         state = "final"
         cost = str(fee).zfill(78)
         yield (
-            (outflow_id(CHAIN, tx, wallet, BTC.id), chain, tx, state, wallet, asset, units, cost, paid, at, at)
-            + (height, block, at, tx, 0, 1, n + 1, n + 1),
+            (
+                outflow_id(CHAIN, tx, wallet, BTC.id),
+                chain,
+                tx,
+                state,
+                wallet,
+                asset,
+                units,
+                cost,
+                paid,
+                at,
+                at,
+                height,
+                block,
+                at,
+                tx,
+                0,
+                1,
+                n + 1,
+                n + 1,
+            ),
             (chain, tx, asset, 0, key, to, units, at),
             (chain, tx, state, height, block, at, at, tx, _facts(tx, to, amount, fee, n)),
             (chain, tx, wallet, asset, height, at, "0".zfill(78), units, cost),
