@@ -206,6 +206,30 @@ class TxOutput:
     address: Address
 
 
+class Replacement(StrEnum):
+    """Whether a waiting transaction can still be replaced by another that spends the same coins."""
+
+    SIGNALLED = "signalled"
+    """It says so itself (BIP 125), or one it stands on does: every node takes a better payer."""
+    FULL_RBF = "full-rbf"
+    """It does not say so; nodes with full replace-by-fee (the default since Bitcoin Core 28) take one all the same."""
+    NO = "no"
+    """Not at this node."""
+
+
+@dataclass(frozen=True, slots=True)
+class MempoolOutlook:
+    """What one's node made of a waiting transaction when it was looked at.
+
+    `replace_feerate_milli`: the least feerate of a replacement of the same size, milli-satoshi per virtual byte.
+    `confirm_blocks`: within about so many blocks it is mined, None where the node cannot tell.
+    """
+
+    replacement: Replacement
+    replace_feerate_milli: int
+    confirm_blocks: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class UtxoTransaction:
     """A transaction of a coin chain. Inputs and outputs stand in consensus order, all of them, ours or not.
@@ -223,6 +247,8 @@ class UtxoTransaction:
     version: int = 2
     locktime: int = 0
     signing: SigningFacts | None = None
+    outlook: MempoolOutlook | None = field(default=None, compare=False)
+    """While pending, of those that spend from the watch set: a moment's view, no part of what the transaction is."""
 
     @property
     def is_coinbase(self) -> bool:

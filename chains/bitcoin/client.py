@@ -11,7 +11,7 @@ from chains.bitcoin.answers import bytes_of, hash_of, member, uint_of
 from chains.bitcoin.params import Network
 from chains.errors import BlockGone, ChainError, LyingNode, RpcError, WrongChain
 from chains.model import BlockRef, Outpoint
-from chains.rpc.transport import Json, Transport
+from chains.rpc.transport import Call, Json, Transport
 
 _NOT_FOUND = -5
 """RPC_INVALID_ADDRESS_OR_KEY: bitcoind's code for a transaction it does not know."""
@@ -87,6 +87,15 @@ class Client:
     def mempool_txids(self) -> set[bytes]:
         """What is in the mempool now."""
         return set(_hashes(self._transport.call("getrawmempool")))
+
+    def mempool_outlook(self, txid: bytes, targets: Sequence[int]) -> list[Json | ChainError]:
+        """`getmempoolentry` of `txid`, `getmempoolinfo`, and `estimatesmartfee` for each of `targets`, in one batch."""
+        calls: list[Call] = [("getmempoolentry", [txid.hex()]), ("getmempoolinfo", [])]
+        return self._transport.batch(calls + [("estimatesmartfee", [target, "economical"]) for target in targets])
+
+    def mempool_entries(self) -> Json | ChainError:
+        """`getrawmempool` with everything about each transaction."""
+        return self._ask_one(("getrawmempool", [True]))
 
     def unspent_details(self, outpoints: Sequence[Outpoint]) -> list[Json | None]:
         """`gettxout` of confirmed outputs, blind to the mempool; None for one that is spent or unknown."""

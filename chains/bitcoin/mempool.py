@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from chains.bitcoin.blocks import walk, wire_keys
 from chains.bitcoin.client import Client
 from chains.bitcoin.decode import RawTransaction, outpoints_of, parse_transaction, transaction_facts
+from chains.bitcoin.outlooks import ask_outlook
 from chains.bitcoin.params import Network
 from chains.bitcoin.readers import Resolved, resolve
 from chains.bitcoin.signing import signing_facts
@@ -111,7 +112,8 @@ class Mempool:
         while len(self._contested) > MAX_CONTESTED:
             del self._contested[next(iter(self._contested))]
         signing = signing_facts(tx, prevouts, watch.addresses)
-        return transaction_facts(self.network, tx, -1, prevouts, signing)
+        facts = transaction_facts(self.network, tx, -1, prevouts, signing)
+        return facts if signing is None else replace(facts, outlook=ask_outlook(client, tx.txid))
 
 
 def _touching(suspects: dict[bytes, bytes], watch: WatchSet, own: set[bytes]) -> set[bytes]:

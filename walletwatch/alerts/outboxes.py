@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from chains.model import Address, ChainId
+from chains.model import Address, ChainId, MempoolOutlook, UtxoTransaction
 from walletwatch.alerts.ports import AlertView, Names, OutboxRow
 from walletwatch.domain.labels import Label
-from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.store import Store, UnitOfWork
 
 Labels = Callable[[ChainId, Address, datetime], tuple[Label, ...]]
@@ -93,7 +93,15 @@ def view_alert(unit: UnitOfWork, alert_id: str, names: Names, labels: Labels) ->
         labels={p.address.text: labels(o.chain, p.address, o.broadcast_at) for o in outflows for p in o.payments},
         requests={o.id: _requests_of(unit, o) for o in outflows},
         tips={str(chain): cursor.ref.height for chain, cursor in cursors.items() if cursor is not None},
+        outlooks={o.tx: seen for o in outflows if (seen := _outlook_of(unit, o)) is not None},
     )
+
+
+def _outlook_of(unit: UnitOfWork, outflow: Outflow) -> MempoolOutlook | None:
+    if outflow.state is not OutflowState.SEEN:
+        return None
+    stored = unit.ledger.transaction(outflow.chain, outflow.tx)
+    return stored.tx.outlook if stored is not None and isinstance(stored.tx, UtxoTransaction) else None
 
 
 def _requests_of(unit: UnitOfWork, outflow: Outflow) -> tuple[str, ...]:

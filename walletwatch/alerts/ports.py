@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from chains.model import Asset, AssetId, format_units
+from chains.model import Asset, AssetId, MempoolOutlook, TxId, format_units
 from walletwatch.domain.alerts import Alert
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.labels import Label
@@ -41,7 +41,8 @@ class Names:
 @dataclass(frozen=True, slots=True)
 class AlertView:
     """An alert with all that a person should see of it. `labels` are by address text; `requests` are the ids of matched
-    requests by outflow id; `tips` the height of each chain's cursor by CAIP-2 text, for confirmations.
+    requests by outflow id; `tips` the height of each chain's cursor by CAIP-2 text, for confirmations; `outlooks` what
+    the node made of those that wait in the mempool.
     """
 
     alert: Alert
@@ -51,6 +52,7 @@ class AlertView:
     labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
     requests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tips: Mapping[str, int] = field(default_factory=dict)
+    outlooks: Mapping[TxId, MempoolOutlook] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.model import AssetId, ChainId, format_hash
+from chains.model import AssetId, ChainId, Replacement, format_hash, format_units
 from walletwatch.alerts.ports import AlertView
 from walletwatch.alerts.titles import name_rule, order_findings, plain, standing_outflows
 from walletwatch.domain.alerts import Alert, AlertState
@@ -16,6 +16,11 @@ from walletwatch.domain.times import format_utc
 
 MAX_DESTINATIONS = 10
 MAX_FINDINGS = 10
+MAX_ESTIMATED_BLOCKS = 1008
+_REPLACEMENT = {
+    Replacement.SIGNALLED: "possible (it signals so, BIP 125)",
+    Replacement.FULL_RBF: "possible at nodes with full RBF (no BIP 125 signal)",
+}
 _LIFE = {
     OutflowState.SEEN: "in the mempool, in no block yet",
     OutflowState.FINAL: "final",
@@ -100,6 +105,7 @@ def _facts(view: AlertView, txs: Sequence[str]) -> tuple[tuple[str, str], ...]:
         ("Chain", ", ".join(view.names.chain(c) for c in chains)),
         ("Transaction", ", ".join(txs[:3])),
         ("Life", _life(view)),
+        *_outlook(view),
         ("Request", ", ".join(plain(r, 80) for r in list(requests)[:5])),
         ("Network fee", fees[0].partition(": ")[2] if fees else ""),
         ("First seen", _first_seen(view.outflows)),
@@ -131,6 +137,31 @@ def _life_of(outflow: Outflow, tip: int | None) -> str:
         return f"included{block}"
     count = tip - outflow.block.height + 1
     return f"included{block}, {count} confirmation{'s' * (count != 1)}"
+
+
+def _outlook(view: AlertView) -> tuple[tuple[str, str], ...]:
+    """Of what waits in the mempool: whether it can still be replaced, from which feerate on, and about when it is
+    mined, as the node saw it first. Empty for anything else.
+    """
+    waiting = [o.tx for o in view.outflows if o.state is OutflowState.SEEN]
+    seen = next((view.outlooks[tx] for tx in waiting if tx in view.outlooks), None)
+    if seen is None:
+        return ()
+    rate = format_units(seen.replace_feerate_milli, 3)
+    possible = _REPLACEMENT.get(seen.replacement)
+    said = f"{possible}, from {rate} sat/vB" if possible else "not at our node"
+    return (("Replacement", said), ("First block", _confirmation(seen.confirm_blocks)))
+
+
+def _confirmation(blocks: int | None) -> str:
+    """`in about 3 blocks (30 minutes)`; blocks come every ten minutes on average."""
+    if blocks is None:
+        return "not known"
+    if blocks > MAX_ESTIMATED_BLOCKS:
+        return f"in more than {MAX_ESTIMATED_BLOCKS:,} blocks (a week), if ever"
+    hours, days = blocks // 6, blocks // 144
+    time = f"{days} days" if days >= 2 else f"{hours} hours" if hours >= 2 else f"{blocks * 10} minutes"
+    return f"in about {blocks} block{'s' * (blocks != 1)} ({time})"
 
 
 def _destinations(view: AlertView, outflows: Sequence[Outflow]) -> tuple[str, ...]:

@@ -11,7 +11,9 @@ from chains.model import (
     AssetId,
     ChainId,
     ChainTransaction,
+    MempoolOutlook,
     Outpoint,
+    Replacement,
     SigningFacts,
     Transfer,
     TransferKind,
@@ -86,7 +88,18 @@ def _utxo_to_json(tx: UtxoTransaction) -> Json:
         "version": tx.version,
         "locktime": tx.locktime,
         "signing": _signing_to_json(tx.signing),
+        "outlook": _outlook_to_json(tx.outlook),
     }
+
+
+def _outlook_to_json(outlook: MempoolOutlook | None) -> list[str | int | None] | None:
+    if outlook is None:
+        return None
+    return [str(outlook.replacement), outlook.replace_feerate_milli, outlook.confirm_blocks]
+
+
+def _outlook_from_json(value: Any) -> MempoolOutlook | None:
+    return None if value is None else MempoolOutlook(Replacement(value[0]), value[1], value[2])
 
 
 def _account_to_json(tx: AccountTransaction) -> Json:
@@ -142,6 +155,7 @@ def _utxo_from_json(value: Mapping[str, Any]) -> UtxoTransaction:
         version=value["version"],
         locktime=value["locktime"],
         signing=_signing_from_json(value["signing"]),
+        outlook=_outlook_from_json(value.get("outlook")),
     )
 
 
