@@ -9,14 +9,14 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NoReturn
 
-from chains.errors import BlockGone, RpcError, Unsupported, WrongChain
+from chains.errors import BlockGone, NotReady, RateLimited, RpcError, Unreachable, Unsupported, WrongChain
 from chains.evm import questions
 from chains.evm.addresses import parse_address
 from chains.evm.balances import read_balances
 from chains.evm.blocks import read_ref
 from chains.evm.client import BlockReader
 from chains.evm.control import read_control
-from chains.evm.decode import decode_transactions, decode_withdrawals, gaps_of
+from chains.evm.decode import NO_TRACES, decode_transactions, decode_withdrawals, gaps_of
 from chains.evm.doorbells import Doorbell
 from chains.evm.fields import fields_of, quantity_of, quantity_or
 from chains.evm.params import native_asset, network_of
@@ -31,6 +31,8 @@ from chains.source import EndpointHealth, WatchSet
 
 SURVEY_EVERY = 10
 """Every so many looks at the tip all endpoints are asked for theirs, so that one that stays behind is noticed."""
+TRACES_AWAITED = 5
+"""So many times a block is asked for again at endpoints that show inner calls but do not have it yet."""
 FINALITY_TAGS = frozenset({"finalized", "safe", "latest"})
 
 
@@ -61,6 +63,7 @@ class EvmSource:
         self._mempool = PoolReader(self._network)
         self._bell = Doorbell([e.doorbell for e in spec.endpoints])
         self._looks = 0
+        self._awaited, self._waited = -1, 0
 
     def identify(self) -> None:
         """Ask every endpoint for its EIP-155 id."""
@@ -100,8 +103,42 @@ class EvmSource:
         return max(-1, self.tip().height - confirmations + 1)
 
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
-        """One batch for block, logs and traces; one more for the receipts of what concerns `watch`."""
-        return self._pool.ask(lambda t: read_facts(self._reader, t, height, watch.addresses))
+        """One batch for block, logs and traces; one more for the receipts of what concerns `watch`.
+
+        Of several endpoints those are asked first that show inner calls.
+        """
+        if len(self._spec.endpoints) > 1 and any(self._reader.blindness_of(e.name) for e in self._spec.endpoints):
+            seen = self._block_with_traces(height, watch)
+            if seen is not None:
+                return seen
+        facts = self._pool.ask(lambda t: read_facts(self._reader, t, height, watch.addresses))
+        if len(self._spec.endpoints) > 1 and _is_blind(facts):
+            return self._block_with_traces(height, watch) or facts
+        return facts
+
+    def _block_with_traces(self, height: int, watch: WatchSet) -> BlockFacts | None:
+        """The block by an endpoint that shows its inner calls; None if none does, or if those that do are out of order
+        or far behind.
+        """
+
+        def question(transport: Transport) -> BlockFacts:
+            if self._reader.abilities_of(transport).tracing is None:
+                raise Unsupported("shows no inner calls", endpoint=transport.name)
+            facts = read_facts(self._reader, transport, height, watch.addresses)
+            if _is_blind(facts):
+                raise Unsupported("shows no inner calls", endpoint=transport.name)
+            return facts
+
+        try:
+            return self._pool.ask(question)
+        except BlockGone:
+            self._waited = self._waited + 1 if self._awaited == height else 1
+            self._awaited = height
+            if self._waited < TRACES_AWAITED:
+                raise
+            return None
+        except (Unsupported, Unreachable, RateLimited, NotReady, RpcError):
+            return None
 
     def pending(self, watch: WatchSet) -> PendingFacts:
         """What the node's pool holds of `watch`, with the movements a transaction announces."""
@@ -169,6 +206,10 @@ def read_facts(reader: BlockReader, transport: Transport, height: int, watched: 
         control_changes=tuple(control.changes),
         gaps=(*gaps_of(block, answers.traces, answers.untraced_why, watched), *answers.unproved, *control.gaps),
     )
+
+
+def _is_blind(facts: BlockFacts) -> bool:
+    return any(gap.startswith(NO_TRACES) for gap in facts.gaps)
 
 
 def _ref_at(transport: Transport, height: int) -> BlockRef:

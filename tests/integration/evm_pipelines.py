@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,7 @@ class Deployed:
     """(symbol, address), 18 decimals."""
     rules: Sequence[str] = ("unexplained_balance",)
     more: str = 'finality = 1\ncheck_balances = "1ms"'
+    timeout_secs: float = 20.0
 
     def exchange(self) -> Exchange:
         """Write it down; over an earlier one in the same folder, whose database goes on."""
@@ -158,7 +159,8 @@ def watch(deployed: Deployed) -> Iterator[Watch]:
     settings = exchange.settings()
     clock = SteppedClock()
     with Application.open(settings) as app:
-        source = open_source(settings.source_spec(settings.chains[0]), clock)
+        spec = replace(settings.source_spec(settings.chains[0]), timeout_secs=deployed.timeout_secs)
+        source = open_source(spec, clock)
         try:
             yield Watch(exchange, app, app.worker(settings.chains[0], source), source, clock)
         finally:

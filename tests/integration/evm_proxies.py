@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,7 +19,7 @@ TRACING = frozenset({"trace_block", "trace_transaction", "debug_traceBlockByNumb
 class EvmProxy(LyingProxy):
     """Its own faults, each of one call of a batch: `null` (no result), `refuse` (no such method), `empty` (an empty
     list), `other-chain`, `other-height` (what the node says of the block before), `hide` (a list without its last
-    entry), `forge` (the last log says another amount), `other-question` (another id).
+    entry), `forge-receipts` (each last log of one unit more), `other-question` (another id).
     """
 
     def distort(self, fault: str, call: Call, said: bytes, authorization: str) -> bytes:
@@ -37,32 +38,41 @@ class EvmProxy(LyingProxy):
         return json.dumps(answers).encode()
 
     def _of_the_block_before(self, call: Call, authorization: str) -> Any:
-        text = json.dumps(call["params"])
-        height = _height(call["params"])
-        other = json.dumps(call | {"params": json.loads(text.replace(hex(height), hex(height - 1)))})
+        first = call["params"][0]
+        asked = next(first[k] for k in ("fromBlock", "blockHash") if k in first) if isinstance(first, dict) else first
+        number = asked
+        if len(asked) == 66:
+            look = {"jsonrpc": "2.0", "id": 0, "method": "eth_getBlockByHash", "params": [asked, False]}
+            number = json.loads(self.ask_node(json.dumps(look).encode(), authorization)[1])["result"]["number"]
+            first.pop("blockHash")
+            first |= {"fromBlock": number, "toBlock": number}
+        text = json.dumps(call["params"]).replace(f'"{number}"', f'"{hex(int(number, 16) - 1)}"')
+        other = json.dumps(call | {"params": json.loads(text)})
         return json.loads(self.ask_node(other.encode(), authorization)[1])["result"]
 
 
-def _height(params: list[Any]) -> int:
-    first = params[0]
-    return int(first["fromBlock"] if isinstance(first, dict) else first, 16)
-
-
 def _lie(fault: str, method: str, result: Any) -> Any:
-    if fault == "null":
-        return None
-    if fault == "empty":
-        return []
-    if fault == "other-chain":
-        return "0x1"
-    if fault == "hide":
-        if method == "eth_getBlockByNumber":
-            return result | {"transactions": result["transactions"][:-1]}
-        return result[:-1]
-    if fault == "forge":
-        *rest, last = result
-        return [*rest, last | {"data": "0x" + (int(last["data"], 16) + 1).to_bytes(32, "big").hex()}]
-    raise ValueError(f"no such fault: {fault}")
+    lies: dict[str, Callable[[], Any]] = {
+        "null": lambda: None,
+        "empty": list,
+        "other-chain": lambda: "0x1",
+        "hide": lambda: _without_last(method, result),
+        "forge-receipts": lambda: [
+            row | {"logs": [*row["logs"][:-1], *map(_forged, row["logs"][-1:])]} for row in result
+        ],
+    }
+    return lies[fault]()
+
+
+def _without_last(method: str, result: Any) -> Any:
+    if method == "eth_getBlockByNumber":
+        return result | {"transactions": result["transactions"][:-1]}
+    return result[:-1]
+
+
+def _forged(log: dict[str, Any]) -> dict[str, Any]:
+    """The same event of one unit more."""
+    return log | {"data": "0x" + (int(log["data"], 16) + 1).to_bytes(32, "big").hex()}
 
 
 def untraced(call: Call, _number: int) -> str:

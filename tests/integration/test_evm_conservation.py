@@ -152,6 +152,23 @@ def test_tokens_that_lie_are_held_to_their_balances(fresh_anvil: Anvil, tmp_path
         }
 
 
+def test_logs_hidden_by_a_node_that_is_believed_are_told_by_the_books(
+    fresh_anvil: Anvil, without_traces: EvmProxy, tmp_path: Path
+) -> None:
+    """Without `prove` an own node is believed that lists no logs; that tokens left is told by conservation."""
+    hot, stranger = fresh_anvil.accounts[:2]
+    token = deploy_erc20(fresh_anvil, "TKN", 10_000, hot)
+    settled(fresh_anvil, token.send(hot, "approve", stranger, 1_000))
+    without_traces.fault = lambda call, _number: "empty" if call["method"] == "eth_getLogs" else "pass"
+    deployed = Deployed(tmp_path, [without_traces.url], [OwnWallet("eth-hot", [hot])], tokens=[("TKN", token.address)])
+    with watch(deployed) as desk:
+        desk.settle()
+        at = settled(fresh_anvil, token.send(stranger, "transferFrom", hot, THIEF, 77))
+        desk.settle()
+        assert desk.losses() == {}
+        assert [shown(f)[2:] for f in desk.findings("unexplained_balance")] == [("-77", at, "block")]
+
+
 def test_a_state_the_node_no_longer_keeps_leaves_an_interval_and_says_so(
     fresh_anvil: Anvil, payer: Contract, without_traces: EvmProxy, tmp_path: Path
 ) -> None:

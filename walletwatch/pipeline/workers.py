@@ -75,7 +75,7 @@ class ChainWorker:
         self._failing_since: datetime | None = None
         self._watched_at: datetime | None = None
         self._tried_holdings: BlockRef | None = None
-        self._reported: tuple[Tick, datetime] | None = None
+        self._reported: tuple[tuple[Tick, str], datetime] | None = None
 
     @property
     def deployment(self) -> Deployment:
@@ -355,9 +355,10 @@ class ChainWorker:
     def _report(self, done: Tick) -> None:
         """What `status` shows, from any process; once a second is often enough while nothing changes."""
         now = self.store.clock()
-        if self._reported is not None and self._reported[0] is done and now - self._reported[1] < REPORT_EVERY:
+        said = (done, self.last_error)
+        if self._reported is not None and self._reported[0] == said and now - self._reported[1] < REPORT_EVERY:
             return
-        self._reported = (done, now)
+        self._reported = (said, now)
         tip = self.tip
         report = {
             "tip": None if tip is None else {"height": tip.height, "hash": format_hash(self.watched.chain, tip.hash)},
