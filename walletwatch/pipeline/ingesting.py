@@ -64,7 +64,7 @@ class Ingestion:
 
     def _include(self, unit: UnitOfWork, tx: ChainTransaction, block: BlockFacts) -> tuple[Finding, ...]:
         result = self._net(tx)
-        if not result.movements:
+        if not result.movements and unit.ledger.transaction(block.chain, tx.txid) is None:
             return ()
         stored = self._store_transaction(unit, tx, OutflowState.INCLUDED, block)
         self._book(unit, tx, result, block)
@@ -79,9 +79,20 @@ class Ingestion:
             block_time=block.time,
             family=stored.family,
         )
+        self._retract(unit, tx, outflows)
         found = self._take(unit, tx, outflows, "outflow.included")
         moved = judge_moves(unit, self.judge, stored, self.memory.payees)
         return (*found, *moved, *self._judge_sent(unit, tx, stored))
+
+    def _retract(self, unit: UnitOfWork, tx: ChainTransaction, outflows: Sequence[Outflow]) -> None:
+        """What a waiting transaction announced and did not do when it ran is no loss: it failed, or paid otherwise."""
+        told = {o.id for o in outflows}
+        before = [o for o in unit.outflows.of_tx(self.watched.chain, tx.txid) if o.id not in told and o.block is None]
+        gone = [replace(o, state=OutflowState.REPLACED) for o in before if o.state is not OutflowState.REPLACED]
+        for outflow in gone:
+            unit.outflows.save(outflow)
+            record_outflow(unit, "outflow.replaced", outflow)
+        self._renew(unit, gone, {o.id: o.state for o in before})
 
     def _store_transaction(
         self, unit: UnitOfWork, tx: ChainTransaction, state: OutflowState, block: BlockFacts | None
@@ -154,6 +165,9 @@ class Ingestion:
         before = {txid: unit.outflows.of_tx(self.watched.chain, txid) for txid in txids}
         unit.ledger.set_state(self.watched.chain, txids, state)
         for old in before.values():
+            for outflow in old:
+                if state is OutflowState.FINAL and outflow.block is None:
+                    unit.outflows.save(outflow)  # retracted when its transaction ran: only that is final
             self._announce(unit, old)
 
     def _announce(self, unit: UnitOfWork, before: Sequence[Outflow]) -> None:
