@@ -11,6 +11,7 @@ from chains.evm.addresses import ZERO_KEY, to_address
 from chains.evm.blocks import Block, Withdrawal
 from chains.evm.encodings import rlp_encode
 from chains.evm.fields import Fields, account, account_or_none, data, hash32, items_of, lie, quantity, quantity_or
+from chains.evm.memos import read_memo
 from chains.evm.params import Network, native_asset
 from chains.evm.receipts import Receipt
 from chains.evm.tokens import as_transfer, token_moves
@@ -69,6 +70,9 @@ def _signing(tx: Fields, sender: bytes, nonce: int, calldata: bytes, where: str)
     else:
         features.append(("max_fee_wei", quantity(tx, "maxFeePerGas", where)))
         features.append(("max_priority_fee_wei", quantity(tx, "maxPriorityFeePerGas", where)))
+    memo = read_memo(calldata)
+    if memo is not None:
+        features.append(("memo", memo))
     for name, feature in (("accessList", "access_list"), ("authorizationList", "authorizations")):
         if tx.get(name):
             features.append((feature, len(items_of(tx[name], f"{where}.{name}", MAX_LIST))))
