@@ -159,5 +159,7 @@ def test_windows_are_open_to_the_left_and_closed_to_the_right(store: Store) -> N
         assert [o.id for o in found] == ["out_2", "out_1"]
         paid = unit.outflows.in_window(NOW, NOW + timedelta(seconds=9), chain=CHAIN, destination=THEM)
         assert [o.id for o in paid] == ["out_3", "out_2", "out_1"]
-        first = unit.outflows.first_paid_at(CHAIN, THEM, NOW + timedelta(seconds=9), (0).to_bytes(32, "big"), None)
-        assert first == NOW + timedelta(seconds=1)
+        last, until = (3).to_bytes(32, "big"), NOW + timedelta(seconds=9)
+        assert unit.outflows.first_paid_at(CHAIN, THEM, until, last, None) == NOW
+        assert unit.outflows.first_paid_at(CHAIN, THEM, until, last, NOW) == NOW + timedelta(seconds=1)
+        assert unit.outflows.first_paid_at(CHAIN, THEM, until, bytes(32), None) is None

@@ -172,3 +172,12 @@ def _lint_imports(folder: Path) -> subprocess.CompletedProcess[str]:
 
 def _normalise(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def test_the_program_leaves_pythons_recursion_limit_alone() -> None:
+    """py_ecc raises it to 100,000 when web3 is imported; 200,000 brackets from a node then crash the C parser."""
+    program = "import sys, walletwatch.cli.main, walletwatch.service.daemons, chains.evm.source, chains.bitcoin.source"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{program}; print(sys.getrecursionlimit())"], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) <= 1_000

@@ -1,5 +1,7 @@
 """Files, includes, address files: what can be wrong with them, and who is named."""
 
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,15 @@ from walletwatch.settings.addresses import MAX_TOLD
 FIRST = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 SECOND = "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"
 WITH_FILE = '[[wallet]]\nname = "deposits"\nrole = "deposit"\nchain = "bitcoin"\naddresses_file = "a.txt"\n'
+
+
+@pytest.fixture(autouse=True)
+def _usual_recursion_limit() -> Iterator[None]:
+    """py_ecc raises it to 100,000 when another test imports web3; the program itself never imports either."""
+    before = sys.getrecursionlimit()
+    sys.setrecursionlimit(1_000)
+    yield
+    sys.setrecursionlimit(before)
 
 
 def write(path: Path, text: str) -> Path:
