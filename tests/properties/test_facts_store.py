@@ -15,6 +15,7 @@ from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Unknown
 from walletwatch.pipeline.facts import StoreFacts
+from walletwatch.pipeline.recalls import Recall
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import Store, UnitOfWork, open_store
@@ -57,21 +58,23 @@ class Undone(Exception):
 
 def live(store: Store, steps: list[Step]) -> None:
     """Live through a history and ask at every payment; then undo it all."""
-    history = History()
+    history, recall = History(), Recall(EXCHANGE)
     with pytest.raises(Undone), store.transaction() as unit:
         history.open(unit)
         for step in steps:
-            take(unit, history, step)
+            take(unit, history, recall, step)
         raise Undone
     with store.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM outflows")).scalar_one() == 0
 
 
-def take(unit: UnitOfWork, history: History, step: Step) -> None:
+def take(unit: UnitOfWork, history: History, recall: Recall, step: Step) -> None:
     if isinstance(step, Paying):
         for outflow in history.pay(unit, step):
-            told, true = ask(store_facts(unit, outflow), outflow), ask(memory_facts(history, outflow), outflow)
-            assert {q: (told[q], true[q]) for q in true if told[q] != true[q]} == {}
+            true = ask(memory_facts(history, outflow), outflow)
+            for remembering in (None, recall):
+                told = ask(store_facts(unit, outflow, remembering), outflow)
+                assert {q: (told[q], true[q]) for q in true if told[q] != true[q]} == {}
     elif isinstance(step, Moving):
         history.move(unit, step)
     elif isinstance(step, Again):
@@ -80,8 +83,9 @@ def take(unit: UnitOfWork, history: History, step: Step) -> None:
         history.lose(unit, step)
 
 
-def store_facts(unit: UnitOfWork, outflow: Outflow) -> StoreFacts:
-    return StoreFacts(unit, EXCHANGE, outflow, None, PayeeIndex(), no_match, lambda _chain, _to: ())
+def store_facts(unit: UnitOfWork, outflow: Outflow, recall: Recall | None) -> StoreFacts:
+    """With or without a memory that lives through the whole history, reorgs and replacements too."""
+    return StoreFacts(unit, EXCHANGE, outflow, None, PayeeIndex(), no_match, lambda _chain, _to: (), recall=recall)
 
 
 def no_match() -> MatchResult:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from chains.model import Address, AssetId, ChainId, ChainTransaction, SigningFacts
 from walletwatch.domain.labels import Label
@@ -13,6 +14,7 @@ from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Request
 from walletwatch.pipeline.deployments import Deployment
+from walletwatch.pipeline.recalls import Recall, once
 from walletwatch.pipeline.windows import Windows
 from walletwatch.rules.events import Event
 from walletwatch.rules.facts import Counted, Holding, Spent
@@ -29,9 +31,9 @@ Requests = Callable[[ChainId, Address], Sequence[Request]]
 
 
 class StoreFacts:
-    """Facts about one subject (an outflow or an event). Remembers nothing beyond it."""
+    """Facts about one subject (an outflow or an event). Remembers nothing beyond it but what `recall` does."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - everything a rule may ask about comes from somewhere
         self,
         unit: UnitOfWork,
         deployment: Deployment,
@@ -41,6 +43,7 @@ class StoreFacts:
         match: Callable[[], MatchResult],
         requests: Requests,
         windows: Windows | None = None,
+        recall: Recall | None = None,
     ) -> None:
         self._unit = unit
         self._deployment = deployment
@@ -50,7 +53,10 @@ class StoreFacts:
         self._payees = payees
         self._match = match
         self._requests = requests
-        self._windows = windows
+        self._windows = windows if recall is None else recall.windows(unit)
+        self._recall = recall
+        self.kept: dict[Any, Any] = {}
+        """Answers given before (`recalls.once`)."""
         self._known_up_to: int | None = None
         """The last place in the order of judging that counts; None for all."""
         self._chain = subject.chain
@@ -81,16 +87,19 @@ class StoreFacts:
         known = self._deployment.asset(asset)
         return known.symbol, known.decimals
 
+    @once
     def price(self, asset: AssetId) -> Price:
         """The price in force at broadcast."""
         return self._deployment.prices.price(asset, self._at)
 
+    @once
     def labels(self, address: Address) -> tuple[Label, ...]:
         """Labels valid at broadcast."""
         return self._deployment.labels(self._chain, address, self._at)
 
     # --- what left in a window ----------------------------------------------------------------------------------------
 
+    @once
     def spent(
         self,
         window_secs: int,
@@ -107,6 +116,7 @@ class StoreFacts:
         total = sum((row.usd_e8 or 0) if in_usd else row.amount for row in rows)
         return Spent(total, len({row.outflow for row in rows}))
 
+    @once
     def counted(
         self,
         window_secs: int,
@@ -152,6 +162,7 @@ class StoreFacts:
     def _usd(self, asset: AssetId, units: int, at: datetime) -> int:
         return self._deployment.prices.price(asset, at).value_e8(units)
 
+    @once
     def active_periods(
         self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
     ) -> Sequence[Spent]:
@@ -175,11 +186,13 @@ class StoreFacts:
 
     # --- who was paid -------------------------------------------------------------------------------------------------
 
+    @once
     def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
         """True if nobody paid it before."""
         earliest = self.first_paid_at(destination, within_secs)
         return earliest is None
 
+    @once
     def first_paid_at(self, destination: Address, within_secs: int | None = None) -> datetime | None:
         """When it was first paid before this transaction."""
         after = None if within_secs is None else self._at - timedelta(seconds=within_secs)
@@ -196,6 +209,7 @@ class StoreFacts:
         """The worker's index."""
         return self._payees
 
+    @once
     def requests_to(self, destination: Address, window_secs: int) -> Sequence[Request]:
         """Valid requests for `destination` made in the window."""
         after = self._at - timedelta(seconds=window_secs)
@@ -204,11 +218,13 @@ class StoreFacts:
 
     # --- books --------------------------------------------------------------------------------------------------------
 
+    @once
     def balance_before(self, wallet: str, asset: AssetId) -> int:
         """What the wallet held before this transaction."""
         balance, own = self._book(wallet, asset)
         return balance - own
 
+    @once
     def balance_after(self, wallet: str, asset: AssetId) -> int:
         """What the wallet holds after it."""
         balance, own = self._book(wallet, asset)
@@ -224,16 +240,22 @@ class StoreFacts:
         if not known:
             raise Unknown(f"the balance of {wallet} was never read from a node")
         base = known[-1]
-        net = self._unit.ledger.net_since(wallet, asset, base.at.height)
+        if self._recall is None:
+            net = self._unit.ledger.net_since(wallet, asset, base.at.height)
+        else:
+            net = self._recall.net_since(self._unit, self._chain_of(wallet), wallet, asset, base.at.height)
         own = self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
         return base.amount + net, own
 
     def _chain_of(self, wallet: str) -> ChainId:
+        if self._recall is not None:
+            return self._recall.chain_of(wallet) or self._chain
         for watched in self._deployment.chains.values():
             if any(own.name == wallet for own in watched.perimeter.wallets.values()):
                 return watched.chain
         return self._chain
 
+    @once
     def holdings(self) -> Sequence[Holding]:
         """What every own wallet holds of every known asset."""
         found: dict[tuple[str, AssetId], Holding] = {}
@@ -247,6 +269,7 @@ class StoreFacts:
 
     # --- how the wallet behaves ---------------------------------------------------------------------------------------
 
+    @once
     def watched_since(self, wallet: str) -> datetime:
         """The time of the first block judged on the wallet's chain."""
         since = self._unit.places.first_contact(self._chain_of(wallet))
@@ -254,6 +277,7 @@ class StoreFacts:
             raise Unknown(f"{wallet} is not watched yet")
         return since
 
+    @once
     def last_moved_at(self, wallet: str) -> datetime | None:
         """When it last spent anything."""
         tx, at = self._txid, self._at
@@ -261,6 +285,7 @@ class StoreFacts:
         moved = self._unit.ledger.last_spent_at(wallet, tx, at)
         return max((m for m in (paid, moved) if m is not None), default=None)
 
+    @once
     def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
         """Fee rates of its last transactions."""
         rates = (fee_rate(tx) for tx in self._past(wallet, limit))
@@ -270,9 +295,12 @@ class StoreFacts:
         """How its last transactions were signed."""
         return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
 
+    @once
     def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
-        return self._unit.ledger.past_of(wallet, self._chain, self._txid, self._at, limit)
+        kept = None if self._recall is None else self._recall.decoded
+        return self._unit.ledger.past_of(wallet, self._chain, self._txid, self._at, limit, kept)
 
+    @once
     def frozen_at(self, wallet: str) -> datetime | None:
         """The opening of the earliest critical alert about it that still stood."""
         return self._unit.alerts.frozen_at(wallet, self._at, self._txid)

@@ -15,6 +15,7 @@ from walletwatch.domain.times import format_utc
 from walletwatch.pipeline.deployments import Deployment, Teller, fingerprint
 from walletwatch.pipeline.desks import ApprovalDesk
 from walletwatch.pipeline.facts import StoreFacts
+from walletwatch.pipeline.recalls import Recall
 from walletwatch.rules.engine import OncePerRule, judge, judge_event
 from walletwatch.rules.events import AwaitedRequest, Event, OwnMove
 from walletwatch.rules.registry import RuleConfig, rule_type
@@ -31,6 +32,7 @@ class Judge:
         self.deployment = deployment
         self.desk = desk
         self.teller = teller
+        self._recall = Recall(deployment)
         self._on_error = OncePerRule(_log_broken_rule)
         self._authorisation = tuple(c for c in deployment.rules if rule_type(c.type).family == "authorisation")
 
@@ -70,9 +72,20 @@ class Judge:
         result: MatchResult | Unknown,
         rules: Iterable[RuleConfig],
     ) -> tuple[Finding, ...]:
-        facts = StoreFacts(unit, self.deployment, outflow, tx, payees, lambda: _or_raise(result), self.desk.requests_to)
+        facts = self._facts(unit, outflow, tx, payees, result)
         digest = self.deployment.rules_digest
         return judge(outflow, facts, rules, digest, unit.now, on_error=self._on_error)
+
+    def _facts(
+        self,
+        unit: UnitOfWork,
+        subject: Outflow | Event,
+        tx: ChainTransaction | None,
+        payees: PayeeIndex,
+        result: MatchResult | Unknown,
+    ) -> StoreFacts:
+        requests, match = self.desk.requests_to, lambda: _or_raise(result)
+        return StoreFacts(unit, self.deployment, subject, tx, payees, match, requests, recall=self._recall)
 
     def judge_event(
         self,
@@ -89,7 +102,7 @@ class Judge:
         the alert is the request's own.
         """
         matched = result or Unknown("only outflows and own moves are matched to requests")
-        facts = StoreFacts(unit, self.deployment, event, tx, payees, lambda: _or_raise(matched), self.desk.requests_to)
+        facts = self._facts(unit, event, tx, payees, matched)
         rules, digest = self.deployment.rules, self.deployment.rules_digest
         found = judge_event(event, facts, rules, digest, unit.now, on_error=self._on_error)
         new = tuple(f for f in found if self._keep(unit, f))

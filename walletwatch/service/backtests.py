@@ -179,7 +179,11 @@ class _Trial:
         judged = self._unit.outflows.judged_between(chain, *heights)
         for _, group in groupby(judged, key=lambda pair: pair[1].tx):
             outflows = list(group)
-            told = self._judge_transaction(outflows)
+            self._take_in(outflows)
+            block = outflows[0][1].block
+            if outflows[0][1].chain != chain or block is None or not heights[0] <= block.height <= heights[1]:
+                continue
+            told = self._judge_transaction([o for _, o in outflows])
             first = outflows[0][1]
             span = [min([*span[:1], first.broadcast_at]), max([*span[1:], first.broadcast_at])]
             if told and _family(first) not in self._told:
@@ -194,20 +198,19 @@ class _Trial:
         lead = self._lead_time(chain, span)
         return BacktestResult(tuple(self._findings), done, len(self._told), by_day, lead, self._skipped, self._digest)
 
-    def _judge_transaction(self, outflows: list[tuple[int, Outflow]]) -> bool:
-        """Whether somebody would be told of it."""
+    def _take_in(self, outflows: list[tuple[int, Outflow]]) -> None:
+        """Know the outflows of one transaction from now on."""
         self._place = outflows[-1][0]
         for place, o in outflows:
-            row = PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, place)
-            self._windows.add(row)
-        told = False
-        for _, outflow in outflows:
-            for finding in self._ask(outflow):
-                self._findings.append(finding)
-                told = told or finding.mode is Mode.ENFORCE
-        for payment in outflows[0][1].payments if self._rules else ():
+            self._windows.add(PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, place))
+
+    def _judge_transaction(self, outflows: list[Outflow]) -> bool:
+        """Whether somebody would be told of it."""
+        found = [finding for outflow in outflows for finding in self._ask(outflow)]
+        self._findings += found
+        for payment in outflows[0].payments:
             self._payees.add(payment.address)
-        return told
+        return any(finding.mode is Mode.ENFORCE for finding in found)
 
     def _ask(self, outflow: Outflow) -> tuple[Finding, ...]:
         facts = PastFacts(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import count, islice
 from typing import Any
 
 from sqlalchemy import Connection, Row, case, delete, exists, func, insert, select, update
@@ -15,6 +16,9 @@ from walletwatch.store import tables as t
 from walletwatch.store.codecs import transaction_from_json, transaction_to_json
 from walletwatch.store.inserts import insert_all_if_new, upsert
 from walletwatch.store.outflows import came_before, next_change
+
+Decoded = tuple[str, TxId, bytes]
+"""Chain, transaction, and the hash of its block (empty while in none): what it says cannot change under this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,12 +161,14 @@ class LedgerRepository:
             movement = Movement(r.wallet, AssetId.parse(r.asset), r.received, r.sent, r.fee)
             yield r.chain, r.wallet, r.asset, r.height, movement
 
-    def net_since(self, wallet: str, asset: AssetId, above_height: int) -> int:
-        """In - out - fees of `wallet` in blocks above `above_height`, base units, signed."""
+    def net_since(self, wallet: str, asset: AssetId, above_height: int, upto: int | None = None) -> int:
+        """In - out - fees of `wallet` in blocks above `above_height` (and not above `upto`), base units, signed."""
         c = t.movements.c
         query = select(c.received, c.sent, c.fee).where(
             c.wallet == wallet, c.asset == str(asset), c.height > above_height
         )
+        if upto is not None:
+            query = query.where(c.height <= upto)
         return sum(r.received - r.sent - r.fee for r in self._c.execute(query))
 
     def net_of(self, chain: ChainId, txid: TxId, wallet: str, asset: AssetId) -> int:
@@ -194,23 +200,45 @@ class LedgerRepository:
         latest: datetime | None = self._c.execute(select(func.max(later.subquery().c.at))).scalar_one_or_none()
         return latest
 
-    def past_of(self, wallet: str, chain: ChainId, but: TxId, until: datetime, limit: int) -> list[ChainTransaction]:
-        """The wallet's last transactions with an outflow before transaction `but` on `chain`, newest first."""
-        o, x = t.outflows.c, t.transactions.c
-        latest = (
-            select(o.chain, o.txid, func.max(o.broadcast_at).label("at"), func.max(o.ordinal).label("place"))
-            .where(o.wallet == wallet, came_before(chain, but, until))
-            .group_by(o.chain, o.txid)
-            .order_by(func.max(o.broadcast_at).desc(), func.max(o.ordinal).desc())
-            .limit(limit)
-            .subquery()
-        )
-        query = (
-            select(x.facts)
-            .join(latest, (latest.c.chain == x.chain) & (latest.c.txid == x.txid))
-            .order_by(latest.c.at.desc(), latest.c.place.desc())
-        )
-        return [transaction_from_json(facts) for facts in self._c.execute(query).scalars()]
+    def past_of(
+        self,
+        wallet: str,
+        chain: ChainId,
+        but: TxId,
+        until: datetime,
+        limit: int,
+        kept: dict[Decoded, ChainTransaction] | None = None,
+    ) -> list[ChainTransaction]:
+        """The wallet's last transactions with an outflow before transaction `but` on `chain`, newest first. `kept` are
+        those decoded before, and is added to.
+        """
+        decoded = {} if kept is None else kept
+        o = t.outflows.c
+        query = select(o.chain, o.txid, o.block_hash).where(o.wallet == wallet, came_before(chain, but, until))
+        query = query.order_by(o.broadcast_at.desc(), o.ordinal.desc())
+        found: dict[tuple[str, TxId], bytes] = {}
+        # A transaction may have an outflow in each of several assets: look on until there are enough of them.
+        for low in count(0, 2 * limit):
+            rows = self._c.execute(query.limit(2 * limit).offset(low)).all()
+            for row in rows:
+                found.setdefault((row.chain, row.txid), row.block_hash or b"")
+            if len(found) >= limit or len(rows) < 2 * limit:
+                break
+        latest = islice(found.items(), limit)
+        known = (self._decode(name, txid, block, decoded) for (name, txid), block in latest)
+        return [tx for tx in known if tx is not None]
+
+    def _decode(
+        self, chain: str, txid: TxId, block: bytes, decoded: dict[Decoded, ChainTransaction]
+    ) -> ChainTransaction | None:
+        key = (chain, txid, block)
+        if key not in decoded:
+            c = t.transactions.c
+            facts = self._c.execute(select(c.facts).where(c.chain == chain, c.txid == txid)).scalar_one_or_none()
+            if facts is None:
+                return None
+            decoded[key] = transaction_from_json(facts)
+        return decoded[key]
 
     # --- unspent outputs ----------------------------------------------------------------------------------------------
 

@@ -119,11 +119,15 @@ class OutflowRepository:
             yield _outflow(row)
 
     def judged_between(self, chain: ChainId, low: int, high: int) -> Iterator[tuple[int, Outflow]]:
-        """(place in the order of judging, outflow) of everything in blocks `low` to `high` that counts, in that
-        order; read piece by piece.
+        """(place in the order of judging, outflow) of everything that counts and was judged from the first to the last
+        outflow of blocks `low` to `high` of `chain`, of other chains too; in that order, read piece by piece.
         """
         o = t.outflows.c
-        query = select(t.outflows).where(o.chain == str(chain), o.height.between(low, high), o.state.not_in(_GONE))
+        ends = select(func.min(o.ordinal), func.max(o.ordinal)).where(
+            o.chain == str(chain), o.height.between(low, high)
+        )
+        first, last = self._c.execute(ends).one()
+        query = select(t.outflows).where(o.ordinal.between(first or 0, last or 0), o.state.not_in(_GONE))
         rows = self._c.execution_options(yield_per=5_000).execute(query.order_by(o.ordinal))
         for row in rows:
             yield row.ordinal, _outflow(row)
@@ -133,6 +137,18 @@ class OutflowRepository:
         o = t.outflows.c
         query = select(func.count()).where(o.chain == str(chain), o.height.between(low, high), o.state.not_in(_GONE))
         return int(self._c.execute(query).scalar_one())
+
+    def latest_change(self) -> int:
+        """The number of the latest change of any outflow; 0 if there are none."""
+        return int(self._c.execute(select(func.coalesce(func.max(t.outflows.c.changed), 0))).scalar_one())
+
+    def changed_after(self, change: int) -> list[tuple[PastOutflow, bool]]:
+        """Every outflow that changed since, as it is now, with whether limits count it."""
+        o = t.outflows.c
+        query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid, o.ordinal, o.state)
+        # Sorted here: SQLite walks all of history along the index of an ORDER BY (176 ms at 1,000,000 outflows).
+        rows = sorted(self._c.execute(query.where(o.changed > change)), key=lambda r: r.ordinal)
+        return [(_past(r), r.state not in _GONE) for r in rows]
 
     # --- history ------------------------------------------------------------------------------------------------------
 

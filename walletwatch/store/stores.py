@@ -29,14 +29,20 @@ class Store:
     def __init__(self, engine: Engine, clock: Clock = utc_now) -> None:
         self.engine = engine
         self.clock = clock
+        self.failures = 0
+        """Transactions that were undone: what they taught anybody is not so."""
 
     @contextmanager
     def transaction(self) -> Iterator[UnitOfWork]:
         """A writing transaction: commits at the end, with its audit entries last; rolls back on any exception."""
-        with self.engine.begin() as connection:
-            unit = UnitOfWork(connection, self.clock())
-            yield unit
-            unit.audit.flush()
+        try:
+            with self.engine.begin() as connection:
+                unit = UnitOfWork(connection, self.clock(), self.failures)
+                yield unit
+                unit.audit.flush()
+        except BaseException:
+            self.failures += 1
+            raise
 
     @contextmanager
     def reading(self) -> Iterator[UnitOfWork]:

@@ -18,10 +18,16 @@ from walletwatch.store.places import PlaceRepository
 
 
 class UnitOfWork:
-    """`now` is the one time at which everything in this transaction happens."""
+    """`now` is the one time at which everything in this transaction happens.
 
-    def __init__(self, connection: Connection, now: datetime) -> None:
+    `failures` counts the transactions of this process that were undone before; `alone` tells that nobody else can write
+    meanwhile (SQLite).
+    """
+
+    def __init__(self, connection: Connection, now: datetime, failures: int = 0) -> None:
         self.now = now
+        self.failures = failures
+        self.alone = connection.dialect.name == "sqlite"
         self.places = PlaceRepository(connection)
         self.ledger = LedgerRepository(connection)
         self.outflows = OutflowRepository(connection)

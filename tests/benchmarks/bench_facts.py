@@ -1,0 +1,123 @@
+"""How many outflows a second are judged by 200 rules on the store, all facts included, and how that grows with history.
+
+Run: python tests/benchmarks/bench_facts.py [OUTFLOWS …] (default 10000 100000; 1000000 takes two minutes to write and
+4 GB). New outflows are saved and judged in one writing transaction that is undone at the end. CPU time.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from benchmarks.bench_rules import TABLES, say
+from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, write_history
+from chains.model import Address, AssetId
+from unit.rules_examples import NAMES, txid, utxo_tx
+from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.payments import MatchResult, Payment
+from walletwatch.domain.prices import Price, Unknown
+from walletwatch.domain.wallets import Perimeter, Wallet
+from walletwatch.pipeline.deployments import Deployment, WatchedChain
+from walletwatch.pipeline.facts import StoreFacts
+from walletwatch.pipeline.recalls import Recall
+from walletwatch.rules.engine import judge
+from walletwatch.rules.registry import RuleConfig, configure
+from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.store import Store
+
+WARM_UP, ROUNDS = 20, 400
+
+
+class Prices:
+    def price(self, asset: AssetId, at: datetime) -> Price:
+        return Price(asset, 95_000 * 10**8, 8, "fixed")
+
+
+def deployment() -> Deployment:
+    perimeter = Perimeter(CHAIN)
+    for name in WALLETS:
+        perimeter.add(Wallet(name, "hot", CHAIN), [Address(name.encode(), name)])
+    watched = {CHAIN: WatchedChain(CHAIN, "bitcoin", BTC, perimeter)}
+    return Deployment(watched, {BTC.id: BTC}, dict.fromkeys(WALLETS, "hot"), (), "d", Prices(), lambda *_: ())
+
+
+def rules(count: int) -> list[RuleConfig]:
+    """`count` rules round the catalogue; rules of a type differ in their windows where they have any."""
+    found = []
+    for n in range(count):
+        table, turn = dict(TABLES[n % len(TABLES)]), n // len(TABLES)
+        if "window" in table and turn:
+            table["window"] = f"{(turn + 1) * 3}h"
+        found.append(configure({**table, "id": f"r{n}"}, amounts=NAMES))
+    return found
+
+
+def no_match() -> MatchResult:
+    raise Unknown("nobody asks")
+
+
+def fresh(number: int) -> Outflow:
+    tx, wallet = txid(f"new {number}"), WALLETS[number % len(WALLETS)]
+    return Outflow(
+        outflow_id(CHAIN, tx, wallet, BTC.id),
+        CHAIN,
+        tx,
+        OutflowState.SEEN,
+        wallet,
+        BTC.id,
+        5_000_000,
+        (),
+        1_000,
+        END + timedelta(seconds=30 * number),
+        family=tx,
+    )
+
+
+def measure(store: Store, configs: list[RuleConfig]) -> tuple[float, list[float]]:
+    """Seconds for the first judgement, and for each later one, saving included."""
+    exchange, times = deployment(), []
+    recall, payees = Recall(exchange), PayeeIndex()
+    with store.engine.connect() as connection:
+        known = connection.exec_driver_sql("SELECT address, address_text FROM destinations LIMIT 500").all()
+    places = [Address(row[0], row[1]) for row in known]
+    with store.reading() as unit:
+        for number in range(WARM_UP + ROUNDS):
+            start = time.process_time()
+            outflow = fresh(number)
+            paid = replace(outflow, payments=(Payment(0, places[number % len(places)], outflow.amount),))
+            unit.outflows.save(paid)
+            tx = utxo_tx(f"new {number}", fee=1_000, vsize=141)
+            facts = StoreFacts(unit, exchange, paid, tx, payees, no_match, lambda *_: (), recall=recall)
+            judge(paid, facts, configs, "d", unit.now)
+            times.append(time.process_time() - start)
+    return times[0], sorted(times[WARM_UP:])
+
+
+def main() -> None:
+    """Print the figures."""
+    for count in [int(text) for text in sys.argv[1:]] or [10_000, 100_000]:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "history.db"
+            report(write_history(path, count), count)
+
+
+def report(store: Store, count: int) -> None:
+    for number in (20, 200):
+        first, times = measure(store, rules(number))
+        mean, p99 = statistics.fmean(times), times[len(times) * 99 // 100]
+        say(
+            f"{count:,} outflows of history, {number} rules: {1 / mean:,.0f} outflows/s, median "
+            f"{statistics.median(times) * 1e3:.2f} ms, p99 {p99 * 1e3:.2f} ms; the first after a start {first:.2f} s"
+        )
+
+
+if __name__ == "__main__":
+    main()
