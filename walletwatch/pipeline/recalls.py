@@ -65,7 +65,7 @@ class LiveWindows(Windows):
                 self.add(row)
             elif held is not None and (held != row or not counts):
                 self.clear()
-        if len(self._held) > 10_000 + 2 * max((len(s.rows) for s in self._series.values()), default=0):
+        if len(self._held) > 10_000 + 2 * sum(len(series.rows) for series in self._series.values()):
             self._held = {row.id: row for series in self._series.values() for row in series.rows}
 
     def clear(self) -> None:
