@@ -113,6 +113,14 @@ class Unspent:
 
 
 @runtime_checkable
+class GivesSecondOpinion(Protocol):
+    """A source with several endpoints that can ask another one than it asked last."""
+
+    def second_ref_at(self, height: int) -> BlockRef:
+        """As `ChainSource.ref_at`, of another endpoint. Raises Unsupported if there is none."""
+
+
+@runtime_checkable
 class ChainSource(Protocol):
     """Facts of one chain. Every method may raise the errors of `chains.errors` and nothing else.
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chains.bitcoin.answers import bytes_of, hash_of, member, uint_of
+from chains.bitcoin.blocks import parse_header
 from chains.bitcoin.params import Network
-from chains.errors import BlockGone, ChainError, LyingNode, RpcError, WrongChain
+from chains.errors import BlockGone, ChainError, LyingNode, RpcError, Unsupported, WrongChain
 from chains.model import BlockRef, Outpoint
 from chains.rpc.transport import Call, Json, Transport
 
@@ -40,6 +41,21 @@ class Client:
             raise BlockGone(f"no block at height {height}")
         return hash_of(self._transport.call("getblockhash", [height]))
 
+    def proven_hash(self, height: int) -> bytes:
+        """As `block_hash`, held to the 80 bytes of that block's header: a node that answers with any other 32 bytes
+        is found, and no reorg is believed of it. Raises LyingNode.
+        """
+        wanted = self.block_hash(height)
+        try:
+            header = self._transport.call("getblockheader", [wanted.hex(), False])
+        except Unsupported:
+            return wanted  # a capture from before this was asked
+        except BlockGone:
+            raise LyingNode(f"the node does not know its own block {wanted.hex()}") from None
+        if parse_header(bytes_of(header)).hash != wanted:
+            raise LyingNode(f"asked for the header of block {wanted.hex()}, got another")
+        return wanted
+
     def chain_info(self) -> ChainInfo:
         """Where the node stands."""
         info = self._transport.call("getblockchaininfo")
@@ -54,16 +70,23 @@ class Client:
 
     def raw_block(self, block_hash: bytes) -> bytes:
         """The block's bytes."""
-        return bytes_of(self._transport.call("getblock", [block_hash.hex(), 0]))
+        return bytes_of(self._block(block_hash, 0))
 
     def block_detail(self, block_hash: bytes) -> Json:
         """`getblock` 3: transactions with what their inputs spend. Raises BlockGone if the block left the best chain,
         for then bitcoind leaves the previous outputs out.
         """
-        detail = self._transport.call("getblock", [block_hash.hex(), 3])
+        detail = self._block(block_hash, 3)
         if member(detail, "confirmations") == -1:
             raise BlockGone(f"block {block_hash.hex()} is no longer on the best chain")
         return detail
+
+    def _block(self, block_hash: bytes, verbosity: int) -> Json:
+        """`getblock` of a hash the node named itself. Raises LyingNode if it does not know it after all."""
+        try:
+            return self._transport.call("getblock", [block_hash.hex(), verbosity])
+        except BlockGone:
+            raise LyingNode(f"the node does not know its own block {block_hash.hex()}") from None
 
     def block_txids(self, block_hash: bytes) -> list[bytes]:
         """`getblock` 1: the txids in block order."""
@@ -109,7 +132,7 @@ class Client:
     def _ask_one(self, call: tuple[str, list[Json]]) -> Json | ChainError:
         try:
             return self._transport.call(*call)
-        except RpcError as error:
+        except (RpcError, Unsupported) as error:
             return error
 
 

@@ -80,11 +80,11 @@ class BitcoinSource:
 
     def ref_at(self, height: int) -> BlockRef:
         """The block at `height` on the best chain. Raises BlockGone where there is none."""
-        return self._pool.ask(lambda node: BlockRef(height, Client(node).block_hash(height)))
+        return self._pool.ask(lambda node: BlockRef(height, Client(node).proven_hash(height)))
 
     def second_ref_at(self, height: int) -> BlockRef:
         """The same by another endpoint than the one asked last. Raises Unsupported if there is none."""
-        return self._pool.second_opinion(lambda node: BlockRef(height, Client(node).block_hash(height)))
+        return self._pool.second_opinion(lambda node: BlockRef(height, Client(node).proven_hash(height)))
 
     def final_height(self) -> int:
         """The tip's height minus confirmations plus one; -1 if no block has that many."""

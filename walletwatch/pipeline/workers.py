@@ -14,6 +14,7 @@ from enum import StrEnum
 from chains.errors import BlockGone, ChainError, LyingNode, TransientError, Unsupported, WrongChain
 from chains.model import BlockFacts, BlockRef, format_hash
 from chains.source import ChainSource
+from walletwatch.domain.findings import Finding
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.pipeline.balances import Holdings, books_digest, keep_holdings, read_holdings
@@ -26,6 +27,7 @@ from walletwatch.pipeline.ingesting import Ingestion
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.memories import Memory
 from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
+from walletwatch.pipeline.opinions import SecondOpinions
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.places import Cursor, CursorMoved
 from walletwatch.tracing.tracers import UTXO_NAMESPACES
@@ -61,6 +63,7 @@ class ChainWorker:
         self.judge = judge
         self.feeds = feeds
         self.memory = Memory(judge.deployment, watched)
+        self.opinions = SecondOpinions(watched, source, self._tell)
         self.gaps = GapKeeper(source, watched.perimeter, self.memory)
         self.ingestion = Ingestion(watched, judge, self.memory)
         self.cases = CaseDesk(watched, judge.deployment, judge, source)
@@ -193,17 +196,19 @@ class ChainWorker:
             self.feeds.read()
             with self.store.transaction() as unit:
                 self.judge.desk.refresh(unit)
-                self._ingest(unit, facts, cursor, final)
+                found = self._ingest(unit, facts, cursor, final)
         self.memory.commit()
         self.cases.committed(facts)
+        self.opinions.confirm_findings(facts.ref, found)
         return Tick.INGESTED
 
-    def _ingest(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor, final: int) -> None:
-        self.ingestion.ingest_block(unit, facts, cursor)
+    def _ingest(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor, final: int) -> tuple[Finding, ...]:
+        found = self.ingestion.ingest_block(unit, facts, cursor)
         self.cases.open_for(unit, facts)
         self.cases.extend(unit, facts)
         if final > cursor.final_height:
             self.ingestion.make_final(unit, final)
+        return found
 
     def _final_height(self, ceiling: int) -> int:
         return min(self.source.final_height(), ceiling)
@@ -215,7 +220,11 @@ class ChainWorker:
         if cursor.ref.height < 0:
             return False
         if tip.height >= cursor.ref.height:
-            return self.source.ref_at(cursor.ref.height).hash != cursor.ref.hash
+            seen = self.source.ref_at(cursor.ref.height)
+            if seen.hash == cursor.ref.hash:
+                return False
+            self.opinions.confirm_reorg(seen, self.store.clock())
+            return True
         with self.store.reading() as unit:
             ours = unit.places.ref_at(self.watched.chain, tip.height)
         return ours is not None and ours.hash != tip.hash
