@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
-from chains.errors import BlockGone, ChainError, RpcError
+from chains.errors import BlockGone, ChainError, RpcError, Unsupported
 from chains.evm import questions
 from chains.evm.blocks import read_ref
 from chains.evm.fields import data_of, quantity_of
@@ -18,6 +18,8 @@ from chains.rpc.transport import Call, Json, Transport
 SENTINEL = (1).to_bytes(20, "big")
 """The Safe's linked lists begin and end here."""
 MAX_LIST = 256
+STATES_KEPT = 64
+"""Every full node keeps the state of more blocks than these (geth: 128)."""
 
 _OWNERS_SLOT, _MODULES_SLOT = 2, 1
 
@@ -32,6 +34,8 @@ def read_states(transport: Transport, calls: Sequence[Call], at: BlockRef) -> li
         return []
     by_hash = {"blockHash": questions.text(at.hash), "requireCanonical": True}
     answers = transport.batch([(method, (*params, by_hash)) for method, params in calls])
+    if any(isinstance(a, BlockGone) for a in answers):
+        return _pruned(transport, answers, at)
     if not any(isinstance(a, RpcError) for a in answers):
         return answers
     look = questions.header(at.height)
@@ -41,6 +45,19 @@ def read_states(transport: Transport, calls: Sequence[Call], at: BlockRef) -> li
         if seen is None or read_ref(seen) != at:
             raise BlockGone(f"block {at} is not on the best chain", endpoint=transport.name)
     return answers
+
+
+def _pruned(transport: Transport, answers: list[Json | ChainError], at: BlockRef) -> list[Json | ChainError]:
+    """A node may call a block gone whose state alone it has dropped (anvil: "block height is 10002 but requested was
+    2"): then it still has its header, far below its tip.
+    """
+    (there, latest) = transport.batch([questions.header(at.height), questions.header("latest")])
+    if isinstance(there, ChainError) or isinstance(latest, ChainError) or there is None or latest is None:
+        return answers
+    if read_ref(there) != at or read_ref(latest).height - at.height < STATES_KEPT:
+        return answers
+    why = Unsupported(f"the node keeps no state of block {at.height}", endpoint=transport.name)
+    return [why if isinstance(a, BlockGone) else a for a in answers]
 
 
 def storage_call(account: bytes, slot: int) -> Call:

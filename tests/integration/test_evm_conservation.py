@@ -243,6 +243,26 @@ def test_books_opened_in_the_past_are_checked_from_there(
         assert [shown(f)[2:] for f in desk.findings("unexplained_balance")] == [("-5", at, "block")]
 
 
+def test_a_start_whose_state_the_node_dropped_opens_the_books_at_the_tip(
+    anvils: Callable[..., Anvil], tmp_path: Path
+) -> None:
+    """anvil calls such a block out of range, and the chain never started: its state is gone, the block is not."""
+    node = anvils(options=["--prune-history", "4"])
+    hot = node.accounts[0]
+    settled(node, node.send(hot, THIEF, value=5))
+    node.mine(90)
+    deployed = Deployed(
+        tmp_path, [node.url], [OwnWallet("eth-hot", [hot])], more='finality = 1\ncheck_balances = "1ms"\nstart = 1'
+    )
+    with watch(deployed) as desk:
+        desk.settle()
+        assert desk.losses() == {("eth-hot", ETH, 5): 1}
+        assert desk.shown == []
+        with desk.app.store.reading() as unit:
+            (opening,) = unit.ledger.balances(desk.worker.watched.chain, "eth-hot", desk.source.native.id)
+        assert opening.at == desk.worker.tip
+
+
 def test_only_final_blocks_are_held_to_the_books_and_not_more_often_than_configured(
     fresh_anvil: Anvil, payer: Contract, without_traces: EvmProxy, tmp_path: Path
 ) -> None:
