@@ -24,6 +24,8 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 """getblock 3 of a full block is about 30 MB; nothing honest comes near this."""
 MAX_BATCH: Final = 100
 _MAX_COOKIE_BYTES = 4096
+PATIENCE_SECS: Final = {"scantxoutset": 1800.0}
+"""Methods that work for minutes before they answer: bitcoind walks 180 million unspent outputs."""
 _CONNECT_SECS = 5.0
 _CHUNK = 1 << 20
 
@@ -64,7 +66,6 @@ class HttpTransport:
             maxsize=4,
             block=False,
             retries=False,
-            timeout=urllib3.Timeout(connect=min(_CONNECT_SECS, timeout_secs), read=timeout_secs),
         )
 
     @property
@@ -75,7 +76,8 @@ class HttpTransport:
     def call(self, method: str, params: Sequence[Json] = ()) -> Json:
         """The `result` of one call. Raises the errors of `chains.errors`."""
         number = next(self._numbers)
-        answer = self._post(orjson.dumps(question((method, params), number)))
+        patience = max(self._timeout_secs, PATIENCE_SECS.get(method, 0.0))
+        answer = self._post(orjson.dumps(question((method, params), number)), patience)
         return result_of(answer, number, self.name)
 
     def batch(self, calls: Sequence[Call]) -> list[Json | ChainError]:
@@ -100,35 +102,46 @@ class HttpTransport:
         """Close all connections."""
         self._pool.close()
 
-    def _post(self, body: bytes) -> Json:
-        status, headers, answer = self._request("POST", self._path + self._query, body)
+    def _post(self, body: bytes, timeout_secs: float | None = None) -> Json:
+        status, headers, answer = self._request("POST", self._path + self._query, body, timeout_secs)
         if status != HTTPStatus.OK and not _may_be_rpc(status, answer):
             raise from_status(status, headers, self.name)
         return parse_body(answer, self._loads, self.name)
 
-    def _request(self, verb: str, path: str, body: bytes | None) -> tuple[int, Mapping[str, str], bytes]:
-        answer = self._send(verb, path, body, self._authorization())
+    def _request(
+        self, verb: str, path: str, body: bytes | None, timeout_secs: float | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        timeout_secs = timeout_secs or self._timeout_secs
+        answer = self._send(verb, path, body, self._authorization(), timeout_secs)
         if answer[0] == HTTPStatus.UNAUTHORIZED and self._endpoint.cookie_file is not None:
             self._cookie = b""
-            answer = self._send(verb, path, body, self._authorization())
+            answer = self._send(verb, path, body, self._authorization(), timeout_secs)
         return answer
 
     def _send(
-        self, verb: str, path: str, body: bytes | None, headers: dict[str, str]
+        self, verb: str, path: str, body: bytes | None, headers: dict[str, str], timeout_secs: float
     ) -> tuple[int, Mapping[str, str], bytes]:
-        deadline = self._clock() + self._timeout_secs
+        deadline = self._clock() + timeout_secs
+        timeout = urllib3.Timeout(connect=min(_CONNECT_SECS, timeout_secs), read=timeout_secs)
         try:
             response = self._pool.urlopen(
-                verb, path, body=body, headers=headers, redirect=False, preload_content=False, retries=False
+                verb,
+                path,
+                body=body,
+                headers=headers,
+                redirect=False,
+                preload_content=False,
+                retries=False,
+                timeout=timeout,
             )
             try:
-                return response.status, response.headers, self._read(response, deadline)
+                return response.status, response.headers, self._read(response, deadline, timeout_secs)
             finally:
                 response.release_conn()
         except (http_errors.HTTPError, OSError) as error:
             raise Unreachable(_describe(error), endpoint=self.name) from None
 
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float, timeout_secs: float) -> bytes:
         """The whole body, within the size limit and the deadline: a node may also trickle."""
         chunks: list[bytes] = []
         size = 0
@@ -140,7 +153,7 @@ class HttpTransport:
                 raise LyingNode(f"an answer of more than {self._limit} bytes", endpoint=self.name)
             if self._clock() > deadline:
                 response.close()
-                raise Unreachable(f"no whole answer within {self._timeout_secs:g} s", endpoint=self.name)
+                raise Unreachable(f"no whole answer within {timeout_secs:g} s", endpoint=self.name)
         return b"".join(chunks)
 
     def _authorization(self) -> dict[str, str]:

@@ -52,8 +52,8 @@ class Perimeter:
     chain: ChainId
     wallets: dict[bytes, Wallet] = field(default_factory=dict)
     """By `Address.key`."""
-    texts: dict[bytes, str] = field(default_factory=dict)
-    """The usual text of each key."""
+    addresses: dict[bytes, Address] = field(default_factory=dict)
+    """By key: the objects that were given, for a million of them fill 200 MB."""
     ranges: list[AddressRange] = field(default_factory=list)
     places: dict[bytes, tuple[AddressRange, int]] = field(default_factory=dict)
     """Where in a range each derived key stands."""
@@ -63,11 +63,11 @@ class Perimeter:
         """Count `addresses` as `wallet`'s."""
         for address in addresses:
             self.wallets[address.key] = wallet
-            self.texts[address.key] = address.text
+            self.addresses[address.key] = address
 
     def take_over(self, other: Perimeter) -> None:
         """Be what `other` is: the address files were read again. Uses of ranges are to be told anew."""
-        self.wallets, self.texts = other.wallets, other.texts
+        self.wallets, self.addresses = other.wallets, other.addresses
         self.ranges, self.places = other.ranges, other.places
         self._digest = (-1, "")
 
@@ -102,7 +102,7 @@ class Perimeter:
 
     def addresses_of(self, wallet: str) -> list[Address]:
         """The addresses of one own wallet."""
-        return [Address(key, self.texts[key]) for key, own in self.wallets.items() if own.name == wallet]
+        return [self.addresses[key] for key, own in self.wallets.items() if own.name == wallet]
 
     def names(self) -> tuple[str, ...]:
         """The own wallets' names, in the order of configuration."""
