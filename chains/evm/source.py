@@ -91,6 +91,10 @@ class EvmSource:
         """The block at `height` by `eth_getBlockByNumber`."""
         return self._pool.ask(lambda t: _ref_at(t, height))
 
+    def second_ref_at(self, height: int) -> BlockRef:
+        """As `ref_at`, of another endpoint than the one asked last. Raises Unsupported if there is none."""
+        return self._pool.second_opinion(lambda t: _ref_at(t, height))
+
     def final_height(self) -> int:
         """By the `finality` tag where the network and the node have it, else by confirmations, of which the network's
         constant is the least.

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from chains.errors import WrongChain
+from chains.errors import Unsupported, WrongChain
 from chains.evm.source import EvmSource, open_source
 from chains.model import ChainId
 from chains.registry import Endpoint, SourceSpec
@@ -57,3 +57,18 @@ def test_a_node_that_stays_behind_is_asked_last(anvils: Callable[..., Anvil]) ->
     assert source.tip().height == 20
     assert states(source) == ["behind", "ok"]
     source.close()
+
+
+def test_a_second_opinion_comes_from_the_other_node(anvils: Callable[..., Anvil]) -> None:
+    first, second = anvils(), anvils()
+    first.send(first.accounts[0], first.accounts[1], value=1)
+    second.send(second.accounts[0], second.accounts[1], value=2)
+    for node in (first, second):
+        node.mine(1)
+    source = open_on(first, second)
+    assert source.ref_at(1) != source.second_ref_at(1)
+    source.close()
+    alone = open_on(first)
+    with pytest.raises(Unsupported):
+        alone.second_ref_at(1)
+    alone.close()
