@@ -65,6 +65,19 @@ def test_a_version_that_comes_while_one_is_told_stays_due(store: Store) -> None:
         assert (again.version, again.told_version, again.remote_id) == (2, 1, "ts-1")
 
 
+def test_a_lease_of_the_dead_is_ended_and_remembered(store: Store) -> None:
+    """Killed between claim and record, an alert waited 180 s for its lease to end."""
+    alert = Alert("alr_1", "f", Severity.HIGH, AlertState.OPEN, "t", (), (), NOW)
+    with store.transaction() as unit:
+        unit.alerts.save(alert)
+        unit.alerts.tell(alert, ["slack"], NOW)
+        unit.alerts.claim_due("slack", NOW, 180, 10)
+        assert not unit.alerts.has_due("slack", NOW)
+        unit.alerts.release("slack", NOW)
+        (row,) = unit.alerts.claim_due("slack", NOW, 180, 10)
+        assert row.interrupted
+
+
 def test_what_a_sink_refused_is_due_again_once_it_is_mended(store: Store) -> None:
     alert = Alert("alr_1", "f", Severity.HIGH, AlertState.OPEN, "t", (), (), NOW)
     with store.transaction() as unit:

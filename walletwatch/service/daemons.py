@@ -167,13 +167,18 @@ class Daemon:
             self._wake.clear()
 
     def _revive(self, sink: str, dispatcher: Dispatcher) -> None:
-        """A sink that takes messages again hears what it refused before the daemon was started anew."""
+        """What the last life was telling when it died is told now, not when its lease ends; and a sink that takes
+        messages again hears what it refused before.
+        """
         try:
+            if not self.app.store.is_shared:
+                with self.app.store.transaction() as unit:
+                    unit.alerts.release(sink, unit.now)
             if isinstance(dispatcher.sinks[sink].notifier.check(), Sent):
                 with self.app.store.transaction() as unit:
                     unit.alerts.revive(sink, unit.now)
         except Exception:  # noqa: BLE001 - logged whole; the passes that follow will say more
-            _log.exception("sink %s: could not look for refused alerts", sink)
+            _log.exception("sink %s: could not look for alerts left over", sink)
 
     # --- the metronome's acts -----------------------------------------------------------------------------------------
 

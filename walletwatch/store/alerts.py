@@ -166,6 +166,11 @@ class AlertRepository:
         """The sink refused this version for good."""
         self._end(delivery_id, version, "failed", {"last_error": error, "attempts": t.outbox.c.attempts + 1}, at)
 
+    def release(self, sink: str, now: datetime) -> None:
+        """End every lease on rows of `sink`: whoever held them is dead. They stay marked as interrupted."""
+        c = t.outbox.c
+        self._c.execute(update(t.outbox).where(c.sink == sink, c.leased_until > now).values(leased_until=now))
+
     def revive(self, sink: str, now: datetime) -> int:
         """Make due again what `sink` refused for good: its configuration was mended. How many rows."""
         c = t.outbox.c

@@ -56,6 +56,11 @@ class Store:
                 transaction.rollback()
 
     @property
+    def is_shared(self) -> bool:
+        """Whether other processes may work on it at the same time: PostgreSQL is, SQLite belongs to one daemon."""
+        return self.engine.dialect.name != "sqlite"
+
+    @property
     def public_url(self) -> str:
         """The URL with its password starred out."""
         return self.engine.url.render_as_string(hide_password=True)
