@@ -26,7 +26,8 @@ CONTRACTS = {contract["name"] for contract in SETTINGS["tool"]["importlinter"]["
 LAYERS = "layers of walletwatch"
 VENDORS = {
     "web3": "web3 only in chains.evm and chains.tron",
-    "bitcoin": "python-bitcoinlib only in chains.bitcoin",
+    "bitcoin": "python-bitcoinlib and bdkpython only in chains.bitcoin",
+    "bdkpython": "python-bitcoinlib and bdkpython only in chains.bitcoin",
     "sqlalchemy": "sqlalchemy and alembic only in walletwatch.store",
     "alembic": "sqlalchemy and alembic only in walletwatch.store",
     "apscheduler": "apscheduler only in walletwatch.service.scheduler",
