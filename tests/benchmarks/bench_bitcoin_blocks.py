@@ -6,7 +6,7 @@ FOLDER holds blocks as `*.bin.gz`; without it the one in tests/data serves. Medi
 many times faster than python-bitcoinlib. `floor`: decode the answer and hash it once; `proved`: facts of the matches,
 all txids and the merkle root; `unproved`: the same without, for history of one's own node; `library`:
 CBlock.deserialize and txids; `getblock3`: orjson on such a body. Then the largest block with a thousand to a million
-watched addresses.
+watched addresses, each by turns.
 """
 # ruff: noqa: T201 - a benchmark prints
 
@@ -36,6 +36,7 @@ from chains.model import Outpoint, TxOutput, UtxoTransaction
 from chains.rpc.envelopes import loads_exact
 from chains.source import WatchSet
 
+WATCHED = (1_000, 100_000, 1_000_000)
 DATA = Path(__file__).parent.parent / "data" / "bitcoin"
 
 
@@ -130,14 +131,28 @@ def measure(raw: bytes, addresses: int, matches: int, runs: int) -> dict[str, fl
 
 
 def grow(raw: bytes, runs: int) -> None:
-    """The time of one block against the number of watched addresses, and what they weigh."""
+    """The time of one block against the number of watched addresses: in turns, so that a disturbance meets all alike,
+    and with the processor's caches emptied before each, as ten minutes of other work do.
+    """
     block = CBlock.deserialize(raw)
-    for addresses in (1_000, 10_000, 100_000, 1_000_000):
-        before = _rss_mb()
-        watch = watch_for(block, addresses, 20, random.Random(1))  # noqa: S311 - the same each time
-        took = median_ms(lambda watch=watch: facts_of(raw, watch, prove=True), runs)  # type: ignore[misc]
-        print(f"{addresses:>9} addresses and as many outpoints: {took:6.2f} ms, {_rss_mb() - before:5.0f} MB more")
-    print(f"memory of the whole process at its peak: {_rss_mb():.0f} MB")
+    before = _rss_mb()
+    watches = {n: watch_for(block, n, 20, random.Random(1)) for n in WATCHED}  # noqa: S311 - the same each time
+    held = _rss_mb() - before
+    other_work = bytearray(96 << 20)
+    for prove in (True, False):
+        times: dict[int, list[float]] = {n: [] for n in WATCHED}
+        for _ in range(3 * runs):
+            for n, watch in watches.items():
+                other_work[::64] = bytes(len(other_work) // 64)
+                times[n].append(median_ms(lambda watch=watch: facts_of(raw, watch, prove=prove), 1))  # type: ignore[misc]  # noqa: B023 - called at once
+        least = min(times[WATCHED[0]])
+        for n, took in times.items():
+            print(
+                f"{n:>9} addresses, as many outpoints, {'proved' if prove else 'unproved':>8}: "
+                f"{statistics.median(took):6.2f} ms, at least {min(took):.2f} ms, {min(took) / least:.2f} times"
+            )
+    print(f"memory of all these addresses and outpoints: {held:.0f} MB; of the whole process at its peak: ", end="")
+    print(f"{_rss_mb():.0f} MB, of which other work {len(other_work) >> 20} MB")
 
 
 def _rss_mb() -> float:
