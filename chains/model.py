@@ -222,12 +222,25 @@ class MempoolOutlook:
     """What one's node made of a waiting transaction when it was looked at.
 
     `replace_feerate_milli`: the least feerate of a replacement of the same size, milli-satoshi per virtual byte.
-    `confirm_blocks`: within about so many blocks it is mined, None where the node cannot tell.
+    `confirm_blocks`: within about so many blocks it is mined, None where the node cannot tell. `gone_since`: when the
+    node's mempool was first found without it, though no block holds it; nodes drop what pays too little, and any other
+    node may still hold it.
     """
 
     replacement: Replacement
     replace_feerate_milli: int
     confirm_blocks: int | None
+    gone_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOutlook:
+    """The same of an account chain. `queued`: it waits behind a gap in its sender's nonces, and cannot be mined before
+    what is missing there.
+    """
+
+    queued: bool
+    gone_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +322,7 @@ class AccountTransaction:
     transfers: tuple[Transfer, ...]
     traced: bool
     signing: SigningFacts | None = None
+    outlook: PoolOutlook | None = field(default=None, compare=False)
 
     @property
     def spend_keys(self) -> tuple[bytes, ...]:
@@ -368,9 +382,12 @@ class BlockFacts:
 
 @dataclass(frozen=True, slots=True)
 class PendingFacts:
-    """What the node's mempool says about the watch set at `looked_at`. `supported` is False if the node has none."""
+    """What the node's mempool says about the watch set at `looked_at`. `supported` is False if the node has none;
+    `whole` is False if it shows a part of it only, so that what is not there may wait all the same.
+    """
 
     chain: ChainId
     looked_at: datetime
     transactions: tuple[ChainTransaction, ...]
     supported: bool = True
+    whole: bool = True

@@ -14,7 +14,7 @@ from chains.evm.params import Network, native_asset
 from chains.evm.safe import DELEGATECALL, operations_of, read_execution
 from chains.evm.tokens import announced_moves
 from chains.evm.transactions import Spoken, read_spoken
-from chains.model import AccountTransaction, AssetId, Transfer, TransferKind
+from chains.model import AccountTransaction, AssetId, PoolOutlook, Transfer, TransferKind
 from chains.rpc.transport import Json, Transport
 
 MAX_SENDERS = 1_000_000
@@ -32,20 +32,24 @@ class PoolReader:
     _without_content: set[str] = field(default_factory=set)
     _without_pool: set[str] = field(default_factory=set)
 
+    def shows_whole(self, transport: Transport) -> bool:
+        """Whether the last look at this endpoint saw its whole pool, not only what it would mine next."""
+        return transport.name not in self._without_content
+
     def read(self, transport: Transport, watched: AbstractSet[bytes]) -> list[AccountTransaction] | None:
         """Waiting transactions of or to `watched`, or that take its tokens; None if the node shows no pool."""
         waiting = self._waiting(transport)
         if waiting is None:
             return None
         found = {}
-        for tx in waiting:
+        for tx, queued in waiting:
             if _may_concern(tx, watched):
-                decoded = decode_pending(read_spoken(tx, "pending"), self.network)
+                decoded = decode_pending(read_spoken(tx, "pending"), self.network, queued=queued)
                 if _concerns(decoded, watched):
                     found[decoded.txid] = decoded
         return sorted(found.values(), key=lambda tx: (tx.sender.key, tx.nonce, tx.txid))
 
-    def _waiting(self, transport: Transport) -> Iterable[Fields] | None:
+    def _waiting(self, transport: Transport) -> Iterable[tuple[Fields, bool]] | None:
         if transport.name not in self._without_content:
             try:
                 return _pool_transactions(transport.call("txpool_content"))
@@ -53,20 +57,20 @@ class PoolReader:
                 self._without_content.add(transport.name)
         if transport.name not in self._without_pool:
             try:
-                return _candidates(transport.call(*_CANDIDATES))
+                return [(tx, False) for tx in _candidates(transport.call(*_CANDIDATES))]
             except (Unsupported, RpcError):
                 self._without_pool.add(transport.name)
         return None
 
 
-def _pool_transactions(content: Json) -> Iterator[Fields]:
+def _pool_transactions(content: Json) -> Iterator[tuple[Fields, bool]]:
     """`{"pending": {sender: {nonce: transaction}}, "queued": …}`; queued ones wait behind a gap in the nonces."""
     sections = fields_of(content, "txpool")
     for section in ("pending", "queued"):
         by_sender = fields_of(sections.get(section, {}), f"txpool.{section}")
         for by_nonce in by_sender.values():
             for tx in fields_of(by_nonce, f"txpool.{section}").values():
-                yield fields_of(tx, "pending")
+                yield fields_of(tx, "pending"), section == "queued"
 
 
 def _candidates(block: Json) -> Iterator[Fields]:
@@ -113,7 +117,7 @@ def _announced(spoken: Spoken, network: Network) -> Iterator[tuple[TransferKind,
             yield TransferKind.TOKEN, asset, payer, payee, amount
 
 
-def decode_pending(spoken: Spoken, network: Network) -> AccountTransaction:
+def decode_pending(spoken: Spoken, network: Network, *, queued: bool = False) -> AccountTransaction:
     """A transaction that has not run: its value, and what its calldata asks a token or a Safe to move.
 
     What it will do is the sender's word only: `fee` is 0 (its bound is gas_limit x max_fee_wei in `signing`), inner
@@ -138,4 +142,5 @@ def decode_pending(spoken: Spoken, network: Network) -> AccountTransaction:
         transfers=tuple(transfers),
         traced=False,
         signing=spoken.signing,
+        outlook=PoolOutlook(queued),
     )

@@ -153,7 +153,7 @@ class EvmSource:
         looked_at = datetime.now(UTC)
         if found is None:
             return PendingFacts(self.chain, looked_at, (), supported=False)
-        return PendingFacts(self.chain, looked_at, tuple(found))
+        return PendingFacts(self.chain, looked_at, tuple(found), whole=self._mempool.shows_whole(transport))
 
     def transaction(self, txid: TxId, block: BlockRef | None = None) -> ChainTransaction | None:
         """By hash, mined or pending; `block` serves nodes that index no transactions."""

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from pipeline_chains import BTC, CHAIN, HOT, FakeChain, FakeSource, digest, payment
 from pipeline_worlds import PEOPLE, SINK, Clock, NoPrices, approved_request
 
-from chains.model import Address, Outpoint, TxInput, TxOutput, UtxoTransaction
+from chains.model import Address, MempoolOutlook, Outpoint, Replacement, TxInput, TxOutput, UtxoTransaction
 from unit.rules_examples import NAMES
 from walletwatch.alerts.ports import Names
 from walletwatch.alerts.tellers import StoreTeller
@@ -184,6 +184,33 @@ def test_a_request_nobody_pays_is_told_once_and_resolved_when_paid_by_whichever_
     assert life.resolved(found)["late_secs"] > 0
     assert life.alert_states() == [AlertState.CLOSED]
     assert life.findings("unapproved") == []
+
+
+def test_a_payment_that_the_node_dropped_unmined_is_awaited_again(store: Store) -> None:
+    """The payout software showed it as sent, the mempool no longer: fees had risen. Nobody was told."""
+    fake = FakeChain()
+    mine(fake)
+    keep(store, list(approved_request(1, 3, 70_000)))
+    life = Life(store, fake)
+    waiting = payment(1, to=3, amount=70_000)
+    source = life.worker.source
+    assert isinstance(source, FakeSource)
+    source.mempool = [replace(waiting, outlook=MempoolOutlook(Replacement.NO, 1_000, 3))]
+    life.settle()
+    mine(fake)
+    life.settle()
+    assert life.findings("request_unpaid") == []
+    source.mempool = []
+    for _ in range(3):
+        clock = store.clock
+        assert isinstance(clock, Clock)
+        clock.now += timedelta(minutes=2)
+        mine(fake)
+        life.settle()
+    [found] = life.findings("request_unpaid")
+    mine(fake, waiting)
+    life.settle()
+    assert life.resolved(found)
 
 
 def test_a_withdrawn_or_unapproved_request_is_not_awaited(store: Store) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from chains.model import Address, ChainId, MempoolOutlook, UtxoTransaction
+from chains.model import Address, ChainId, MempoolOutlook, PoolOutlook
 from walletwatch.alerts.ports import AlertView, Names, OutboxRow
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
@@ -97,11 +97,11 @@ def view_alert(unit: UnitOfWork, alert_id: str, names: Names, labels: Labels) ->
     )
 
 
-def _outlook_of(unit: UnitOfWork, outflow: Outflow) -> MempoolOutlook | None:
+def _outlook_of(unit: UnitOfWork, outflow: Outflow) -> MempoolOutlook | PoolOutlook | None:
     if outflow.state is not OutflowState.SEEN:
         return None
     stored = unit.ledger.transaction(outflow.chain, outflow.tx)
-    return stored.tx.outlook if stored is not None and isinstance(stored.tx, UtxoTransaction) else None
+    return None if stored is None else stored.tx.outlook
 
 
 def _requests_of(unit: UnitOfWork, outflow: Outflow) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from chains.model import Asset, AssetId, MempoolOutlook, TxId, format_units
+from chains.model import Asset, AssetId, MempoolOutlook, PoolOutlook, TxId, format_units
 from walletwatch.domain.alerts import Alert
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.labels import Label
@@ -52,7 +52,7 @@ class AlertView:
     labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
     requests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tips: Mapping[str, int] = field(default_factory=dict)
-    outlooks: Mapping[TxId, MempoolOutlook] = field(default_factory=dict)
+    outlooks: Mapping[TxId, MempoolOutlook | PoolOutlook] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.model import AssetId, ChainId, Replacement, format_hash, format_units
+from chains.model import AssetId, ChainId, PoolOutlook, Replacement, format_hash, format_units
 from walletwatch.alerts.ports import AlertView
 from walletwatch.alerts.titles import name_rule, order_findings, plain, standing_outflows
 from walletwatch.domain.alerts import Alert, AlertState
@@ -27,6 +27,7 @@ _LIFE = {
     OutflowState.ORPHANED: "orphaned by a reorg, may be included again",
     OutflowState.REPLACED: "replaced by another transaction",
 }
+_QUEUED = "none before the gap in its sender's nonces is filled"
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +125,13 @@ def _first_seen(outflows: Sequence[Outflow]) -> str:
 
 def _life(view: AlertView) -> str:
     """What became of the transactions, each state once, with confirmations where the tip is known."""
-    return ", ".join(dict.fromkeys(_life_of(outflow, view.tips.get(str(outflow.chain))) for outflow in view.outflows))
+    return ", ".join(dict.fromkeys(_life_of(view, outflow) for outflow in view.outflows))
 
 
-def _life_of(outflow: Outflow, tip: int | None) -> str:
+def _life_of(view: AlertView, outflow: Outflow) -> str:
+    tip, outlook = view.tips.get(str(outflow.chain)), view.outlooks.get(outflow.tx)
+    if outflow.state is OutflowState.SEEN and outlook is not None and outlook.gone_since is not None:
+        return f"in no block, and dropped from our node's mempool at {format_utc(outlook.gone_since)[:19]}Z"
     block = "" if outflow.block is None else f" in block {outflow.block.height}"
     if outflow.state is OutflowState.FINAL:
         return f"final{block}"
@@ -147,6 +151,10 @@ def _outlook(view: AlertView) -> tuple[tuple[str, str], ...]:
     seen = next((view.outlooks[tx] for tx in waiting if tx in view.outlooks), None)
     if seen is None:
         return ()
+    if seen.gone_since is not None:
+        return (("Replacement", "by whoever sends it again, or another that spends the same"),)
+    if isinstance(seen, PoolOutlook):
+        return (("First block", _QUEUED),) if seen.queued else ()
     rate = format_units(seen.replace_feerate_milli, 3)
     possible = _REPLACEMENT.get(seen.replacement)
     said = f"{possible}, from {rate} sat/vB" if possible else "not at our node"

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from walletwatch.alerts.decisions import resolve
+from walletwatch.alerts.decisions import changed, resolve
 from walletwatch.alerts.grouping import fold, wake
 from walletwatch.alerts.ports import Names
-from walletwatch.domain.alerts import Alert
+from walletwatch.domain.alerts import Alert, AlertState
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.store import UnitOfWork
@@ -48,6 +48,14 @@ class StoreTeller:
         )
         if folded is not None and folded != alert:
             self.save(unit, folded, told=alert is None or folded.version != alert.version)
+
+    def note(self, unit: UnitOfWork, fingerprint: str, what: str, *, notable: bool) -> None:
+        """Say in the alert, if there is one, that something else changed; `notable` where a person should be called."""
+        alert = unit.alerts.by_fingerprint(fingerprint)
+        if alert is None:
+            return
+        awake = alert.state in {AlertState.OPEN, AlertState.ACKNOWLEDGED}
+        self.save(unit, changed(alert, unit.now, what, notable=notable and awake))
 
     def explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
         """Close the alert as `system`: everything it told is explained."""

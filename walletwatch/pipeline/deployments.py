@@ -59,6 +59,9 @@ class Teller(Protocol):
         `before` are the states of those outflows whose state just changed.
         """
 
+    def note(self, unit: UnitOfWork, fingerprint: str, what: str, *, notable: bool) -> None:
+        """Say in the alert, if there is one, that something else changed; `notable` where a person should be called."""
+
     def explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
         """Approvals that came `late_secs` late explain everything the alert told: it is closed by `system`."""
 

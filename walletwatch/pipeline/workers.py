@@ -28,6 +28,7 @@ from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.memories import Memory
 from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
 from walletwatch.pipeline.opinions import SecondOpinions
+from walletwatch.pipeline.waiting import WaitingDesk
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.places import Cursor, CursorMoved
 from walletwatch.tracing.tracers import UTXO_NAMESPACES
@@ -66,6 +67,7 @@ class ChainWorker:
         self.opinions = SecondOpinions(watched, source, self._tell)
         self.gaps = GapKeeper(source, watched.perimeter, self.memory)
         self.ingestion = Ingestion(watched, judge, self.memory)
+        self.waiting = WaitingDesk(watched, judge)
         self.cases = CaseDesk(watched, judge.deployment, judge, source)
         self.conservation = Conservation(watched, source, store, judge)
         self.halted = ""
@@ -282,10 +284,12 @@ class ChainWorker:
             self.feeds.read()
             with self.store.reading() as unit:
                 new = self.ingestion.unseen(unit, pending)
-            if new:
+                outlooks = self.waiting.changes(unit, pending)
+            if new or outlooks:
                 with self.store.transaction() as unit:
                     self.judge.desk.refresh(unit)
                     self.ingestion.ingest_pending(unit, pending)
+                    self.waiting.keep(unit, outlooks)
                 self.memory.commit()
 
     def _settle_finality(self, cursor: Cursor) -> None:

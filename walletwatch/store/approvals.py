@@ -13,7 +13,7 @@ from chains.model import AssetId, ChainId, TxId
 from walletwatch.domain.outflows import OutflowState
 from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.store import tables as t
-from walletwatch.store.codecs import act_from_json, act_to_json
+from walletwatch.store.codecs import act_from_json, act_to_json, transaction_from_json
 from walletwatch.store.filters import Filter, narrow
 from walletwatch.store.inserts import insert_if_new, upsert
 
@@ -180,18 +180,21 @@ class ApprovalRepository:
             yield row.id, row.request_id
 
     def standing_payments(self, request_ids: Iterable[str]) -> dict[str, datetime]:
-        """When each of these requests was first paid by a transaction that is neither orphaned nor replaced."""
+        """When each of these requests was first paid, by a transaction that is not orphaned, replaced or dropped by our
+        node unmined.
+        """
         a, x = t.allocations.c, t.transactions.c
         gone = (str(OutflowState.ORPHANED), str(OutflowState.REPLACED))
         ids, found = list(request_ids), dict[str, datetime]()
         for low in range(0, len(ids), 500):
             query = (
-                select(a.request_id, x.first_seen)
+                select(a.request_id, x.first_seen, x.state, x.chain, x.txid)
                 .join(t.transactions, (x.chain == a.chain) & (x.txid == a.txid))
                 .where(a.request_id.in_(ids[low : low + 500]), x.state.not_in(gone))
             )
             for row in self._c.execute(query.order_by(x.first_seen)):
-                found.setdefault(row.request_id, row.first_seen)
+                if row.state != str(OutflowState.SEEN) or not self._was_dropped(row.chain, row.txid):
+                    found.setdefault(row.request_id, row.first_seen)
         return found
 
     def paid_for_good(self) -> list[str]:
@@ -217,6 +220,12 @@ class ApprovalRepository:
         return found
 
     def allocations_of(self, chain: ChainId, tx: TxId) -> list[Allocation]:
+    def _was_dropped(self, chain: str, txid: TxId) -> bool:
+        c = t.transactions.c
+        facts = self._c.execute(select(c.facts).where(c.chain == chain, c.txid == txid)).scalar_one()
+        outlook = transaction_from_json(facts).outlook
+        return outlook is not None and outlook.gone_since is not None
+
         """What a transaction used up."""
         c = t.allocations.c
         query = select(t.allocations).where(c.chain == str(chain), c.txid == tx).order_by(c.asset, c.ordinal)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from chains.model import (
@@ -13,6 +14,7 @@ from chains.model import (
     ChainTransaction,
     MempoolOutlook,
     Outpoint,
+    PoolOutlook,
     Replacement,
     SigningFacts,
     Transfer,
@@ -95,11 +97,27 @@ def _utxo_to_json(tx: UtxoTransaction) -> Json:
 def _outlook_to_json(outlook: MempoolOutlook | None) -> list[str | int | None] | None:
     if outlook is None:
         return None
-    return [str(outlook.replacement), outlook.replace_feerate_milli, outlook.confirm_blocks]
+    gone = None if outlook.gone_since is None else format_utc(outlook.gone_since)
+    return [str(outlook.replacement), outlook.replace_feerate_milli, outlook.confirm_blocks, gone]
 
 
 def _outlook_from_json(value: Any) -> MempoolOutlook | None:
-    return None if value is None else MempoolOutlook(Replacement(value[0]), value[1], value[2])
+    return None if value is None else MempoolOutlook(Replacement(value[0]), value[1], value[2], _gone(value[3:]))
+
+
+def _pool_outlook_to_json(outlook: PoolOutlook | None) -> list[bool | str | None] | None:
+    if outlook is None:
+        return None
+    return [outlook.queued, None if outlook.gone_since is None else format_utc(outlook.gone_since)]
+
+
+def _pool_outlook_from_json(value: Any) -> PoolOutlook | None:
+    return None if value is None else PoolOutlook(value[0], _gone(value[1:]))
+
+
+def _gone(value: list[str | None]) -> datetime | None:
+    """The last item of an outlook; rows of older versions have none."""
+    return parse_utc(value[0]) if value and value[0] is not None else None
 
 
 def _account_to_json(tx: AccountTransaction) -> Json:
@@ -126,6 +144,7 @@ def _account_to_json(tx: AccountTransaction) -> Json:
             for t in tx.transfers
         ],
         "signing": _signing_to_json(tx.signing),
+        "outlook": _pool_outlook_to_json(tx.outlook),
     }
 
 
@@ -183,6 +202,7 @@ def _account_from_json(value: Mapping[str, Any]) -> AccountTransaction:
         transfers=transfers,
         traced=value["traced"],
         signing=_signing_from_json(value["signing"]),
+        outlook=_pool_outlook_from_json(value.get("outlook")),
     )
 
 

@@ -66,6 +66,11 @@ class LedgerRepository:
         )
         return [_stored(row) for row in self._c.execute(query)]
 
+    def txids_in(self, chain: ChainId, state: OutflowState) -> tuple[TxId, ...]:
+        """Every transaction in `state`, by name only."""
+        c = t.transactions.c
+        return tuple(self._c.execute(select(c.txid).where(c.chain == str(chain), c.state == str(state))).scalars())
+
     def save(self, stored: StoredTransaction) -> None:
         """Insert or overwrite; spend keys are kept for good, so that a replacement is known years later."""
         tx, chain = stored.tx, str(stored.chain)
