@@ -13,7 +13,7 @@ from chains.bitcoin.client import ChainInfo, Client
 from chains.bitcoin.doorbells import Doorbell
 from chains.bitcoin.mempool import Mempool
 from chains.bitcoin.params import REGTEST, native_asset, network_of
-from chains.bitcoin.readers import read_block, read_transaction
+from chains.bitcoin.readers import fetch_blocks, read_block, read_transaction
 from chains.bitcoin.unspents import scan_unspent
 from chains.errors import Unsupported
 from chains.model import (
@@ -28,6 +28,7 @@ from chains.model import (
     UtxoTransaction,
 )
 from chains.registry import SourceSpec
+from chains.rpc.ahead import Ahead, Ask, Fetches
 from chains.rpc.envelopes import loads_exact
 from chains.rpc.opening import open_transport
 from chains.rpc.transport import Transport
@@ -66,6 +67,9 @@ class BitcoinSource:
         self._wall_clock = wall_clock
         self._surveyed_at: float | None = None
         self._pool = open_transport(spec, self._identify, loads_exact, clock)
+        self._ahead = Ahead(clock)
+        self._highest = -1
+        """The highest block known to exist."""
         self._mempool = Mempool(self._network)
         self._doorbell = Doorbell([endpoint.doorbell for endpoint in spec.endpoints])
 
@@ -76,11 +80,15 @@ class BitcoinSource:
     def tip(self) -> BlockRef:
         """The best block of the healthiest endpoint; the others are asked for their height every 15 s."""
         self._survey_if_due()
-        return self._pool.ask(self._chain_info).tip
+        tip = self._pool.ask(self._chain_info).tip
+        self._highest = tip.height
+        return tip
 
     def ref_at(self, height: int) -> BlockRef:
         """The block at `height` on the best chain. Raises BlockGone where there is none."""
-        return self._pool.ask(lambda node: BlockRef(height, Client(node).proven_hash(height)))
+        ref = self._pool.ask(lambda node: BlockRef(height, Client(node).proven_hash(height)))
+        self._highest = max(self._highest, height)
+        return ref
 
     def second_ref_at(self, height: int) -> BlockRef:
         """The same by another endpoint than the one asked last. Raises Unsupported if there is none."""
@@ -92,9 +100,20 @@ class BitcoinSource:
 
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
         """The block at `height`. Its bytes are held to the hash, the merkle root and (BIP 34) the height; a node whose
-        answer fails that is quarantined and the next one is asked.
+        answer fails that is quarantined and the next one is asked. While blocks are asked for in a row, those that
+        follow are fetched ahead.
         """
-        return self._pool.ask(lambda node: read_block(self._network, Client(node), height, watch))
+
+        def plan(node: Fetches, heights: range) -> Ask:
+            complete = watch.complete
+            return lambda: fetch_blocks(node, heights, complete=complete)
+
+        return self._ahead.block(
+            height,
+            self._highest,
+            plan,
+            lambda view: self._pool.ask(lambda node: read_block(self._network, Client(view(node)), height, watch)),
+        )
 
     def pending(self, watch: WatchSet) -> PendingFacts:
         """Unconfirmed transactions that touch `watch`, and those that compete with one which did."""
@@ -135,6 +154,7 @@ class BitcoinSource:
     def close(self) -> None:
         """End waits and pauses, close connections."""
         self._doorbell.close()
+        self._ahead.close()
         self._pool.close()
 
     def _identify(self, transport: Transport) -> None:

@@ -82,13 +82,17 @@ class HttpTransport:
 
     def batch(self, calls: Sequence[Call]) -> list[Json | ChainError]:
         """Results in the order of `calls`, asked in batches of 100; an error stands in its place."""
-        results: list[Json | ChainError] = []
+        return self.fetch(calls).answers()
+
+    def fetch(self, calls: Sequence[Call]) -> FetchedBodies:
+        """The same, not decoded yet: a node's answers can be fetched by one thread and read by another."""
+        parts: list[tuple[list[int], bytes]] = []
         for start in range(0, len(calls), MAX_BATCH):
             part = calls[start : start + MAX_BATCH]
             numbers = [next(self._numbers) for _ in part]
             body = orjson.dumps([question(call, number) for call, number in zip(part, numbers, strict=True)])
-            results += results_of(self._post(body), numbers, self.name)
-        return results
+            parts.append((numbers, self._body(body)))
+        return FetchedBodies(self.name, self._loads, parts)
 
     def raw(self, path: str) -> bytes:
         """The body of `GET path` below the endpoint. Raises Unsupported where there is no such resource."""
@@ -103,10 +107,13 @@ class HttpTransport:
         self._pool.close()
 
     def _post(self, body: bytes, timeout_secs: float | None = None) -> Json:
+        return parse_body(self._body(body, timeout_secs), self._loads, self.name)
+
+    def _body(self, body: bytes, timeout_secs: float | None = None) -> bytes:
         status, headers, answer = self._request("POST", self._path + self._query, body, timeout_secs)
         if status != HTTPStatus.OK and not _may_be_rpc(status, answer):
             raise from_status(status, headers, self.name)
-        return parse_body(answer, self._loads, self.name)
+        return answer
 
     def _request(
         self, verb: str, path: str, body: bytes | None, timeout_secs: float | None = None
@@ -177,6 +184,23 @@ class HttpTransport:
         return self._cookie
 
 
+class FetchedBodies:
+    """The answers to one batch as bytes, with the numbers of their questions."""
+
+    def __init__(self, endpoint: str, loads: Loads, parts: Sequence[tuple[list[int], bytes]]) -> None:
+        self._endpoint = endpoint
+        self._loads = loads
+        self._parts = parts
+        self.size = sum(len(body) for _, body in parts)
+
+    def answers(self) -> list[Json | ChainError]:
+        """In the order of the questions; an error stands in its place. Raises as `HttpTransport.batch`."""
+        results: list[Json | ChainError] = []
+        for numbers, body in self._parts:
+            results += results_of(parse_body(body, self._loads, self._endpoint), numbers, self._endpoint)
+        return results
+
+
 def _userinfo(username: str | None, password: str | None) -> bytes:
     if username is None:
         return b""
@@ -184,8 +208,10 @@ def _userinfo(username: str | None, password: str | None) -> bytes:
 
 
 def _may_be_rpc(status: int, body: bytes) -> bool:
-    """Whether the body tells more than the status: bitcoind sends its errors as JSON under HTTP 500, 404 or 400."""
-    return status in (400, 404, 500) and body.lstrip()[:1] in (b"{", b"[")
+    """Whether the body tells more than the status: bitcoind sends its errors as JSON under HTTP 500, 404 or 400,
+    QuickNode "eth_getLogs is limited to a 10,000 range" under 413.
+    """
+    return status in (400, 404, 413, 500) and body.lstrip()[:1] in (b"{", b"[")
 
 
 def _describe(error: Exception) -> str:
