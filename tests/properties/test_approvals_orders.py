@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from properties.approvals_worlds import ASSET, PEOPLE, PLACES, START, make_act, make_intent
+from properties.approvals_worlds import ASSET, CHAIN, PEOPLE, PLACES, START, make_act, make_intent
 from walletwatch.approvals.books import RequestBook
 from walletwatch.domain.withdrawals import Act, ActKind
 
@@ -44,6 +44,7 @@ def told(book: RequestBook) -> Any:
         [list(book.worth(ASSET, amount)) for amount in (1, 2)],
         [list(book.fitting(ASSET, place, amount)) for place, amount in contents],
         [list(book.broadcast_as(bytes([n]) * 32)) for n in (1, 2)],
+        [list(book.naming(CHAIN, place)) for place in PLACES],
     )
 
 
@@ -76,6 +77,7 @@ def test_retiring_hides_a_request_from_the_open_ones_alone(some: list[Act], late
     expected = RequestBook(PEOPLE, [*some, *later])
     assert book.get("W-1") == expected.get("W-1")
     for place in PLACES:
+        assert set(book.naming(CHAIN, place)) == {r for r in expected if r.intent.destination == place}
         assert list(book.paying(ASSET, place)) == [r for r in expected.paying(ASSET, place) if r.id != "W-1"]
         for amount in (1, 2):
             retired = list(book.fitting(ASSET, place, amount, retired=True))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from chains.model import Address, AssetId, TxId
+from chains.model import Address, AssetId, ChainId, TxId
 from walletwatch.domain.people import People
 from walletwatch.domain.withdrawals import Act, ActKind, Intent, Request
 
@@ -105,6 +105,7 @@ class RequestBook:
         self._open = _Shelf()
         self._retired = _Shelf()
         self._by_txid: dict[TxId, set[str]] = {}
+        self._by_payee: dict[tuple[ChainId, bytes], set[str]] = {}
         for act in acts:
             self.add(act)
 
@@ -134,8 +135,10 @@ class RequestBook:
             return
         if before is not None and before.intent is not None:
             shelf.take(before.intent, (before.at, before.request_id))
+            self._by_payee[_payee(before.intent)].discard(before.request_id)
         if entry.stands is not None and entry.stands.intent is not None:
             shelf.put(entry.stands.intent, (entry.stands.at, entry.stands.request_id))
+            self._by_payee.setdefault(_payee(entry.stands.intent), set()).add(entry.stands.request_id)
 
     def retire(self, request_id: str) -> None:
         """Move a request whose payment is final out of the open ones, so that matching no longer passes over it."""
@@ -186,6 +189,11 @@ class RequestBook:
         known = [r for r in map(self.get, self._by_txid.get(txid, ())) if r is not None]
         return iter(sorted(known, key=request_age))
 
+    def naming(self, chain: ChainId, destination: Address) -> Iterator[Request]:
+        """Every request that names `destination`, open or retired, of any asset of `chain`, oldest first."""
+        known = [r for r in map(self.get, self._by_payee.get((chain, destination.key), ())) if r is not None]
+        return iter(sorted(known, key=request_age))
+
     def _read(self, bucket: Iterable[_Age]) -> Iterator[Request]:
         return (request for request in (self.get(request_id) for _, request_id in bucket) if request is not None)
 
@@ -214,6 +222,10 @@ class RequestBook:
             other = act.intent is not None and act.intent.hash != stands.intent.hash
             if other and opens(act, self._people):
                 yield Conflict(request_id, stands, act)
+
+
+def _payee(intent: Intent) -> tuple[ChainId, bytes]:
+    return intent.chain, intent.destination.key
 
 
 def act_order(act: Act) -> tuple[datetime, bytes, str, str]:

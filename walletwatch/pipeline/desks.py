@@ -104,7 +104,7 @@ class ApprovalDesk:
 
     def requests_to(self, chain: ChainId, destination: Address) -> Sequence[Request]:
         """Every request that names `destination` on `chain`."""
-        return [r for r in self._book if r.intent.chain == chain and r.intent.destination == destination]
+        return list(self._book.naming(chain, destination))
 
     def match(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> MatchResult:
         """What the approvals say of one transaction's outflows in one asset. Raises Unknown without any feed."""
