@@ -197,6 +197,12 @@ class ApprovalRepository:
                     found.setdefault(row.request_id, row.first_seen)
         return found
 
+    def _was_dropped(self, chain: str, txid: TxId) -> bool:
+        c = t.transactions.c
+        facts = self._c.execute(select(c.facts).where(c.chain == chain, c.txid == txid)).scalar_one()
+        outlook = transaction_from_json(facts).outlook
+        return outlook is not None and outlook.gone_since is not None
+
     def paid_for_good(self) -> list[str]:
         """Requests whose payment is final."""
         a, x = t.allocations.c, t.transactions.c
@@ -220,12 +226,6 @@ class ApprovalRepository:
         return found
 
     def allocations_of(self, chain: ChainId, tx: TxId) -> list[Allocation]:
-    def _was_dropped(self, chain: str, txid: TxId) -> bool:
-        c = t.transactions.c
-        facts = self._c.execute(select(c.facts).where(c.chain == chain, c.txid == txid)).scalar_one()
-        outlook = transaction_from_json(facts).outlook
-        return outlook is not None and outlook.gone_since is not None
-
         """What a transaction used up."""
         c = t.allocations.c
         query = select(t.allocations).where(c.chain == str(chain), c.txid == tx).order_by(c.asset, c.ordinal)
