@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol
 
-from chains.model import Address, Asset, AssetId, ChainId, TxId
+from chains.model import AccountTransaction, Address, Asset, AssetId, ChainId, ChainTransaction, TxId
 from walletwatch.domain.cases import TaintModel
 from walletwatch.domain.findings import Finding, Severity
 from walletwatch.domain.labels import Label
-from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, net
 from walletwatch.domain.prices import Price
 from walletwatch.domain.times import Clock, utc_now
 from walletwatch.domain.wallets import Perimeter
@@ -35,6 +35,15 @@ class WatchedChain:
     poll_secs: float = 2.0
     check_balances_secs: float = 300.0
     """How often, at most, the books are held to what the node says the wallets hold."""
+
+    def net(self, tx: ChainTransaction) -> NetResult:
+        """What `tx` does to us. Anybody can deploy a token whose logs name our wallet as the sender (address
+        poisoning): an asset nobody configured counts only in a transaction that an own account sent.
+        """
+        if isinstance(tx, AccountTransaction) and self.perimeter.wallet_of(tx.sender) is None:
+            known = {self.native.id, *(token.id for token in self.tokens)}
+            tx = replace(tx, transfers=tuple(t for t in tx.transfers if t.asset in known))
+        return net(tx, self.perimeter, self.native.id)
 
 
 class PriceBook(Protocol):

@@ -19,7 +19,7 @@ from chains.model import (
     format_hash,
 )
 from walletwatch.domain.findings import Finding
-from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, net, outflows_of
+from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, outflows_of
 from walletwatch.pipeline.deployments import WatchedChain, fingerprint
 from walletwatch.pipeline.judging import Judge, record_outflow
 from walletwatch.pipeline.memories import Memory
@@ -53,17 +53,8 @@ class Ingestion:
         unit.places.prune(facts.chain, facts.ref.height - self.watched.max_reorg)
         return tuple(found)
 
-    def _net(self, tx: ChainTransaction) -> NetResult:
-        """What `tx` did to us. Anybody can deploy a token whose logs name our wallet as the sender (address poisoning):
-        an asset nobody configured counts only in a transaction that an own account sent.
-        """
-        if isinstance(tx, AccountTransaction) and self.watched.perimeter.wallet_of(tx.sender) is None:
-            known = {self.watched.native.id, *(token.id for token in self.watched.tokens)}
-            tx = replace(tx, transfers=tuple(t for t in tx.transfers if t.asset in known))
-        return net(tx, self.watched.perimeter, self.watched.native.id)
-
     def _include(self, unit: UnitOfWork, tx: ChainTransaction, block: BlockFacts) -> tuple[Finding, ...]:
-        result = self._net(tx)
+        result = self.watched.net(tx)
         if not result.movements and unit.ledger.transaction(block.chain, tx.txid) is None:
             return ()
         stored = self._store_transaction(unit, tx, OutflowState.INCLUDED, block)
@@ -215,7 +206,7 @@ class Ingestion:
         known = unit.ledger.transaction(self.watched.chain, tx.txid)
         if known is not None and known.state is not OutflowState.REPLACED:
             return ()
-        result = self._net(tx)
+        result = self.watched.net(tx)
         rivals = unit.ledger.rivals(self.watched.chain, tx)
         if not result.losses and not rivals:
             self.memory.dull.add(tx.txid)
