@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 
+from chains.drafts import Draft, Known, NotADraft
 from chains.model import Address, Asset, ChainId
 from chains.source import ChainSource
 
@@ -104,3 +105,14 @@ def derive(chain: ChainId, descriptor: str, start: int, count: int) -> tuple[Add
     as `open_branches`, and for an index outside 0..2**31 - 1.
     """
     return tuple(address for branch in open_branches(chain, descriptor) for address in branch.derive(start, count))
+
+
+def read_draft(chain: ChainId, content: bytes, known: Known) -> Draft:
+    """What a file that is about to be signed would do on `chain`: a PSBT, a Safe transaction, a raw EVM transaction.
+    Raises NotADraft, for a chain whose drafts are not read too.
+    """
+    modules = {"bip122": "chains.bitcoin.drafts", "eip155": "chains.evm.drafts"}
+    if chain.namespace not in modules:
+        raise NotADraft(f"transactions of {chain} are not read before they are signed")
+    read: Callable[[ChainId, bytes, Known], Draft] = import_module(modules[chain.namespace]).read_draft
+    return read(chain, content, known)
