@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -88,6 +89,17 @@ def parse_address(chain: ChainId, text: str) -> Address:
         raise ValueError(f"no chain family for {chain}")
     parse: Callable[[ChainId, str], Address] = import_module(module.replace(".source", ".addresses")).parse_address
     return parse(chain, text)
+
+
+def address_parser(chain: ChainId) -> Callable[[str], Address]:
+    """`parse_address` for many addresses of one chain. Raises ValueError for a chain no family knows."""
+    if chain.namespace == "bip122":
+        parser: Callable[[str], Address] = import_module("chains.bitcoin.texts").address_parser(chain)
+        return parser
+    module = _FAMILIES.get(chain.namespace)
+    if module is None:
+        raise ValueError(f"no chain family for {chain}")
+    return partial(import_module(module.replace(".source", ".addresses")).parse_address, chain)
 
 
 def open_branches(chain: ChainId, descriptor: str) -> tuple[Branch, ...]:

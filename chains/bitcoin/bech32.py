@@ -8,8 +8,8 @@ from typing import Final
 CHARSET: Final = "qpzry9x8gf2tvdw0s3jn54khce6mua7l"
 _VALUES: Final = {c: i for i, c in enumerate(CHARSET)}
 _GENERATORS: Final = (0x3B6A57B2, 0x26508E6D, 0x1EA119FA, 0x3D4233DD, 0x2A1462B3)
-_BECH32: Final = 1
-_BECH32M: Final = 0x2BC830A3
+BECH32: Final = 1
+BECH32M: Final = 0x2BC830A3
 MAX_LENGTH: Final = 90
 
 _REMAINDERS: Final = tuple(
@@ -26,8 +26,8 @@ _REMAINDERS: Final = tuple(
 def encode_program(hrp: str, version: int, program: bytes) -> str:
     """The address of a witness program."""
     data = [version, *_regroup(program, 8, 5, pad=True)]
-    constant = _BECH32M if version else _BECH32
-    checksum = _polymod([*_expand(hrp), *data, 0, 0, 0, 0, 0, 0]) ^ constant
+    constant = BECH32M if version else BECH32
+    checksum = polymod([*expand(hrp), *data, 0, 0, 0, 0, 0, 0]) ^ constant
     data += [checksum >> 5 * (5 - i) & 31 for i in range(6)]
     return f"{hrp}1{''.join(CHARSET[d] for d in data)}"
 
@@ -42,8 +42,8 @@ def decode_program(text: str) -> tuple[str, int, bytes]:
     if not one or not hrp or len(rest) < 7:
         raise ValueError("too short for a bech32 address")
     data = _values_of(rest)
-    remainder = _polymod([*_expand(hrp), *data])
-    if remainder not in (_BECH32, _BECH32M):
+    remainder = polymod([*expand(hrp), *data])
+    if remainder not in (BECH32, BECH32M):
         raise ValueError("checksum is wrong")
     version, program = data[0], bytes(_regroup(data[1:-6], 5, 8, pad=False))
     _check(version, program, remainder)
@@ -64,16 +64,17 @@ def _check(version: int, program: bytes, remainder: int) -> None:
         raise ValueError(f"witness program of {len(program)} bytes")
     if version == 0 and len(program) not in (20, 32):
         raise ValueError(f"version 0 program of {len(program)} bytes, not 20 or 32")
-    if (remainder == _BECH32M) != (version > 0):
+    if (remainder == BECH32M) != (version > 0):
         raise ValueError(f"witness version {version} with the checksum of {'bech32' if version else 'bech32m'}")
 
 
-def _expand(hrp: str) -> list[int]:
+def expand(hrp: str) -> list[int]:
+    """The human-readable part as the checksum takes it (BIP 173)."""
     return [ord(c) >> 5 for c in hrp] + [0] + [ord(c) & 31 for c in hrp]
 
 
-def _polymod(values: Iterable[int]) -> int:
-    checksum = 1
+def polymod(values: Iterable[int], checksum: int = 1) -> int:
+    """The remainder of BIP 173 over five-bit values, begun at `checksum`."""
     for value in values:
         checksum = (checksum & 0x1FFFFFF) << 5 ^ value ^ _REMAINDERS[checksum >> 25]
     return checksum

@@ -117,6 +117,23 @@ def test_a_file_of_another_chain_is_told_in_a_few_lines(tmp_path: Path) -> None:
     assert len(caught.value.problems) == MAX_TOLD + 1
 
 
+def test_an_address_file_is_not_read_for_who_needs_no_address(tmp_path: Path) -> None:
+    """A million addresses took 22 s at every listing of alerts. To take them for none would be worse: who asks for
+    them after all is refused."""
+    write(tmp_path / "a.txt", "nonsense\n")
+    path = write(tmp_path / "w.toml", BASE + WITH_FILE)
+    settings = load(path, environ={"KEY": "k"}, need_addresses=False)
+    assert [a.text for a in settings.addresses_of("btc-hot")] == [FIRST]
+    for ask in (settings.addresses_of, lambda _name: settings.perimeter(settings.reader.chain("bitcoin"))):
+        with pytest.raises(LookupError, match="was not read"):
+            ask("deposits")
+    with pytest.raises(LookupError, match="was not read"):
+        _ = settings.digest
+    (tmp_path / "a.txt").unlink()
+    with pytest.raises(SettingsError, match="there is no file"):
+        load(path, environ={"KEY": "k"}, need_addresses=False)
+
+
 def test_the_same_account_may_be_a_wallet_on_two_chains(tmp_path: Path) -> None:
     account = "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed"
     both = "".join(

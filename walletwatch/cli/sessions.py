@@ -41,15 +41,23 @@ class Session:
 
     @cached_property
     def settings(self) -> Settings:
-        """The configuration; secrets are looked for when they are used. Raises SettingsError."""
-        return self.load(need_secrets=False)
+        """The configuration without the addresses in files; secrets are looked for when they are used. Raises
+        SettingsError.
+        """
+        return self.load(need_secrets=False, need_addresses=False)
 
-    def load(self, *, need_secrets: bool) -> Settings:
+    def load(self, *, need_secrets: bool, need_addresses: bool = True) -> Settings:
         """The configuration, rules included. Raises SettingsError with every fault."""
         from walletwatch.service.deploying import check_rule
         from walletwatch.settings import load
 
-        return load(self.path, environ=self.environ, need_secrets=need_secrets, rule_check=check_rule)
+        return load(
+            self.path,
+            environ=self.environ,
+            need_secrets=need_secrets,
+            need_addresses=need_addresses,
+            rule_check=check_rule,
+        )
 
     @contextmanager
     def store(self, *, current: bool = True) -> Iterator[Store]:

@@ -42,16 +42,24 @@ def load(
     *,
     environ: Mapping[str, str] | None = None,
     need_secrets: bool = True,
+    need_addresses: bool = True,
     rule_check: RuleCheck | None = None,
 ) -> Settings:
     """Read and check a configuration. Raises SettingsError with every problem of every file.
 
-    With `need_secrets` False a missing secret is an error only when it is used: listing commands need none.
+    With `need_secrets` False a missing secret is an error only when it is used: listing commands need none. With
+    `need_addresses` False the wallets' address files are not read, for whoever never asks for an address: a million
+    of them take seconds.
     """
-    settings, problems = _examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
-    if settings is None or problems:
+    draft, problems = _examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
+    if draft is None:
         raise SettingsError(problems)
-    return settings
+    book, wrong = resolve_addresses(draft, files=need_addresses)
+    if problems or wrong:
+        raise SettingsError([*problems, *wrong])
+    settings = _build(draft)
+    unread = frozenset(w.name for w in settings.wallets if w.addresses_file is not None and not need_addresses)
+    return settings.with_addresses(book.addresses(), book.branches, unread)
 
 
 def refreshed(settings: Settings, since: Mapping[str, FileStamp | None]) -> Settings:
@@ -82,7 +90,7 @@ def stamps(settings: Settings) -> dict[str, FileStamp | None]:
 
 def _examine(
     path: Path, environ: Mapping[str, str], need_secrets: bool, rule_check: RuleCheck | None
-) -> tuple[Settings | None, list[Problem]]:
+) -> tuple[Draft | None, list[Problem]]:
     reading = read_documents(path)
     if not reading.documents or reading.documents[0].path != path:
         return None, reading.problems
@@ -91,9 +99,7 @@ def _examine(
     problems += [*check_references(draft), *check_uniqueness(draft), *check_quorums(draft)]
     if rule_check is not None:
         problems += list(_check_rules(draft, rule_check, {(p.file, p.key) for p in problems}))
-    book, wrong = resolve_addresses(draft)
-    problems += wrong
-    return (None if problems else _build(draft).with_addresses(book.addresses(), book.branches)), problems
+    return draft, problems
 
 
 def _check_rules(draft: Draft, rule_check: RuleCheck, told: set[tuple[Path, str]]) -> Iterator[Problem]:
@@ -106,14 +112,18 @@ def _check_rules(draft: Draft, rule_check: RuleCheck, told: set[tuple[Path, str]
                 yield problem
 
 
-def resolve_addresses(draft: Draft) -> tuple[AddressBook, list[Problem]]:
-    """The addresses of every wallet; an address that is none, or that two wallets claim, is a problem."""
+def resolve_addresses(draft: Draft, *, files: bool = True) -> tuple[AddressBook, list[Problem]]:
+    """The addresses of every wallet, those in files only with `files`; an address that is none, or that two wallets
+    claim, is a problem.
+    """
     book = AddressBook()
     problems: list[Problem] = []
     for entry in draft.lists["wallet"]:
         chain = draft.chain_of(entry.value.chain) if entry.has("chain", "name") else None
         if chain is not None and coin_of(chain) is not None:
             problems += _resolve_wallet(book, entry, chain)
+            if entry.has("addresses_file"):
+                problems += _resolve_file(book, entry, chain, read=files)
     return book, problems
 
 
@@ -128,13 +138,14 @@ def _resolve_wallet(book: AddressBook, entry: Entry[Any], chain: ChainId) -> Ite
         message = book.add_descriptor(wallet.name, chain, text)
         if message:
             yield entry.problem(("descriptors", n), message, "see docs/configuration.md, [[wallet]]")
-    path = wallet.addresses_file
-    if path is None or not entry.has("addresses_file"):
-        return
-    if path.is_file():
-        yield from book.add_file(wallet.name, chain, path)
-    else:
+
+
+def _resolve_file(book: AddressBook, entry: Entry[Any], chain: ChainId, *, read: bool) -> Iterator[Problem]:
+    path = entry.value.addresses_file
+    if path is not None and not path.is_file():
         yield entry.problem("addresses_file", f"there is no file {path}", "check the path")
+    elif path is not None and read:
+        yield from book.add_file(entry.value.name, chain, path)
 
 
 def _build(draft: Draft) -> Settings:

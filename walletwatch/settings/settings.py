@@ -70,6 +70,8 @@ class Settings(Table):
     """By wallet name, files included."""
     _branches: dict[str, tuple[Branch, ...]] = PrivateAttr(default_factory=dict)
     """Ranged descriptors by wallet name."""
+    _unread: frozenset[str] = PrivateAttr(default=frozenset())
+    """Wallets whose address file was not read."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -97,7 +99,9 @@ class Settings(Table):
         return next((c.name for c in self.chains if c.id == chain), str(chain))
 
     def addresses_of(self, wallet: str) -> tuple[Address, ...]:
-        """The addresses of a wallet as last read."""
+        """The addresses of a wallet as last read. Raises LookupError if its file was not: none must look like few."""
+        if wallet in self._unread:
+            raise LookupError(f'the address file of the wallet "{wallet}" was not read')
         return self._addresses.get(wallet, ())
 
     def wallets_of(self, chain: ChainId) -> tuple[WalletSettings, ...]:
@@ -168,7 +172,8 @@ class Settings(Table):
         addresses as read.
         """
         content: dict[str, Any] = self.model_dump(mode="json", exclude={"file"})
-        content["addresses"] = {name: _digest_of(addresses) for name, addresses in sorted(self._addresses.items())}
+        known = sorted({*self._addresses, *self._unread})
+        content["addresses"] = {name: _digest_of(self.addresses_of(name)) for name in known}
         return "sha256:" + hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
     def notes(self) -> tuple[str, ...]:
@@ -193,12 +198,18 @@ class Settings(Table):
         return tuple(notes)
 
     def with_addresses(
-        self, addresses: Mapping[str, tuple[Address, ...]], branches: Mapping[str, Sequence[Branch]] | None = None
+        self,
+        addresses: Mapping[str, tuple[Address, ...]],
+        branches: Mapping[str, Sequence[Branch]] | None = None,
+        unread: frozenset[str] = frozenset(),
     ) -> Settings:
-        """The same settings with these addresses and ranged descriptors, by wallet name."""
+        """The same settings with these addresses and ranged descriptors, by wallet name; `unread` are the wallets whose
+        file was not read.
+        """
         other = self.model_copy()
         other._addresses = dict(addresses)  # noqa: SLF001 - of its own kind
         other._branches = {name: tuple(found) for name, found in (branches or {}).items()}  # noqa: SLF001 - the same
+        other._unread = unread  # noqa: SLF001 - the same
         return other
 
     def _terms(self, policy: PolicySettings) -> PolicyTerms:
