@@ -20,6 +20,7 @@ from chains.evm.params import Network
 from chains.evm.questions import raised
 from chains.evm.receipts import Receipt, read_receipt
 from chains.evm.traces import Traces
+from chains.rpc.ahead import Ask, Fetches, asked_anew, haul_of
 from chains.rpc.transport import Call, Json, Transport
 
 RECEIPTS_ONE_BY_ONE = 24
@@ -74,13 +75,26 @@ class BlockReader:
         try:
             return self._read(transport, height, watched)
         except LyingNode:
-            return self._read(transport, height, watched)
+            return self._read(asked_anew(transport), height, watched)
+
+    def plan(self, node: Fetches, heights: range, *, with_logs: bool) -> Ask:
+        """How the answers are fetched ahead that `read` will ask for first; logs only if they are not by range."""
+        abilities = self.abilities_of(node)
+        method = TRACE_METHODS[abilities.method] if abilities.method < len(TRACE_METHODS) else None
+        calls: list[Call] = []
+        for height in heights:
+            calls += self._first_calls(height, method, with_logs=with_logs).values()
+            calls += [questions.block_receipts(height)] if self.prove_contents else []
+        return lambda: haul_of(calls, node.fetch(calls))
+
+    def needs_logs(self, node: Transport) -> bool:
+        """Whether a block's logs are asked for together with it: the last one's bloom did not spare them."""
+        return not self.prove_contents and (self.always_ask_logs or not self.abilities_of(node).spared_logs)
 
     def _read(self, transport: Transport, height: int, watched: AbstractSet[bytes]) -> BlockAnswers:
         abilities = self.abilities_of(transport)
         method = abilities.tracing
-        with_logs = not self.prove_contents and (self.always_ask_logs or not abilities.spared_logs)
-        calls = self._first_calls(height, method, with_logs=with_logs)
+        calls = self._first_calls(height, method, with_logs=self.needs_logs(transport))
         answers = dict(zip(calls, transport.batch(list(calls.values())), strict=True))
         value = raised(answers["block"])
         if value is None:

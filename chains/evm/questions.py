@@ -35,9 +35,10 @@ def header(height_or_tag: int | str) -> Call:
     return ("eth_getBlockByNumber", (which, False))
 
 
-def account_logs(height: int) -> Call:
-    """Every event of a block that can name an account."""
-    return ("eth_getLogs", ({"fromBlock": tag(height), "toBlock": tag(height), "topics": [list(ASKED_TEXT)]},))
+def account_logs(height: int, last: int | None = None) -> Call:
+    """Every event of a block, or of all from `height` to `last`, that can name an account."""
+    high = height if last is None else last
+    return ("eth_getLogs", ({"fromBlock": tag(height), "toBlock": tag(high), "topics": [list(ASKED_TEXT)]},))
 
 
 def account_logs_by_hash(block_hash: bytes) -> Call:

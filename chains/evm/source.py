@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import NoReturn
 
 from chains.errors import BlockGone, NotReady, RateLimited, RpcError, Unreachable, Unsupported, WrongChain
@@ -22,9 +23,11 @@ from chains.evm.fields import fields_of, quantity_of, quantity_or
 from chains.evm.params import native_asset, network_of
 from chains.evm.pools import PoolReader
 from chains.evm.questions import raised
+from chains.evm.ranges import LogRange, fetch_logs
 from chains.evm.searches import find_transaction
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainTransaction, PendingFacts, TxId
 from chains.registry import SourceSpec
+from chains.rpc.ahead import Ahead, Ask, Fetches, View
 from chains.rpc.opening import RECORDED, open_transport
 from chains.rpc.transport import Transport
 from chains.source import EndpointHealth, WatchSet
@@ -62,6 +65,10 @@ class EvmSource:
         )
         self._mempool = PoolReader(self._network)
         self._bell = Doorbell([e.doorbell for e in spec.endpoints])
+        self._ahead = Ahead(clock)
+        self._ranges: dict[str, LogRange] = {}
+        self._highest = self._final = -1
+        """The highest block known to exist, and to be final."""
         self._looks = 0
         self._awaited, self._waited = -1, 0
 
@@ -79,7 +86,9 @@ class EvmSource:
         if len(self._spec.endpoints) > 1 and self._looks % SURVEY_EVERY == 0:
             self._pool.survey(lambda t: quantity_of(t.call("eth_blockNumber"), "eth_blockNumber"))
         self._looks += 1
-        return self._pool.ask(self._tip)
+        tip = self._pool.ask(self._tip)
+        self._highest = tip.height
+        return tip
 
     def _tip(self, transport: Transport) -> BlockRef:
         latest, syncing = transport.batch([questions.header("latest"), ("eth_syncing", ())])
@@ -89,7 +98,9 @@ class EvmSource:
 
     def ref_at(self, height: int) -> BlockRef:
         """The block at `height` by `eth_getBlockByNumber`."""
-        return self._pool.ask(lambda t: _ref_at(t, height))
+        ref = self._pool.ask(lambda t: _ref_at(t, height))
+        self._highest = max(self._highest, height)
+        return ref
 
     def second_ref_at(self, height: int) -> BlockRef:
         """As `ref_at`, of another endpoint than the one asked last. Raises Unsupported if there is none."""
@@ -99,6 +110,10 @@ class EvmSource:
         """By the `finality` tag where the network and the node have it, else by confirmations, of which the network's
         constant is the least.
         """
+        self._final = self._read_final()
+        return self._final
+
+    def _read_final(self) -> int:
         if self._spec.finality is not None and self._network.has_finalized:
             height = self._pool.ask(lambda t: _tagged_height(t, self._spec.finality or ""))
             if height is not None:
@@ -109,18 +124,42 @@ class EvmSource:
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
         """One batch for block, logs and traces; one more for the receipts of what concerns `watch`.
 
-        Of several endpoints those are asked first that show inner calls.
+        Of several endpoints those are asked first that show inner calls. While blocks are asked for in a row, those
+        that follow are fetched ahead, and the logs of many final ones at a time.
         """
+        return self._ahead.block(height, self._highest, self._plan, lambda view: self._block(height, watch, view))
+
+    def _plan(self, node: Fetches, heights: range) -> Ask:
+        with_logs = self._reader.needs_logs(node)
+        if with_logs and heights[-1] <= self._final:
+            with_logs = not self._fetch_logs(node, heights)
+        return self._reader.plan(node, heights, with_logs=with_logs)
+
+    def _fetch_logs(self, node: Fetches, heights: range) -> bool:
+        """Fetch the logs of these final blocks by range, as far as no range fetched before holds them. False if the
+        node is to be asked block by block.
+        """
+        size = self._ranges.setdefault(node.name, LogRange())
+        low = max(heights[0], self._ahead.beside_to(node))
+        while low <= heights[-1]:
+            asked = size.wanted(low, self._final)
+            if asked is None:
+                return False
+            self._ahead.add_beside(node, asked, partial(fetch_logs, node, asked, size))
+            low = asked.stop
+        return True
+
+    def _block(self, height: int, watch: WatchSet, view: View) -> BlockFacts:
         if len(self._spec.endpoints) > 1 and any(self._reader.blindness_of(e.name) for e in self._spec.endpoints):
-            seen = self._block_with_traces(height, watch)
+            seen = self._block_with_traces(height, watch, view)
             if seen is not None:
                 return seen
-        facts = self._pool.ask(lambda t: read_facts(self._reader, t, height, watch.addresses))
+        facts = self._pool.ask(lambda t: read_facts(self._reader, view(t), height, watch.addresses))
         if len(self._spec.endpoints) > 1 and _is_blind(facts):
-            return self._block_with_traces(height, watch) or facts
+            return self._block_with_traces(height, watch, view) or facts
         return facts
 
-    def _block_with_traces(self, height: int, watch: WatchSet) -> BlockFacts | None:
+    def _block_with_traces(self, height: int, watch: WatchSet, view: View) -> BlockFacts | None:
         """The block by an endpoint that shows its inner calls; None if none does, or if those that do are out of order
         or far behind.
         """
@@ -128,7 +167,7 @@ class EvmSource:
         def question(transport: Transport) -> BlockFacts:
             if self._reader.abilities_of(transport).tracing is None:
                 raise Unsupported("shows no inner calls", endpoint=transport.name)
-            facts = read_facts(self._reader, transport, height, watch.addresses)
+            facts = read_facts(self._reader, view(transport), height, watch.addresses)
             if _is_blind(facts):
                 raise Unsupported("shows no inner calls", endpoint=transport.name)
             return facts
@@ -169,6 +208,14 @@ class EvmSource:
             raise ValueError(f"{asset} is not of {self.chain}")
         return self._pool.ask(lambda t: read_balances(t, addresses, asset, at))
 
+    def second_balances(
+        self, addresses: Sequence[Address], asset: AssetId, after: Sequence[BlockRef]
+    ) -> list[list[int]]:
+        """What each address held after each of these blocks, by another endpoint than the one asked last. Raises
+        Unsupported if there is none.
+        """
+        return self._pool.second_opinion(lambda t: [read_balances(t, addresses, asset, at) for at in after])
+
     def unspent(self, addresses: AbstractSet[Address]) -> NoReturn:
         """Account chains have no unspent outputs."""
         raise Unsupported(f"{self.chain} has accounts, not unspent outputs ({len(addresses)} asked for)")
@@ -190,6 +237,7 @@ class EvmSource:
     def close(self) -> None:
         """Close connections and end a wait."""
         self._bell.close()
+        self._ahead.close()
         self._pool.close()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
@@ -106,7 +106,7 @@ class _Job:
         if self._answers is None:
             try:
                 self._answers = dict(self.future.result().read())
-            except BlockGone:
+            except (BlockGone, CancelledError):
                 self.spent = True
                 return None
             except BaseException:
@@ -224,6 +224,10 @@ class Ahead:
     def add_beside(self, transport: Fetches, heights: range, ask: Ask) -> None:
         """Fetch something that belongs to all of `heights`, beside the blocks themselves. For a `Plan`."""
         self._add(transport, heights, ask, beside=True)
+
+    def beside_to(self, transport: Fetches) -> int:
+        """The first height that nothing fetched beside blocks belongs to yet."""
+        return max((job.heights.stop for job in self._jobs if job.beside and job.transport is transport), default=0)
 
     def _add(self, transport: Fetches, heights: range, ask: Ask, *, beside: bool) -> None:
         with self._lock:
