@@ -32,6 +32,16 @@ class TellsManyBalances(Protocol):
         """As `ChainSource.balance`, for each address."""
 
 
+@runtime_checkable
+class TellsBalancesTwice(Protocol):
+    """A source with several endpoints that can ask another one than it asked last."""
+
+    def second_balances(
+        self, addresses: Sequence[Address], asset: AssetId, after: Sequence[BlockRef]
+    ) -> list[list[int]]:
+        """What each address held after each of these blocks. Raises Unsupported if there is no second endpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class Holdings:
     """What the wallets held after block `at`; `outputs` are their unspent outputs on coin chains, `unread` says why a

@@ -8,21 +8,31 @@ move without a transaction that names it.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chains.errors import RpcError, Unsupported
+from chains.errors import ChainError, RpcError, Unsupported
 from chains.model import Address, BlockRef
 from chains.source import ChainSource
 from walletwatch.domain.findings import Finding
-from walletwatch.pipeline.balances import Holdings, Pair, books_digest, read_amounts, read_holdings
+from walletwatch.pipeline.balances import (
+    Holdings,
+    Pair,
+    TellsBalancesTwice,
+    books_digest,
+    read_amounts,
+    read_holdings,
+)
 from walletwatch.pipeline.deployments import WatchedChain
 from walletwatch.pipeline.differences import AccountBalance, Difference, Reporter
 from walletwatch.pipeline.judging import Judge
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.ledgers import Balance
 from walletwatch.tracing.tracers import UTXO_NAMESPACES
+
+_log = logging.getLogger(__name__)
 
 MAX_DIFFERENCES = 16
 """So many blocks of one book are told apart at one check; what is left over is told as one."""
@@ -44,6 +54,9 @@ class Book:
         """(in, -out, -fees) in blocks above `above` and up to `up_to`."""
         rows = [m for m in self.moves if above < m[0] <= up_to]
         return sum(m[1] for m in rows), -sum(m[2] for m in rows), -sum(m[3] for m in rows)
+
+
+_Told = list[AccountBalance] | None
 
 
 @dataclass(slots=True)
@@ -162,8 +175,10 @@ class Conservation:
         return [AccountBalance(address, amount) for address, amount in zip(addresses, amounts, strict=True)]
 
     def _describe(self, book: Book, search: _Search, high: BlockRef, missing: int) -> Difference:
-        before = self._amounts(book.pair, self._source.ref_at(search.verified))
+        low = self._source.ref_at(search.verified)
+        before = self._amounts(book.pair, low)
         after = self._amounts(book.pair, high)
+        second = self._second_word(book.pair, (low, high), (before, after))
         received, sent, fees = book.sums(search.verified, high.height)
         return Difference(
             wallet=book.pair[0],
@@ -176,7 +191,22 @@ class Conservation:
             fees=-fees,
             amount=missing,
             accounts=_changed(before, after),
+            second_word=second,
         )
+
+    def _second_word(self, pair: Pair, blocks: tuple[BlockRef, BlockRef], told: tuple[_Told, _Told]) -> int | None:
+        """What the wallet gained between the blocks by another endpoint's word; None if no other can tell. Raises
+        nothing: the finding must not wait for it.
+        """
+        if told[0] is None or told[1] is None or not isinstance(self._source, TellsBalancesTwice):
+            return None
+        addresses = self._watched.perimeter.addresses_of(pair[0])
+        try:
+            before, after = self._source.second_balances(addresses, pair[1], blocks)
+        except ChainError as error:
+            _log.debug("no second opinion on what %s holds: %s", pair[0], error)
+            return None
+        return sum(after) - sum(before)
 
     # --- keeping ------------------------------------------------------------------------------------------------------
 

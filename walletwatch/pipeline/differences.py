@@ -33,7 +33,8 @@ class Difference:
     """`amount` base units (negative: missing) that nothing seen in the blocks above `above` up to `at` explains.
 
     `opening` is what the node told at `above`; `received`, `sent` and `fees` are what was seen; `accounts` are
-    (account, before, after) of those that changed.
+    (account, before, after) of those that changed. `second_word`: what another endpoint says the wallet gained between
+    the two blocks, None if none can tell.
     """
 
     wallet: str
@@ -46,6 +47,17 @@ class Difference:
     fees: int
     amount: int
     accounts: tuple[tuple[Address, int, int], ...]
+    second_word: int | None = None
+
+    @property
+    def gained(self) -> int:
+        """What the wallet gained between the two blocks by the word the difference was found by, base units."""
+        return self.received - self.sent - self.fees + self.amount
+
+    @property
+    def is_contradicted(self) -> bool:
+        """Whether another endpoint says otherwise: one of the two does not tell the truth."""
+        return self.second_word is not None and self.second_word != self.gained
 
     @property
     def is_of_one_block(self) -> bool:
@@ -95,7 +107,7 @@ class Reporter:
                 summary,
                 evidence,
                 config.severity if louder else Severity.LOW,
-                VerdictKind.VIOLATION,
+                VerdictKind.UNDETERMINED if difference.is_contradicted else VerdictKind.VIOLATION,
             )
         ]
 
@@ -156,7 +168,8 @@ class Reporter:
         if not difference.is_of_one_block:
             when = f"between blocks {difference.above} and {difference.at.height}"
         why = f" (the node shows no {gaps[0].partition(':')[0]})" if gaps else ""
-        return f"{amount} {way} {difference.wallet} {when}, and no transaction that was seen explains it{why}"
+        but = "; another endpoint tells of another balance" if difference.is_contradicted else ""
+        return f"{amount} {way} {difference.wallet} {when}, and no transaction that was seen explains it{why}{but}"
 
     def _symbol(self, asset: AssetId) -> str:
         return self._judge.deployment.asset(asset).symbol
@@ -184,4 +197,11 @@ class Reporter:
                 for address, before, after in difference.accounts
             ),
             "not_shown_by_the_node": shown(gaps),
+            "second_endpoint": _second_word(difference),
         }
+
+
+def _second_word(difference: Difference) -> str:
+    if difference.second_word is None:
+        return "none that can tell"
+    return f"says {difference.second_word}, not {difference.gained}" if difference.is_contradicted else "agrees"
