@@ -112,8 +112,13 @@ def decode_transaction(
         fee=receipt.fee_wei,
         transfers=tuple(transfers),
         traced=trace is not None,
-        signing=spoken.signing,
+        signing=_with_gas(spoken.signing, receipt.gas_used),
     )
+
+
+def _with_gas(signing: SigningFacts, used: int) -> SigningFacts:
+    """What a unit of gas was paid follows from the fee and this; no cap tells it (EIP-1559)."""
+    return SigningFacts(signing.signers, (*signing.features, ("gas_used", used)))
 
 
 def _outcome(receipt: Receipt, trace: TxTrace | None, index: int) -> bool:
