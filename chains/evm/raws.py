@@ -32,6 +32,9 @@ _TYPED: Final = {
 _AUTHORIZATION: Final = ("chainId", "address", "nonce", "yParity", "r", "s")
 _HIGHEST_TYPE: Final = 0x7F
 
+Shape = Callable[[Any, str], Any]
+"""Makes a field's JSON of an RLP item and the field's name."""
+
 
 @dataclass(frozen=True, slots=True)
 class RawTransaction:
@@ -75,7 +78,7 @@ def _binary(content: bytes) -> bytes:
 
 def _items(payload: bytes) -> list[Any]:
     try:
-        items = rlp.decode(payload, strict=True)
+        items: Any = rlp.decode(payload, strict=True)
     except (RLPException, RecursionError, TypeError) as error:
         raise NotADraft(f"no transaction: its RLP cannot be read ({type(error).__name__})") from None
     if not isinstance(items, list) or rlp_encode(items) != payload:
@@ -125,8 +128,11 @@ def _named(names: Sequence[str], items: Sequence[Any], kind: int) -> dict[str, A
     """The fields by name, as JSON-RPC writes them."""
     if len(items) != len(names):
         raise NotADraft(f"a transaction of type {kind} has at least {len(names)} fields, not {len(items)}")
-    shown = {name: _SHAPES.get(name, _quantity)(item, name) for name, item in zip(names, items, strict=True)}
-    return {"type": hex(kind), **shown}
+    return {"type": hex(kind)} | {name: _shape(name)(item, name) for name, item in zip(names, items, strict=True)}
+
+
+def _shape(name: str) -> Shape:
+    return _SHAPES.get(name, _quantity)
 
 
 def _bytes(item: Any, name: str) -> bytes:
@@ -169,15 +175,12 @@ def _access_list(item: Any, name: str) -> list[dict[str, Any]]:
 
 def _authorizations(item: Any, name: str) -> list[dict[str, Any]]:
     rows = _rows(item, name, len(_AUTHORIZATION))
-    shape = {"address": _data}
-    return [
-        {part: shape.get(part, _quantity)(value, part) for part, value in zip(_AUTHORIZATION, row, strict=True)}
-        for row in rows
-    ]
+    return [{part: _shape(part)(value, part) for part, value in zip(_AUTHORIZATION, row, strict=True)} for row in rows]
 
 
-_SHAPES: Final[dict[str, Callable[[Any, str], Any]]] = {
+_SHAPES: Final[dict[str, Shape]] = {
     "to": _receiver,
+    "address": _data,
     "input": _data,
     "accessList": _access_list,
     "authorizationList": _authorizations,

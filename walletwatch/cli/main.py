@@ -25,6 +25,7 @@ from walletwatch.cli import (
     init,
     labels,
     outflows,
+    preflight,
     report,
     requests,
     rules,
@@ -65,7 +66,7 @@ def begin(
     context.obj = Session(config)
 
 
-for module in (init, check, run, status, demo, backtest):
+for module in (init, check, run, status, demo, backtest, preflight):
     name = module.__name__.rpartition(".")[2]
     app.command(name, epilog=f"Example: {module.EXAMPLE}")(getattr(module, name))
 for act in (trials.record, trials.replay, trials.scan):
