@@ -21,7 +21,8 @@ from unit.rules_examples import CUSTOMER, DMM_PAYEE, DMM_THIEF, NAMES, out, txid
 from unit.rules_facts import MemoryFacts, World
 from walletwatch.domain.outflows import Outflow
 from walletwatch.rules.engine import judge
-from walletwatch.rules.facts import Counted, Spent
+from walletwatch.rules.facts import Counted, Periods, Spent
+from walletwatch.rules.pasts import Past, Trait
 from walletwatch.rules.registry import RuleConfig, configure, rules_digest
 from walletwatch.rules.resemblances import PayeeIndex
 
@@ -71,7 +72,7 @@ class QuickFacts(MemoryFacts):
         *,
         wallet: str,
         asset: AssetId | None = None,
-    ) -> Sequence[Spent]:
+    ) -> Periods:
         return PERIODS
 
     def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
@@ -83,18 +84,15 @@ class QuickFacts(MemoryFacts):
     def last_moved_at(self, wallet: str) -> datetime | None:
         return self.at - timedelta(minutes=5)
 
-    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
-        return SIGNED
-
-    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
-        return RATES
+    def past(self, wallet: str, limit: int) -> Past:
+        return PAST
 
 
-PERIODS = tuple(Spent(10**9 + n, 40) for n in range(720))
-RATES = tuple(5_000 + n for n in range(100))
+PERIODS = Periods(Spent(10**9 + n, 40) for n in range(720))
 SIGNED = tuple(
     SigningFacts(("A", "B"), (("version", 2), ("locktime", 900_000 + n), ("sequence", "fffffffd"))) for n in range(100)
 )
+PAST = Past(Trait(5_000 + n, signing) for n, signing in enumerate(SIGNED))
 
 
 def rules(count: int) -> tuple[RuleConfig, ...]:

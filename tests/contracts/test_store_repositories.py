@@ -20,6 +20,7 @@ from walletwatch.domain.outflows import Movement, OutflowState
 from walletwatch.domain.withdrawals import Act, ActKind, Intent
 from walletwatch.store import Store
 from walletwatch.store.approvals import Allocation, FeedState
+from walletwatch.store.histories import LAST_PLACE
 from walletwatch.store.ledgers import StoredTransaction
 
 # --- repositories -----------------------------------------------------------------------------------------------------
@@ -173,6 +174,12 @@ def test_windows_are_open_to_the_left_and_closed_to_the_right(store: Store) -> N
         paid = unit.outflows.in_window(NOW, NOW + timedelta(seconds=9), chain=CHAIN, destination=THEM)
         assert [o.id for o in paid] == ["out_3", "out_2", "out_1"]
         last, until = (3).to_bytes(32, "big"), NOW + timedelta(seconds=9)
-        assert unit.outflows.first_paid_at(CHAIN, THEM, until, last, None) == NOW
-        assert unit.outflows.first_paid_at(CHAIN, THEM, until, last, NOW) == NOW + timedelta(seconds=1)
-        assert unit.outflows.first_paid_at(CHAIN, THEM, until, bytes(32), None) is None
+        third, second = unit.history.place_of(CHAIN, last), NOW + timedelta(seconds=1)
+        assert unit.history.first_paid_at(CHAIN, THEM, until, last, third) == NOW
+        assert unit.history.last_paid_at(CHAIN, THEM, until, last, third) == second + timedelta(seconds=1)
+        assert unit.history.last_paid_at(CHAIN, THEM, second, last, third) == second
+        nobody = bytes(32)
+        assert unit.history.first_paid_at(CHAIN, THEM, until, nobody, unit.history.place_of(CHAIN, nobody)) is None
+        receipts = unit.history.receipts(CHAIN, THEM, NOW, until, own=b"", place=third)
+        assert [r.row.id for r in receipts] == ["out_1", "out_2", "out_3"]
+        assert unit.history.place_of(CHAIN, b"\x0c" * 32) == LAST_PLACE

@@ -10,6 +10,7 @@ from facts_histories import PLACES, ROLES, STEPS, Again, History, Losing, Moving
 from hypothesis import HealthCheck, given, settings
 from sqlalchemy import text
 
+from chains.model import SigningFacts
 from unit.rules_facts import MemoryFacts
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult
@@ -17,10 +18,12 @@ from walletwatch.domain.prices import Unknown
 from walletwatch.pipeline.facts import StoreFacts
 from walletwatch.pipeline.recalls import Recall
 from walletwatch.rules.facts import Facts
+from walletwatch.rules.pasts import Past
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import Store, UnitOfWork, open_store
 
 EXCHANGE = deployment()
+SIGNED = SigningFacts(("key-1",), (("version", 2),))
 Step = Paying | Moving | Again | Losing
 
 
@@ -98,6 +101,10 @@ def memory_facts(history: History, outflow: Outflow) -> MemoryFacts:
     return MemoryFacts(history.world, outflow)
 
 
+def told(past: Past) -> tuple[Any, ...]:
+    return past.signed, list(past.rates), dict(past.signers), past.values(), past.oddities(SIGNED)
+
+
 def ask(facts: Facts, outflow: Outflow) -> dict[str, Any]:
     """Every question a rule could ask of the past."""
     answers: dict[str, Any] = {}
@@ -114,12 +121,11 @@ def ask(facts: Facts, outflow: Outflow) -> dict[str, Any]:
     for period, history in ((60, 3_600), (600, 7_200)):
         for asset in (None, outflow.asset):
             found = facts.active_periods(period, history, wallet=outflow.wallet, asset=asset)
-            answers[f"periods {period} {asset}"] = list(found)
+            answers[f"periods {period} {asset}"] = found.spent, found.totals, found.counts
     for wallet in ROLES:
         answers[f"habits {wallet}"] = (
             facts.last_moved_at(wallet),
-            list(facts.fee_rates(wallet, 3)),
-            list(facts.signing_history(wallet, 50)),
+            *(told(facts.past(wallet, limit)) for limit in (3, 50)),
             facts.role(wallet),
         )
     answers["before"] = facts.balance_before(outflow.wallet, outflow.asset)

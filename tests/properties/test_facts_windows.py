@@ -24,7 +24,7 @@ from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.service.backtests import _Trial
 from walletwatch.settings.amounts import AmountReader
 from walletwatch.store import Store, UnitOfWork
-from walletwatch.store.outflows import PastOutflow
+from walletwatch.store.histories import PastOutflow
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +66,7 @@ def ask(facts: Facts, outflow: Outflow) -> dict[str, Any]:
     for period, history in ((60, 3_600), (600, 7_200)):
         for asset in (None, outflow.asset):
             found = facts.active_periods(period, history, wallet=outflow.wallet, asset=asset)
-            answers[f"periods {period} {asset}"] = list(found)
+            answers[f"periods {period} {asset}"] = found.spent, found.totals, found.counts
     return answers
 
 

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from chains.model import Address, AssetId, ChainId, ChainTransaction, SigningFacts, TxId
+from chains.model import Address, AssetId, ChainId, ChainTransaction, TxId
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Request
 from walletwatch.rules.events import Event
-from walletwatch.rules.facts import Counted, Holding, Spent
-from walletwatch.rules.fees import fee_rate
+from walletwatch.rules.facts import Counted, Holding, Periods, Spent
+from walletwatch.rules.pasts import Past, Trait
 from walletwatch.rules.resemblances import PayeeIndex
 
 GONE = (OutflowState.ORPHANED, OutflowState.REPLACED)
@@ -153,7 +153,7 @@ class MemoryFacts:
 
     def active_periods(
         self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
-    ) -> Sequence[Spent]:
+    ) -> Periods:
         sums: dict[int, list[int]] = defaultdict(list)
         since, until = self.at - timedelta(seconds=history_secs), self.at - timedelta(seconds=period_secs)
         for o in self._standing():
@@ -164,7 +164,7 @@ class MemoryFacts:
             for n, amounts in sums.items()
             if since <= _moment(n * period_secs) and _moment((n + 1) * period_secs) <= until
         }
-        return [Spent(sum(amounts), len(amounts)) for _, amounts in sorted(whole.items())]
+        return Periods(Spent(sum(amounts), len(amounts)) for _, amounts in sorted(whole.items()))
 
     def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
         after = None if within_secs is None else self.at - timedelta(seconds=within_secs)
@@ -213,12 +213,8 @@ class MemoryFacts:
         moved = [at for name, at, tx in self.world.moves if name == wallet and at <= self.at and tx != self.subject.tx]
         return max(paid + moved, default=None)
 
-    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
-        rates = (fee_rate(tx) for tx in self._past(wallet, limit))
-        return [rate for rate in rates if rate is not None]
-
-    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
-        return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
+    def past(self, wallet: str, limit: int) -> Past:
+        return Past(map(Trait.of, self._past(wallet, limit)))
 
     def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
         latest_last = sorted((o for o in self._before() if o.wallet == wallet), key=lambda o: o.broadcast_at)

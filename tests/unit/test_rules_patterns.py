@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -17,8 +18,8 @@ from walletwatch.domain.payments import Payment
 from walletwatch.rules.engine import examine
 from walletwatch.rules.expressions import MAX_ITEMS
 from walletwatch.rules.fees import fee_rate
+from walletwatch.rules.pasts import Oddity, Past, Trait
 from walletwatch.rules.registry import RuleErrors, configure
-from walletwatch.rules.signing import oddities
 
 
 def ask(table: dict[str, Any], subject: Outflow, known: World) -> Verdict:
@@ -91,6 +92,10 @@ def built(**features: int | str) -> SigningFacts:
     return SigningFacts((), tuple(features.items()))
 
 
+def oddities(now: SigningFacts, past: Sequence[SigningFacts]) -> tuple[Oddity, ...]:
+    return Past(Trait(None, signing) for signing in past).oddities(now)
+
+
 def test_what_changes_every_time_never_surprises() -> None:
     past = [built(nonce=n, gas_limit=60_000 + 7 * n) for n in range(100)]
     assert oddities(built(nonce=101, gas_limit=60_711), past) == ()
@@ -120,7 +125,9 @@ def evm(fee: int, **features: int) -> AccountTransaction:
     [
         (evm(21_000 * 30 * 10**9, gas_used=21_000), 30_000),
         (evm(0, gas_price_wei=1_500_000_000), 1_500),
-        (evm(21_000 * 30 * 10**9, max_fee_wei=10**12), None),
+        (evm(0, max_fee_wei=60 * 10**9), 60_000),
+        (evm(21_000 * 30 * 10**9, max_fee_wei=60 * 10**9, gas_used=21_000), 30_000),
+        (evm(21_000 * 30 * 10**9), None),
     ],
 )
 def test_the_price_of_gas(tx: AccountTransaction, milli_gwei: int | None) -> None:

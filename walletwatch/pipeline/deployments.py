@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from chains.model import AccountTransaction, Address, Asset, AssetId, ChainId, ChainTransaction, TxId
 from walletwatch.domain.cases import TaintModel
@@ -51,6 +51,14 @@ class PriceBook(Protocol):
 
     def price(self, asset: AssetId, at: datetime) -> Price:
         """The price in force at `at`. Raises Unknown if it is missing or stale."""
+
+
+@runtime_checkable
+class DatedPrices(PriceBook, Protocol):
+    """Prices that say when they change, so that sums of them may be kept."""
+
+    def edition(self) -> object:
+        """Another answer whenever that about any past moment may be another; None: nothing may be kept."""
 
 
 class Teller(Protocol):

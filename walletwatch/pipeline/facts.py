@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cached_property
 from typing import Any
 
-from chains.model import Address, AssetId, ChainId, ChainTransaction, SigningFacts
+from chains.model import Address, AssetId, ChainId, ChainTransaction
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult
@@ -15,13 +17,15 @@ from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Request
 from walletwatch.pipeline.deployments import Deployment
 from walletwatch.pipeline.recalls import Recall, once
+from walletwatch.pipeline.receipts import Reach, add_up
+from walletwatch.pipeline.tails import Tails
 from walletwatch.pipeline.windows import Windows
 from walletwatch.rules.events import Event
-from walletwatch.rules.facts import Counted, Holding, Spent
-from walletwatch.rules.fees import fee_rate
+from walletwatch.rules.facts import Counted, Holding, Periods, Spent
+from walletwatch.rules.pasts import Past
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import UnitOfWork
-from walletwatch.store.outflows import PastOutflow
+from walletwatch.store.histories import LAST_PLACE, PastOutflow, Receipt
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _TICK = timedelta(microseconds=1)
@@ -53,14 +57,22 @@ class StoreFacts:
         self._payees = payees
         self._match = match
         self._requests = requests
-        self._windows = windows if recall is None else recall.windows(unit)
         self._recall = recall
+        self._windows = windows
+        self._own = self._txid if isinstance(subject, Outflow) else b""
+        self._reach = Reach() if recall is None else recall.reach
+        self._paid: dict[Address, tuple[int, Sequence[Receipt]]] = {}
         self.kept: dict[Any, Any] = {}
         """Answers given before (`recalls.once`)."""
         self._known_up_to: int | None = None
         """The last place in the order of judging that counts; None for all."""
         self._chain = subject.chain
         self._at = subject.broadcast_at if isinstance(subject, Outflow) else subject.at
+        if recall is not None:
+            recall.follow(unit)
+            self._windows = recall.windows
+            if tx is not None and isinstance(subject, Outflow):
+                recall.tails.note(str(subject.chain), b"" if subject.block is None else subject.block.hash, tx)
 
     # --- the subject itself -------------------------------------------------------------------------------------------
 
@@ -112,9 +124,9 @@ class StoreFacts:
         """The sum of `counted`."""
         if self._windows is not None and destination is None:
             return self._windows.spent(self._at, window_secs, wallet, asset, usd=in_usd)
-        rows = self.counted(window_secs, wallet=wallet, asset=asset, destination=destination, in_usd=in_usd)
-        total = sum((row.usd_e8 or 0) if in_usd else row.amount for row in rows)
-        return Spent(total, len({row.outflow for row in rows}))
+        rows = self._counted(window_secs, wallet, asset, destination, None)
+        total = sum(self._usd(row) if in_usd else row.amount for row in rows)
+        return Spent(total, len(rows))
 
     @once
     def counted(
@@ -128,24 +140,6 @@ class StoreFacts:
         limit: int | None = None,
     ) -> Sequence[Counted]:
         """Outflows in (t - window, t], newest first."""
-        after = self._at - timedelta(seconds=window_secs)
-        chain = None if destination is None else self._chain
-        own = self._txid if isinstance(self._subject, Outflow) else b""
-        rows: Iterable[PastOutflow]
-        if self._windows is not None and destination is None:
-            rows = self._windows.counted(self._at, window_secs, wallet, asset, limit)
-        else:
-            rows = self._unit.outflows.in_window(
-                after,
-                self._at,
-                wallet=wallet,
-                asset=asset,
-                chain=chain,
-                destination=destination,
-                limit=limit,
-                own=own,
-                before=self._known_up_to,
-            )
         return [
             Counted(
                 outflow=row.id,
@@ -154,25 +148,55 @@ class StoreFacts:
                 asset=row.asset,
                 amount=row.amount,
                 at=row.broadcast_at,
-                usd_e8=self._usd(row.asset, row.amount, row.broadcast_at) if in_usd else None,
+                usd_e8=self._usd(row) if in_usd else None,
             )
-            for row in rows
+            for row in self._counted(window_secs, wallet, asset, destination, limit)
         ]
 
-    def _usd(self, asset: AssetId, units: int, at: datetime) -> int:
-        return self._deployment.prices.price(asset, at).value_e8(units)
+    def _counted(
+        self,
+        window_secs: int,
+        wallet: str | None,
+        asset: AssetId | None,
+        destination: Address | None,
+        limit: int | None,
+    ) -> Sequence[PastOutflow]:
+        after = self._at - timedelta(seconds=window_secs)
+        if destination is not None:
+            return add_up(self._receipts(destination, window_secs, after), wallet, asset)[:limit]
+        if self._windows is not None:
+            return self._windows.counted(self._at, window_secs, wallet, asset, limit)
+        return self._unit.outflows.in_window(
+            after, self._at, wallet=wallet, asset=asset, limit=limit, own=self._own, before=self._known_up_to
+        )
+
+    def _usd(self, row: PastOutflow) -> int:
+        return self._deployment.prices.price(row.asset, row.broadcast_at).value_e8(row.amount)
+
+    def _receipts(self, destination: Address, window_secs: int, after: datetime) -> Sequence[Receipt]:
+        """The payments to a destination in a window: read once for the longest window that any rule asks for."""
+        self._reach.secs = max(self._reach.secs, window_secs)
+        known = self._paid.get(destination)
+        if known is None or known[0] < window_secs:
+            reach = self._reach.secs
+            place = LAST_PLACE if self._known_up_to is None else self._known_up_to
+            begin = max(_EPOCH, self._at - timedelta(seconds=reach))
+            rows = self._unit.history.receipts(self._chain, destination, begin, self._at, self._own, place)
+            known = self._paid[destination] = reach, rows
+        paid = known[1]
+        return paid[bisect_right(paid, after, key=lambda r: r.row.broadcast_at) :]
 
     @once
     def active_periods(
         self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
-    ) -> Sequence[Spent]:
+    ) -> Periods:
         """Whole periods with at least one outflow, oldest first."""
         # The last whole period ends a period before t: a burst must not be part of its own baseline.
         now, rest = divmod((self._at - _EPOCH) // _TICK, 10**6)
         until = (now - period_secs) // period_secs * period_secs
         since = -(-(now - history_secs + (rest > 0)) // period_secs) * period_secs
         if since >= until:
-            return []
+            return Periods()
         if self._windows is not None:
             return self._windows.periods(self._at, (period_secs, since, until), wallet, asset)
         sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
@@ -182,21 +206,32 @@ class StoreFacts:
             period = sums[int(row.broadcast_at.timestamp()) // period_secs]
             period[0] += row.amount if asset is not None else 0
             period[1] += 1
-        return [Spent(total, count) for _, (total, count) in sorted(sums.items())]
+        return Periods(Spent(total, count) for _, (total, count) in sorted(sums.items()))
 
     # --- who was paid -------------------------------------------------------------------------------------------------
 
-    @once
+    @cached_property
+    def _place(self) -> int:
+        """Where this transaction stands in the order of judging."""
+        return self._unit.history.place_of(self._chain, self._txid)
+
     def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
         """True if nobody paid it before."""
-        earliest = self.first_paid_at(destination, within_secs)
-        return earliest is None
+        if self.first_paid_at(destination) is None:
+            return True
+        if within_secs is None:
+            return False
+        last = self._last_paid_at(destination)
+        return last is None or last <= self._at - timedelta(seconds=within_secs)
 
     @once
-    def first_paid_at(self, destination: Address, within_secs: int | None = None) -> datetime | None:
+    def first_paid_at(self, destination: Address) -> datetime | None:
         """When it was first paid before this transaction."""
-        after = None if within_secs is None else self._at - timedelta(seconds=within_secs)
-        return self._unit.outflows.first_paid_at(self._chain, destination, self._at, self._txid, after)
+        return self._unit.history.first_paid_at(self._chain, destination, self._at, self._txid, self._place)
+
+    @once
+    def _last_paid_at(self, destination: Address) -> datetime | None:
+        return self._unit.history.last_paid_at(self._chain, destination, self._at, self._txid, self._place)
 
     def payees(self) -> Iterable[Address]:
         """Every destination paid before, and the allowlist."""
@@ -236,16 +271,17 @@ class StoreFacts:
 
     def _book(self, wallet: str, asset: AssetId) -> tuple[int, int]:
         """(what the books say now, what this transaction did to them)."""
-        known = self._unit.ledger.balances(self._chain_of(wallet), wallet, asset)
-        if not known:
+        chain = self._chain_of(wallet)
+        known = self._unit.ledger.latest_balance(chain, wallet, asset)
+        if known is None:
             raise Unknown(f"the balance of {wallet} was never read from a node")
-        base = known[-1]
+        height, amount = known
         if self._recall is None:
-            net = self._unit.ledger.net_since(wallet, asset, base.at.height)
+            net = self._unit.ledger.net_since(wallet, asset, height)
         else:
-            net = self._recall.net_since(self._unit, self._chain_of(wallet), wallet, asset, base.at.height)
+            net = self._recall.net_since(self._unit, chain, wallet, asset, height)
         own = self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
-        return base.amount + net, own
+        return amount + net, own
 
     def _chain_of(self, wallet: str) -> ChainId:
         if self._recall is not None:
@@ -281,24 +317,16 @@ class StoreFacts:
     def last_moved_at(self, wallet: str) -> datetime | None:
         """When it last spent anything."""
         tx, at = self._txid, self._at
-        paid = self._unit.outflows.last_at(wallet, self._chain, tx, at)
-        moved = self._unit.ledger.last_spent_at(wallet, tx, at)
+        paid = self._unit.history.last_paying_at(wallet, tx, at, self._place)
+        moved = self._unit.history.last_spent_at(wallet, tx, at)
         return max((m for m in (paid, moved) if m is not None), default=None)
 
     @once
-    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
-        """Fee rates of its last transactions."""
-        rates = (fee_rate(tx) for tx in self._past(wallet, limit))
-        return [rate for rate in rates if rate is not None]
-
-    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
-        """How its last transactions were signed."""
-        return [tx.signing for tx in self._past(wallet, limit) if tx.signing is not None]
-
-    @once
-    def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
-        kept = None if self._recall is None else self._recall.decoded
-        return self._unit.ledger.past_of(wallet, self._chain, self._txid, self._at, limit, kept)
+    def past(self, wallet: str, limit: int) -> Past:
+        """What its last transactions add up to."""
+        tails = Tails() if self._recall is None else self._recall.tails
+        but = (str(self._chain), self._txid)
+        return tails.past(self._unit, wallet, but, self._at, self._place, limit)
 
     @once
     def frozen_at(self, wallet: str) -> datetime | None:

@@ -1,8 +1,8 @@
 """What judging remembers from outflow to outflow, so that its cost does not grow with history.
 
-Nothing here is believed longer than the database says it: windows follow the number of each row's last change, sums of
-the books reach up to what is final, and after a failed transaction everything is read anew. Where several processes
-write (PostgreSQL) windows live for one transaction only.
+Nothing here is believed longer than the database says it: windows and tails follow the number of each row's last
+change, sums of the books stand on the hash of the block they reach up to, and after a failed transaction everything is
+read anew. Where several processes write (PostgreSQL) memory lives for one transaction only.
 """
 
 from __future__ import annotations
@@ -12,16 +12,14 @@ from datetime import datetime
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
-from chains.model import AssetId, ChainId, ChainTransaction
+from chains.model import AssetId, ChainId
 from walletwatch.domain.prices import Unknown
-from walletwatch.pipeline.deployments import Deployment, PriceBook
+from walletwatch.pipeline.deployments import DatedPrices, Deployment, PriceBook
+from walletwatch.pipeline.receipts import Reach
+from walletwatch.pipeline.tails import Tails
 from walletwatch.pipeline.windows import Series, Windows
-from walletwatch.rules.facts import Spent
 from walletwatch.store import UnitOfWork
-from walletwatch.store.ledgers import Decoded
-from walletwatch.store.outflows import PastOutflow
-
-_MOST_DECODED = 20_000
+from walletwatch.store.histories import Changed, PastOutflow
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -29,17 +27,19 @@ _R = TypeVar("_R")
 
 def once(question: Callable[_P, _R]) -> Callable[_P, _R]:
     """Ask the store once a subject: further rules get the same answer, `Unknown` too. For methods of `StoreFacts`."""
+    name = question.__name__
 
     @wraps(question)
     def ask(*args: _P.args, **named: _P.kwargs) -> _R:
         kept: dict[Any, Any] = args[0].kept  # type: ignore[attr-defined]
-        key = (question.__name__, args[1:], tuple(sorted(named.items())))
-        if key not in kept:
+        key = (name, *args[1:], *named.items()) if named else (name, *args[1:])
+        found = kept.get(key, kept)
+        if found is kept:
             try:
-                kept[key] = question(*args, **named)
+                found = question(*args, **named)
             except Unknown as unknown:
-                kept[key] = unknown
-        found = kept[key]
+                found = unknown
+            kept[key] = found
         if isinstance(found, Unknown):
             raise found
         answer: _R = found
@@ -49,16 +49,16 @@ def once(question: Callable[_P, _R]) -> Callable[_P, _R]:
 
 
 class LiveWindows(Windows):
-    """Windows beside a database that changes. Prices are asked for anew, because a price file may be corrected."""
+    """Windows beside a database that changes."""
 
     def __init__(self, past: Callable[..., Sequence[PastOutflow]], prices: PriceBook) -> None:
-        super().__init__(past, lambda _asset, _units, _at: 0)
-        self._prices = prices
+        edition = prices.edition if isinstance(prices, DatedPrices) else _never_kept
+        super().__init__(past, lambda asset, units, at: prices.price(asset, at).value_e8(units), edition)
         self._held: dict[str, PastOutflow] = {}
 
-    def follow(self, changes: Iterable[tuple[PastOutflow, bool]]) -> None:
-        """Take in rows that changed, each with whether it counts now."""
-        for row, counts in changes:
+    def follow(self, changes: Iterable[Changed]) -> None:
+        """Take in rows that changed."""
+        for row, counts, _, _ in changes:
             held = self._held.get(row.id)
             if held is None and counts:
                 self._held[row.id] = row
@@ -79,13 +79,9 @@ class LiveWindows(Windows):
         self._held.update((row.id, row) for row in series.rows)
         return series
 
-    def spent(self, at: datetime, window_secs: int, wallet: str | None, asset: AssetId | None, *, usd: bool) -> Spent:
-        """The sum of a window (at - window, at]. Raises Unknown where a price is missing."""
-        if not usd:
-            return super().spent(at, window_secs, wallet, asset, usd=False)
-        rows = list(self.counted(at, window_secs, wallet, asset, None))
-        total = sum(self._prices.price(r.asset, r.broadcast_at).value_e8(r.amount) for r in rows)
-        return Spent(total, len(rows))
+
+def _never_kept() -> None:
+    """Of prices that do not say when they change."""
 
 
 class Recall:
@@ -96,43 +92,51 @@ class Recall:
         self._unit: UnitOfWork | None = None
         self._failures = -1
         self._change = -1
-        self._windows = LiveWindows(self._past, deployment.prices)
-        self._books: dict[tuple[ChainId, str, AssetId, int], tuple[int, int]] = {}
+        self._latest = 0
+        self.windows = LiveWindows(self._past, deployment.prices)
+        self.tails = Tails()
+        self._books: dict[tuple[ChainId, str, AssetId, int], tuple[int, bytes, int]] = {}
         self._chains: dict[str, ChainId] = {}
-        self.decoded: dict[Decoded, ChainTransaction] = {}
+        self.reach = Reach()
 
     def _past(
         self, after: datetime, until: datetime, wallet: str | None, asset: AssetId | None
     ) -> Sequence[PastOutflow]:
         return [] if self._unit is None else self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset)
 
-    def windows(self, unit: UnitOfWork) -> Windows:
-        """Windows as of now, in this transaction."""
-        latest = unit.outflows.latest_change()
+    def follow(self, unit: UnitOfWork) -> None:
+        """Be as of now, in this transaction: asked before anything else at every subject."""
+        latest = unit.history.latest_change()
         stale = unit.failures != self._failures or latest < self._change
         if stale or (unit is not self._unit and not unit.alone):
-            self._windows.clear()
+            self.windows.clear()
+            self.tails.clear()
             self._books.clear()
-            self.decoded.clear()
+            self._latest = unit.history.last_place()
         elif latest > self._change:
-            self._windows.follow(unit.outflows.changed_after(self._change))
-        if len(self.decoded) > _MOST_DECODED:
-            self.decoded.clear()
+            changes = unit.history.changed_after(self._change)
+            self.windows.follow(changes)
+            self.tails.follow(changes, self._latest)
+            self._latest = max((change.row.ordinal for change in changes), default=self._latest)
         self._unit, self._failures, self._change = unit, unit.failures, latest
-        return self._windows
 
     def net_since(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId, height: int) -> int:
-        """In - out - fees in blocks above `height`: what is final was added up before, the rest is read."""
-        cursor = unit.places.cursor(chain)
-        final = height if cursor is None else max(height, cursor.final_height)
+        """In - out - fees in blocks above `height`: up to the block before the cursor's it was added up before."""
+        heights = unit.places.heights(chain)
+        if heights is None:
+            return unit.ledger.net_since(wallet, asset, height)
         key = (chain, wallet, asset, height)
-        upto, net = self._books.get(key, (height, 0))
-        if upto > final:
-            upto, net = height, 0
-        if final > upto:
-            net += unit.ledger.net_since(wallet, asset, upto, final)
-        self._books[key] = (final, net)
-        return net + unit.ledger.net_since(wallet, asset, final)
+        upto, block, net = self._books.get(key, (height, b"", 0))
+        if upto > height and not _stands(unit, chain, upto, block, heights):
+            upto, block, net = height, b"", 0
+        # The cursor's own block is still being written; those before it change only by a reorg, and so do their hashes.
+        before = unit.places.ref_at(chain, heights[0] - 1)
+        full = heights[0] - 1 if before is not None else min(heights[0] - 1, heights[1])
+        if full > upto:
+            net += unit.ledger.net_since(wallet, asset, upto, full)
+            upto = full
+            self._books[key] = (upto, b"" if before is None else before.hash, net)
+        return net + unit.ledger.net_since(wallet, asset, upto)
 
     def chain_of(self, wallet: str) -> ChainId | None:
         """The chain of an own wallet; a perimeter may hold a million addresses, so it is looked through once."""
@@ -140,3 +144,11 @@ class Recall:
             for watched in self._deployment.chains.values():
                 self._chains.update(dict.fromkeys(watched.perimeter.names(), watched.chain))
         return self._chains.get(wallet)
+
+
+def _stands(unit: UnitOfWork, chain: ChainId, height: int, block: bytes, heights: tuple[int, int]) -> bool:
+    """Whether the block of this height and hash is still in the chain; final ones are, though they are forgotten."""
+    if height > heights[0]:
+        return False
+    found = unit.places.ref_at(chain, height)
+    return height <= heights[1] if found is None else found.hash == block

@@ -3,104 +3,137 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from chains.model import AssetId
 from walletwatch.domain.prices import Unknown
-from walletwatch.rules.facts import Spent
-from walletwatch.store.outflows import PastOutflow
+from walletwatch.rules.facts import Periods, Spent
+from walletwatch.store.histories import PastOutflow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
+_DAY, _SECOND = 86_400 * 10**6, 10**6
 
 Value = Callable[[AssetId, int, datetime], int]
 """1e-8 USD of base units of an asset at a time. Raises Unknown."""
 Past = Callable[[datetime, datetime, str | None, AssetId | None], Sequence[PastOutflow]]
 """Outflows of a wallet and asset (None: any) in (after, until] that count and were judged by now, newest first."""
+Scope = tuple[str | None, AssetId | None]
 
 
 def ticks(moment: datetime) -> int:
     """Microseconds since 1970, exact."""
-    return (moment - _EPOCH) // _TICK
+    past = moment - _EPOCH
+    return past.days * _DAY + past.seconds * _SECOND + past.microseconds
+
+
+@dataclass(slots=True)
+class Worth:
+    """Running sums of a series in 1e-8 USD, and of the rows without a price, by the prices of one `edition`."""
+
+    edition: object
+    usd: list[int] = field(default_factory=lambda: [0])
+    unpriced: list[int] = field(default_factory=lambda: [0])
+
+    def add(self, usd: int | None) -> None:
+        """One row more."""
+        self.usd.append(self.usd[-1] + (usd or 0))
+        self.unpriced.append(self.unpriced[-1] + (usd is None))
 
 
 @dataclass(slots=True)
 class Series:
-    """The outflows of one scope in order of (time, judging), with running sums in base units and in USD."""
+    """The outflows of one scope in order of (time, judging), with running sums in base units, and in USD once asked."""
 
     since: int
     """Nothing at or before this time is held."""
     times: list[int] = field(default_factory=list)
     rows: list[PastOutflow] = field(default_factory=list)
     units: list[int] = field(default_factory=lambda: [0])
-    usd: list[int] = field(default_factory=lambda: [0])
-    unpriced: list[int] = field(default_factory=lambda: [0])
+    worth: Worth | None = None
     disturbed: int = 0
     """Grows whenever the past changed and was not only continued."""
     asked: int = 0
     """Up to where periods were summed up."""
 
-    def add(self, row: PastOutflow, usd: int | None) -> None:
-        """Put a row in its place; nearly always the last."""
-        at = ticks(row.broadcast_at)
+    def add(self, at: int, row: PastOutflow, value: Callable[[PastOutflow], int | None]) -> None:
+        """Put a row of time `at` in its place; nearly always the last."""
         if at <= self.since:
             return
-        place = bisect_right(self.times, at)
-        while place and self.times[place - 1] == at and self.rows[place - 1].ordinal > row.ordinal:
-            place -= 1
-        if place < len(self.rows):
-            self._insert(place, at, row, usd)
-            return
+        if self.times and self.times[-1] >= at:
+            place = bisect_right(self.times, at)
+            while place and self.times[place - 1] == at and self.rows[place - 1].ordinal > row.ordinal:
+                place -= 1
+            if place < len(self.rows):
+                self._insert(place, at, row)
+                return
         self.disturbed += at < self.asked
         self.times.append(at)
         self.rows.append(row)
         self.units.append(self.units[-1] + row.amount)
-        self.usd.append(self.usd[-1] + (usd or 0))
-        self.unpriced.append(self.unpriced[-1] + (usd is None))
+        if self.worth is not None:
+            self.worth.add(value(row))
 
-    def _insert(self, place: int, at: int, row: PastOutflow, usd: int | None) -> None:
+    def _insert(self, place: int, at: int, row: PastOutflow) -> None:
         self.disturbed += 1
+        self.worth = None
         self.times.insert(place, at)
         self.rows.insert(place, row)
-        for sums, more in ((self.units, row.amount), (self.usd, usd or 0), (self.unpriced, int(usd is None))):
-            sums.insert(place, sums[place])
-            sums[place + 1 :] = [total + more for total in sums[place + 1 :]]
+        self.units.insert(place, self.units[place])
+        self.units[place + 1 :] = [total + row.amount for total in self.units[place + 1 :]]
+
+    def value(self, edition: object, value: Callable[[PastOutflow], int | None]) -> Worth:
+        """The sums in USD by the prices of `edition`."""
+        if self.worth is None or self.worth.edition != edition:
+            self.worth = Worth(edition)
+            for row in self.rows:
+                self.worth.add(value(row))
+        return self.worth
 
     def span(self, after: int, until: int) -> tuple[int, int]:
         """The places of rows in (after, until]."""
-        return bisect_right(self.times, after), bisect_right(self.times, until)
+        times = self.times
+        high = len(times) if not times or times[-1] <= until else bisect_right(times, until)
+        return bisect_right(times, after, 0, high), high
 
     def forget(self, before: int) -> None:
         """Drop rows at or before a time, when they are most of what is held: each is moved once on average."""
+        if len(self.times) < 10_000:
+            return
         gone = bisect_right(self.times, before)
         if gone < 10_000 or gone * 2 < len(self.times):
             return
         self.since = before
-        del self.times[:gone]
-        del self.rows[:gone]
-        for sums in (self.units, self.usd, self.unpriced):
-            del sums[:gone]
+        for held in (self.times, self.rows, self.units):
+            del held[:gone]
+        if self.worth is not None:
+            del self.worth.usd[:gone]
+            del self.worth.unpriced[:gone]
 
 
 class Windows:
-    """Every scope that was ever asked for. `value` pins prices: each outflow is valued once."""
+    """Every scope that was ever asked for. Prices may be believed as long as `edition` gives the same; while it gives
+    None each row is valued anew.
+    """
 
-    def __init__(self, past: Past, value: Value) -> None:
+    def __init__(self, past: Past, value: Value, edition: Callable[[], object] = lambda: "pinned") -> None:
         self._past = past
         self._value = value
-        self._series: dict[tuple[str | None, AssetId | None], Series] = {}
-        self._reach: dict[tuple[str | None, AssetId | None], int] = {}
-        self._periods: dict[tuple[object, ...], tuple[int, list[Spent]]] = {}
+        self._edition = edition
+        self._series: dict[Scope, Series] = {}
+        self._reach: dict[Scope, int] = {}
+        self._periods: dict[tuple[object, ...], tuple[int, Periods]] = {}
 
     def add(self, row: PastOutflow) -> None:
         """An outflow was judged."""
-        for (wallet, asset), series in self._series.items():
-            if wallet in (None, row.wallet) and asset in (None, row.asset):
-                series.add(row, self._usd(row))
-                series.forget(ticks(row.broadcast_at) - 2 * self._reach[wallet, asset])
+        at = ticks(row.broadcast_at)
+        for scope in ((row.wallet, row.asset), (row.wallet, None), (None, row.asset), (None, None)):
+            series = self._series.get(scope)
+            if series is not None:
+                series.add(at, row, self._usd)
+                series.forget(at - 2 * self._reach[scope])
 
     def _usd(self, row: PastOutflow) -> int | None:
         try:
@@ -110,7 +143,7 @@ class Windows:
 
     def series(self, at: datetime, window_secs: int, wallet: str | None, asset: AssetId | None) -> Series:
         """The series of a scope, reaching back at least `window_secs` before `at`."""
-        scope, reach = (wallet, asset), window_secs * 10**6
+        scope, reach = (wallet, asset), window_secs * _SECOND
         known = self._series.get(scope)
         if known is None or ticks(at) - reach < known.since:
             self._reach[scope] = max(reach, self._reach.get(scope, 0))
@@ -123,36 +156,39 @@ class Windows:
         after = max(at - back, _EPOCH)
         series = Series(ticks(after))
         for row in reversed(self._past(after, _NEVER, wallet, asset)):
-            series.add(row, self._usd(row))
+            series.add(ticks(row.broadcast_at), row, self._usd)
         return series
 
     def spent(self, at: datetime, window_secs: int, wallet: str | None, asset: AssetId | None, *, usd: bool) -> Spent:
         """The sum of a window (at - window, at]. Raises Unknown where a price is missing."""
         series = self.series(at, window_secs, wallet, asset)
         now = ticks(at)
-        low, high = series.span(now - window_secs * 10**6, now)
-        if usd:
-            self._require_prices(series, low, high)
-        sums = series.usd if usd else series.units
-        return Spent(sums[high] - sums[low], high - low)
+        low, high = series.span(now - window_secs * _SECOND, now)
+        if not usd:
+            return Spent(series.units[high] - series.units[low], high - low)
+        edition = self._edition()
+        if edition is None:
+            return Spent(self._value_each(series, low, high), high - low)
+        worth = series.value(edition, self._usd)
+        if worth.unpriced[high] > worth.unpriced[low]:
+            self._value_each(series, low, high)
+        return Spent(worth.usd[high] - worth.usd[low], high - low)
+
+    def _value_each(self, series: Series, low: int, high: int) -> int:
+        return sum(self._value(row.asset, row.amount, row.broadcast_at) for row in series.rows[low:high])
 
     def counted(
         self, at: datetime, window_secs: int, wallet: str | None, asset: AssetId | None, limit: int | None
-    ) -> Iterable[PastOutflow]:
-        """The rows of a window, newest first."""
+    ) -> Sequence[PastOutflow]:
+        """The rows of a window, newest first; at most `limit`."""
         series = self.series(at, window_secs, wallet, asset)
         now = ticks(at)
-        low, high = series.span(now - window_secs * 10**6, now)
-        return series.rows[low:high][::-1][:limit]
+        low, high = series.span(now - window_secs * _SECOND, now)
+        if limit is not None:
+            low = max(low, high - limit)
+        return series.rows[low:high][::-1]
 
-    def _require_prices(self, series: Series, low: int, high: int) -> None:
-        if series.unpriced[high] > series.unpriced[low]:
-            for row in series.rows[low:high]:
-                self._value(row.asset, row.amount, row.broadcast_at)
-
-    def periods(
-        self, at: datetime, bounds: tuple[int, int, int], wallet: str | None, asset: AssetId | None
-    ) -> Sequence[Spent]:
+    def periods(self, at: datetime, bounds: tuple[int, int, int], wallet: str | None, asset: AssetId | None) -> Periods:
         """Sums of whole periods: `bounds` are the seconds of a period, of the first one's begin and the last one's end.
 
         Kept until the past changes, because it is asked for again at every outflow.
@@ -163,17 +199,22 @@ class Windows:
         kept = self._periods.get(key)
         if kept is not None and kept[0] == series.disturbed:
             return kept[1]
-        series.asked = max(series.asked, until * 10**6)
-        found, place = [], bisect_left(series.times, since * 10**6)
-        end = bisect_left(series.times, until * 10**6)
-        while place < end:
-            # From each outflow to the end of its period: empty periods cost nothing.
-            edge = (series.times[place] // 10**6 // period + 1) * period * 10**6
-            after = bisect_left(series.times, edge)
-            total = series.units[after] - series.units[place] if asset is not None else 0
-            found.append(Spent(total, after - place))
-            place = after
+        series.asked = max(series.asked, until * _SECOND)
+        found = Periods(_sums(series, period, since, until, counts_only=asset is None))
         if len(self._periods) > 1_000:
             self._periods.clear()
         self._periods[key] = (series.disturbed, found)
         return found
+
+
+def _sums(series: Series, period: int, since: int, until: int, *, counts_only: bool) -> list[Spent]:
+    found, place = [], bisect_left(series.times, since * _SECOND)
+    end = bisect_left(series.times, until * _SECOND)
+    while place < end:
+        # From each outflow to the end of its period: empty periods cost nothing.
+        edge = (series.times[place] // _SECOND // period + 1) * period * _SECOND
+        after = bisect_left(series.times, edge)
+        total = 0 if counts_only else series.units[after] - series.units[place]
+        found.append(Spent(total, after - place))
+        place = after
+    return found

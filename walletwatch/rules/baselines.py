@@ -49,9 +49,10 @@ class BurstParams(Params):
     min_periods: int = Field(default=20, ge=1, le=10**6)
 
 
-def nearest_rank(values: Sequence[int], quantile: int) -> int:
-    """The smallest of `values` (at least one) that is not below `quantile` (thousandths of a percent) of them."""
-    ordered = sorted(values)
+def nearest_rank(ordered: Sequence[int], quantile: int) -> int:
+    """The smallest of `ordered` values (at least one, smallest first) that is not below `quantile` (thousandths of a
+    percent) of them.
+    """
     rank = -(-len(ordered) * quantile // WHOLE)
     return ordered[max(rank, 1) - 1]
 
@@ -74,7 +75,7 @@ def baseline_spike(outflow: Outflow, facts: Facts, params: BaselineSpikeParams) 
     past = facts.active_periods(params.period, params.history, wallet=outflow.wallet, asset=outflow.asset)
     if len(past) < params.min_periods:
         return too_little(outflow.wallet, len(past), params.min_periods)
-    usual = nearest_rank([p.total for p in past], params.quantile)
+    usual = nearest_rank(past.totals, params.quantile)
     now = facts.spent(params.period, wallet=outflow.wallet, asset=outflow.asset)
     if now.total <= params.factor * usual:
         return PASS
@@ -109,7 +110,7 @@ def burst(outflow: Outflow, facts: Facts, params: BurstParams) -> Verdict:
     past = facts.active_periods(params.window, params.history, wallet=outflow.wallet)
     if len(past) < params.min_periods:
         return too_little(outflow.wallet, len(past), params.min_periods)
-    usual = nearest_rank([p.count for p in past], params.quantile)
+    usual = nearest_rank(past.counts, params.quantile)
     if now <= params.factor * usual:
         return PASS
     return violation(

@@ -13,14 +13,14 @@ from typing import Any
 
 import rfc8785
 
-from chains.model import AssetId
 from walletwatch.domain.findings import PASS, Finding, Verdict, VerdictKind, undetermined
 from walletwatch.domain.ids import finding_id
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
-from walletwatch.rules.events import AwaitedRequest, Event, OwnMove
+from walletwatch.rules.events import AwaitedRequest, Event
 from walletwatch.rules.facts import Facts
-from walletwatch.rules.registry import RuleConfig, RuleType, Selectors, rule_type
+from walletwatch.rules.plans import Planned, asset_of, fits, is_plain, plan_of
+from walletwatch.rules.registry import RuleConfig, rule_type
 
 OnError = Callable[[RuleConfig, Exception], None]
 """Told of every rule that raised; wrap it in `OncePerRule` for a log."""
@@ -80,7 +80,7 @@ def judge(
     on_error: OnError | None = None,
 ) -> tuple[Finding, ...]:
     """The findings about one outflow; a pass is none. The same input always gives the same findings."""
-    return examine(outflow, facts, configs, on_error=on_error).findings(digest, found_at)
+    return _judge(outflow, facts, configs, digest, found_at, on_error)
 
 
 def judge_event(
@@ -93,7 +93,23 @@ def judge_event(
     on_error: OnError | None = None,
 ) -> tuple[Finding, ...]:
     """The findings about what is no outflow: a change of control, a sent transaction, a move between own wallets."""
-    return examine(event, facts, configs, on_error=on_error).findings(digest, found_at)
+    return _judge(event, facts, configs, digest, found_at, on_error)
+
+
+def _judge(
+    subject: Outflow | Event,
+    facts: Facts,
+    configs: Iterable[RuleConfig],
+    digest: str,
+    found_at: datetime,
+    on_error: OnError | None,
+) -> tuple[Finding, ...]:
+    found: list[Finding] = []
+    for planned in plan_of(configs).about(subject):
+        verdict = _ask(subject, facts, planned, on_error)
+        if verdict is not None and verdict is not PASS and verdict.kind is not VerdictKind.PASS:
+            found.append(_finding(subject, planned.config, verdict, digest, found_at))
+    return tuple(found)
 
 
 def examine(
@@ -104,20 +120,23 @@ def examine(
     for config in configs:
         entry = rule_type(config.type)
         if entry.judge is not None and entry.subject is type(subject):
-            answers.append(Judged(config, _ask(subject, facts, config, entry, on_error)))
+            planned = Planned(config, entry.judge, config.selectors.roles)
+            is_meant = fits(subject, config.selectors)
+            answers.append(Judged(config, _ask(subject, facts, planned, on_error) if is_meant else None))
     return Judgement(subject, tuple(answers))
 
 
-def _ask(
-    subject: Outflow | Event, facts: Facts, config: RuleConfig, entry: RuleType, on_error: OnError | None
-) -> Verdict | None:
+def _ask(subject: Outflow | Event, facts: Facts, planned: Planned, on_error: OnError | None) -> Verdict | None:
+    config, judge_it, roles = planned
     try:
-        if not _fits(subject, facts, config.selectors):
+        if roles and facts.role(subject.wallet) not in roles:
             return None
-        verdict: Verdict = entry.judge(subject, facts, config.params) if entry.judge else PASS
-        if verdict.kind is not VerdictKind.PASS:
+        verdict = judge_it(subject, facts, config.params)
+        if verdict is not PASS and verdict.kind is not VerdictKind.PASS:
             # Evidence that is no JSON would break the transaction that keeps it, and with it the whole block.
-            rfc8785.dumps(dict(verdict.evidence))
+            evidence = dict(verdict.evidence)
+            if not is_plain(evidence):
+                rfc8785.dumps(evidence)
     except Unknown as unknown:
         return undetermined(str(unknown) or "the facts this rule needs are not known")
     except Exception as error:  # noqa: BLE001 - a broken rule must not stop the others; it is told and kept
@@ -127,24 +146,10 @@ def _ask(
     return verdict
 
 
-def _fits(subject: Outflow | Event, facts: Facts, selectors: Selectors) -> bool:
-    if selectors.wallets and subject.wallet not in selectors.wallets:
-        return False
-    if selectors.chains and subject.chain not in selectors.chains:
-        return False
-    if selectors.assets and _asset(subject) not in selectors.assets:
-        return False
-    return not selectors.roles or facts.role(subject.wallet) in selectors.roles
-
-
-def _asset(subject: Outflow | Event) -> AssetId | None:
-    return subject.asset if isinstance(subject, Outflow | OwnMove | AwaitedRequest) else None
-
-
 def _finding(
     subject: Outflow | Event, config: RuleConfig, verdict: Verdict, digest: str, found_at: datetime
 ) -> Finding:
-    found_asset = _asset(subject)
+    found_asset = asset_of(subject)
     chain, asset = str(subject.chain), "" if found_asset is None else str(found_asset)
     evidence: dict[str, Any] = dict(verdict.evidence)
     about = subject.authorisation.request.id if isinstance(subject, AwaitedRequest) else ""

@@ -9,14 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, Protocol
 
-from chains.model import Address, AssetId, ChainTransaction, SigningFacts, TxId
+from chains.model import Address, AssetId, ChainTransaction, TxId
 from walletwatch.domain.labels import Label
 from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price
 from walletwatch.domain.withdrawals import Request
 from walletwatch.rules.resemblances import PayeeIndex
+
+if TYPE_CHECKING:
+    from walletwatch.rules.pasts import Past
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +29,28 @@ class Spent:
 
     total: int
     count: int
+
+
+class Periods:
+    """What went out in each period that saw an outflow, oldest first. In order of size once it is asked for: many rules
+    look at one past.
+    """
+
+    def __init__(self, spent: Iterable[Spent] = ()) -> None:
+        self.spent = tuple(spent)
+
+    def __len__(self) -> int:
+        return len(self.spent)
+
+    @cached_property
+    def totals(self) -> Sequence[int]:
+        """The sums, smallest first."""
+        return sorted(period.total for period in self.spent)
+
+    @cached_property
+    def counts(self) -> Sequence[int]:
+        """The numbers of outflows, smallest first."""
+        return sorted(period.count for period in self.spent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +146,7 @@ class Facts(Protocol):
 
     def active_periods(
         self, period_secs: int, history_secs: int, *, wallet: str, asset: AssetId | None = None
-    ) -> Sequence[Spent]:
+    ) -> Periods:
         """What went out in each whole period that saw an outflow. Periods begin at multiples of `period_secs` since
         1970; those count that begin at or after t - history_secs and end at or before t - period_secs, so that the past
         holds nothing of the window (t - period_secs, t] it is compared with. Totals are of `asset`, and 0 where it is
@@ -141,13 +167,10 @@ class Facts(Protocol):
         wallets included; None if there was none since `watched_since`.
         """
 
-    def fee_rates(self, wallet: str, limit: int) -> Sequence[int]:
-        """Fee rates of the wallet's last `limit` transactions before this one, newest first, in milli-units as
-        `fees.fee_rate` gives them; transactions whose rate is not known are left out.
+    def past(self, wallet: str, limit: int) -> Past:
+        """What the wallet's last `limit` transactions before this one (broadcast no later, judged before) add up to.
+        Good until the next outflow is judged.
         """
-
-    def signing_history(self, wallet: str, limit: int) -> Sequence[SigningFacts]:
-        """How the wallet's last `limit` transactions before this one were made and signed, newest first."""
 
     def requests_to(self, destination: Address, window_secs: int) -> Sequence[Request]:
         """Valid requests for `destination` made within the window. Raises Unknown if no feed is configured or it is

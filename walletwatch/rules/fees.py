@@ -33,12 +33,13 @@ class FeeAnomalyParams(Params):
 def fee_rate(tx: ChainTransaction) -> int | None:
     """What was paid for a unit of room, rounded down, in milli-units: thousandths of sat/vB, or of gwei for each gas.
 
-    None where it is not known. On account chains it is the price paid (`gas_used` known) or the legacy price offered.
+    None where it is not known. On account chains it is the price paid (`gas_used` known), of a waiting transaction the
+    most that it offers: the legacy price, or the cap of EIP-1559, usually twice what it comes to.
     """
     if isinstance(tx, UtxoTransaction):
         return tx.fee * 1000 // tx.vsize if tx.fee is not None and tx.vsize > 0 else None
     features = tx.signing.as_dict() if tx.signing else {}
-    used, offered = features.get("gas_used"), features.get("gas_price_wei")
+    used, offered = features.get("gas_used"), features.get("gas_price_wei", features.get("max_fee_wei"))
     if isinstance(used, int) and used > 0:
         return tx.fee // used // _WEI_PER_MILLI_GWEI
     return offered // _WEI_PER_MILLI_GWEI if isinstance(offered, int) else None
@@ -97,11 +98,12 @@ def _by_rate(_: Outflow, facts: Facts, params: FeeAnomalyParams, seen: dict[str,
 
 def _by_median(outflow: Outflow, facts: Facts, params: FeeAnomalyParams, seen: dict[str, Any], unit: str) -> list[str]:
     rate = _rate(facts)
-    past = sorted(facts.fee_rates(outflow.wallet, params.last))
-    if len(past) < params.min_history:
-        raise Unknown(f"too few earlier transactions of {outflow.wallet} to know its usual fee rate: {len(past)}")
-    median = past[(len(past) - 1) // 2]
-    seen |= {"rate": _say_rate(rate, unit), "median": _say_rate(median, unit), "of_last": len(past)}
+    past = facts.past(outflow.wallet, params.last)
+    known = len(past.rates)
+    if known < params.min_history:
+        raise Unknown(f"too few earlier transactions of {outflow.wallet} to know its usual fee rate: {known}")
+    median = past.median_rate()
+    seen |= {"rate": _say_rate(rate, unit), "median": _say_rate(median, unit), "of_last": known}
     if rate <= params.factor * median:
         return []
     seen["factor"] = params.factor

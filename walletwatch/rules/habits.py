@@ -113,6 +113,7 @@ def dormant_wallet(outflow: Outflow, facts: Facts, params: DormantWalletParams) 
     return Verdict(VerdictKind.UNDETERMINED, reason, evidence, Severity.INFO)
 
 
+@lru_cache(maxsize=1_000)
 def read_hours(text: str) -> tuple[int, int]:
     """Minutes of the day of `09:00-18:00`. Raises ValueError."""
     match = _HOURS.fullmatch(text)
@@ -126,6 +127,7 @@ def _calendar(country: str, year: int) -> holidays.HolidayBase:
     return holidays.country_holidays(country, years=year, expand=False)
 
 
+@lru_cache(maxsize=10_000)
 def holiday_name(country: str, day: date) -> str:
     """The public holiday on `day`, empty if none. Raises Unknown for a year the calendar does not cover."""
     calendar = _calendar(country, day.year)

@@ -36,6 +36,9 @@ THRESHOLDS = {Alphabet.BASE58: 5, Alphabet.HEX: 7, Alphabet.BECH32: 6}
 """Characters alike at both ends together, from which on two addresses are look-alikes."""
 
 
+_MOST_ANSWERS = 1_000
+
+
 @dataclass(frozen=True, slots=True)
 class Resemblance:
     """`payee` is alike in `first` characters after the fixed prefix and in `last` characters at the end."""
@@ -86,6 +89,8 @@ class PayeeIndex:
         self._by_key: dict[bytes, tuple[Address, Alphabet, str]] = {}
         self._buckets: dict[tuple[Alphabet, str, str], list[bytes]] = defaultdict(list)
         self._allowlisted: set[bytes] = set()
+        self._answers: dict[tuple[Address, int | None], tuple[Resemblance, ...]] = {}
+        """Several rules ask about one address; good until another payee is added."""
         for address in allowlisted:
             self.add(address, allowlisted=True)
         for address in payees:
@@ -102,6 +107,7 @@ class PayeeIndex:
         if free is None or address.key in self._by_key:
             return
         alphabet, text = free
+        self._answers = {}
         self._by_key[address.key] = (address, alphabet, text)
         for first, last in _ends(text, THRESHOLDS[alphabet]):
             self._buckets[alphabet, first, last].append(address.key)
@@ -115,6 +121,15 @@ class PayeeIndex:
 
         `threshold` takes the place of the alphabet's own; below that every payee is compared.
         """
+        asked = (address, threshold)
+        found = self._answers.get(asked)
+        if found is None:
+            if len(self._answers) >= _MOST_ANSWERS:
+                self._answers = {}
+            found = self._answers[asked] = self._near(address, threshold)
+        return found
+
+    def _near(self, address: Address, threshold: int | None) -> tuple[Resemblance, ...]:
         free = free_characters(address.text)
         if free is None:
             return ()

@@ -2,12 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import chain
-
 from pydantic import Field
 
 from chains.model import SigningFacts
@@ -18,9 +12,6 @@ from walletwatch.rules.evidence import shown
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import Params
 from walletwatch.rules.registry import rule
-
-_ROUNDNESS_FROM = 1_000
-"""Integers below this are counts and versions; above, they are sizes and prices, whose roundness is a habit too."""
 
 
 class SigningFingerprintParams(Params):
@@ -36,62 +27,6 @@ class UnusualSignersParams(Params):
 
     last: int = Field(default=100, ge=1, le=10_000)
     min_history: int = Field(default=5, ge=1, le=10_000)
-
-
-@dataclass(frozen=True, slots=True)
-class Oddity:
-    """One feature that does not fit: `bits` = how many times its odds halve, rounded down."""
-
-    feature: str
-    value: str
-    usual: str
-    usual_count: int
-    seen: int
-    of: int
-    bits: int
-
-
-@lru_cache(maxsize=10_000)
-def readings(name: str, value: int | str) -> tuple[tuple[str, str], ...]:
-    """A feature as text, and of a large integer also how many zeros it ends in (Bitget's thief set gas limits of
-    100,000 and 200,000, where the exchange's own stood near 63,000).
-    """
-    text = str(value)
-    if isinstance(value, str) or abs(value) < _ROUNDNESS_FROM:
-        return ((name, text),)
-    return (name, text), (f"{name}: zeros at the end", str(len(text) - len(text.rstrip("0"))))
-
-
-def _habits(past: Sequence[SigningFacts]) -> dict[str, dict[str, int]]:
-    """How often each value of each feature was seen."""
-    habits: dict[str, dict[str, int]] = defaultdict(dict)
-    # Counted as they stand first: a hundred transactions share most values, which are then read once.
-    for (name, value), n in Counter(chain.from_iterable(p.features for p in past)).items():
-        for feature, text in readings(name, value):
-            seen = habits[feature]
-            seen[text] = seen.get(text, 0) + n
-    return habits
-
-
-def oddities(now: SigningFacts, past: Sequence[SigningFacts]) -> tuple[Oddity, ...]:
-    """What in `now` surprises who knows `past`, most surprising first.
-
-    A value seen n times of N has odds (n + 1) of (N + 1). An unseen value has at least the odds of *any* unseen value:
-    as many as values were seen just once (Good and Turing). A feature that changes every time, such as a nonce or a
-    lock time at the tip, therefore never surprises; a version that was always 2 and now is 1 does.
-    """
-    habits = _habits(past)
-    found = []
-    for name, value in (reading for feature in now.features for reading in readings(*feature)):
-        counts = habits.get(name, {})
-        times_seen = list(counts.values())
-        of, once, seen = sum(times_seen), times_seen.count(1), counts.get(value, 0)
-        odds = 1 + max(seen, once)
-        bits = ((of + 1) // odds).bit_length() - 1
-        if bits > 0:
-            usual, times = min(counts.items(), key=lambda item: (-item[1], item[0]))
-            found.append(Oddity(name, value, usual, times, seen, of, bits))
-    return tuple(sorted(found, key=lambda o: (-o.bits, o.feature)))
 
 
 def _signing(facts: Facts) -> SigningFacts:
@@ -117,19 +52,19 @@ def _too_few(wallet: str, have: int, needed: int) -> Verdict:
 def signing_fingerprint(outflow: Outflow, facts: Facts, params: SigningFingerprintParams) -> Verdict:
     """Violated by a score of `min_score` bits or more."""
     now = _signing(facts)
-    past = facts.signing_history(outflow.wallet, params.last)
-    if len(past) < params.min_history:
-        return _too_few(outflow.wallet, len(past), params.min_history)
-    odd = oddities(now, past)
+    past = facts.past(outflow.wallet, params.last)
+    if past.signed < params.min_history:
+        return _too_few(outflow.wallet, past.signed, params.min_history)
+    odd = past.oddities(now)
     score = sum(o.bits for o in odd)
     if score < params.min_score:
         return PASS
     return violation(
-        f"This transaction is unlike the last {len(past)} of {outflow.wallet}: "
+        f"This transaction is unlike the last {past.signed} of {outflow.wallet}: "
         + ", ".join(f"{o.feature} {o.value} (usually {o.usual})" for o in odd[:3]),
         score=score,
         min_score=params.min_score,
-        history=len(past),
+        history=past.signed,
         reasons=shown(
             {"feature": o.feature, "value": o.value, "usual": o.usual, "usual_count": o.usual_count}
             | {"seen": o.seen, "of": o.of, "bits": o.bits}
@@ -150,19 +85,18 @@ def unusual_signers(outflow: Outflow, facts: Facts, params: UnusualSignersParams
     now = frozenset(_signing(facts).signers)
     if not now:
         raise Unknown("who signed this transaction is not known")
-    past = [frozenset(p.signers) for p in facts.signing_history(outflow.wallet, params.last) if p.signers]
-    if now in past:
+    usual = facts.past(outflow.wallet, params.last).signers
+    if tuple(sorted(now)) in usual:
         return PASS
-    if len(past) < params.min_history:
-        return _too_few(outflow.wallet, len(past), params.min_history)
-    known = frozenset[str]().union(*past)
-    strange = sorted(now - known)
-    usual = Counter(tuple(sorted(signers)) for signers in past)
+    history = usual.total()
+    if history < params.min_history:
+        return _too_few(outflow.wallet, history, params.min_history)
+    strange = sorted(now.difference(*usual))
     who = f"a key that never signed for it before ({strange[0]})" if strange else "keys that never signed it together"
     return violation(
         f"{outflow.wallet} paid with {who}",
         signers=sorted(now),
         never_seen=strange,
         usual=shown({"signers": list(s), "count": n} for s, n in sorted(usual.items(), key=lambda i: (-i[1], i[0]))),
-        history=len(past),
+        history=history,
     )

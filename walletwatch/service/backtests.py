@@ -28,7 +28,7 @@ from walletwatch.service.labelling import load_labels
 from walletwatch.settings import Settings
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.filters import Filter
-from walletwatch.store.outflows import PastOutflow
+from walletwatch.store.histories import PastOutflow
 
 Progress = Callable[[int, int], None]
 """Called with (outflows done, outflows in all)."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from chains.model import TxId
 from walletwatch.domain.alerts import Alert, AlertChange, AlertState, Decision, Delivery, Outcome, Silence
@@ -16,6 +16,7 @@ from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
 from walletwatch.store.filters import Filter, narrow
 from walletwatch.store.inserts import upsert
+from walletwatch.store.statements import Statement
 
 _OUTCOMES = {
     "due": Outcome.RETRYING,
@@ -23,6 +24,23 @@ _OUTCOMES = {
     "failed": Outcome.FAILED,
     "muted": Outcome.MUTED,
 }
+
+
+_a, _f = t.alerts.c, t.findings.c
+_CRITICAL = Statement(
+    lambda _: (
+        select(_f.id)
+        .where(_f.wallet == bindparam("wallet"), _f.severity == str(Severity.CRITICAL), _f.resolved.is_(None))
+        .where(_f.found_at <= bindparam("at"), _f.txid != bindparam("but"))
+    )
+)
+_STANDING = Statement(
+    lambda _: (
+        select(_a.opened_at, _a.findings)
+        .where(_a.severity == str(Severity.CRITICAL), _a.state != str(AlertState.CLOSED))
+        .where(_a.opened_at <= bindparam("at"))
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,19 +106,10 @@ class AlertRepository:
 
     def frozen_at(self, wallet: str, at: datetime, but: TxId) -> datetime | None:
         """When the earliest critical alert about `wallet` (by another transaction than `but`) opened that is not closed
-        and was open at `at`.
+        and was open at `at`. A finding that was explained later is no alarm, though its alert may stand for another.
         """
-        a, f = t.alerts.c, t.findings.c
-        query = select(f.id).where(
-            f.wallet == wallet, f.severity == str(Severity.CRITICAL), f.found_at <= at, f.txid != but
-        )
-        about = set(self._c.execute(query).scalars())
-        standing = select(a.opened_at, a.findings).where(
-            a.severity == str(Severity.CRITICAL), a.state != str(AlertState.CLOSED), a.opened_at <= at
-        )
-        opened = (
-            [row.opened_at for row in self._c.execute(standing) if about.intersection(row.findings)] if about else []
-        )
+        about = {r[0] for r in _CRITICAL.rows(self._c, wallet=wallet, at=at, but=but)}
+        opened = (r[0] for r in _STANDING.rows(self._c, at=at) if about.intersection(r[1])) if about else ()
         return min(opened, default=None)
 
     def _deliveries(self, alert_ids: Sequence[str]) -> dict[str, tuple[Delivery, ...]]:

@@ -5,20 +5,46 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import count, islice
 from typing import Any
 
-from sqlalchemy import Connection, Row, case, delete, exists, func, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
 
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainId, ChainTransaction, Outpoint, TxId, TxOutput
 from walletwatch.domain.outflows import Movement, OutflowState
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import transaction_from_json, transaction_to_json
 from walletwatch.store.inserts import insert_all_if_new, upsert
-from walletwatch.store.outflows import came_before, next_change
+from walletwatch.store.outflows import next_change
+from walletwatch.store.statements import Statement
 
-Decoded = tuple[str, TxId, bytes]
-"""Chain, transaction, and the hash of its block (empty while in none): what it says cannot change under this name."""
+_HIGHEST = 2**63 - 1
+_m, _b, _x = t.movements.c, t.balances.c, t.transactions.c
+_NET = select(_m.received, _m.sent, _m.fee)
+_NET_SINCE = Statement(
+    lambda _: _NET.where(
+        _m.wallet == bindparam("wallet"),
+        _m.asset == bindparam("asset"),
+        _m.height > bindparam("above"),
+        _m.height <= bindparam("upto"),
+    )
+)
+_NET_OF = Statement(
+    lambda _: _NET.where(
+        _m.chain == bindparam("chain"),
+        _m.txid == bindparam("txid"),
+        _m.wallet == bindparam("wallet"),
+        _m.asset == bindparam("asset"),
+    )
+)
+_BALANCE = Statement(
+    lambda _: (
+        select(_b.height, _b.amount)
+        .where(_b.chain == bindparam("chain"), _b.wallet == bindparam("wallet"), _b.asset == bindparam("asset"))
+        .order_by(_b.height.desc())
+        .limit(1)
+    )
+)
+_FACTS = Statement(lambda _: select(_x.facts).where(_x.chain == bindparam("chain"), _x.txid == bindparam("txid")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,82 +194,24 @@ class LedgerRepository:
 
     def net_since(self, wallet: str, asset: AssetId, above_height: int, upto: int | None = None) -> int:
         """In - out - fees of `wallet` in blocks above `above_height` (and not above `upto`), base units, signed."""
-        c = t.movements.c
-        query = select(c.received, c.sent, c.fee).where(
-            c.wallet == wallet, c.asset == str(asset), c.height > above_height
-        )
-        if upto is not None:
-            query = query.where(c.height <= upto)
-        return sum(r.received - r.sent - r.fee for r in self._c.execute(query))
+        upto_height = _HIGHEST if upto is None else upto
+        rows = _NET_SINCE.rows(self._c, wallet=wallet, asset=str(asset), above=above_height, upto=upto_height)
+        return sum(received - sent - fee for received, sent, fee in rows)
 
     def net_of(self, chain: ChainId, txid: TxId, wallet: str, asset: AssetId) -> int:
         """What one included transaction did to `wallet` (in - out - fee), base units, signed; 0 if not in the books."""
-        c = t.movements.c
-        query = select(c.received, c.sent, c.fee).where(
-            c.chain == str(chain), c.txid == txid, c.wallet == wallet, c.asset == str(asset)
-        )
-        row = self._c.execute(query).one_or_none()
-        return 0 if row is None else row.received - row.sent - row.fee
+        row = _NET_OF.row(self._c, chain=str(chain), txid=txid, wallet=wallet, asset=str(asset))
+        return 0 if row is None else row[0] - row[1] - row[2]
 
-    def last_spent_at(self, wallet: str, but: TxId, until: datetime) -> datetime | None:
-        """Broadcast time, up to `until`, of the wallet's latest transaction in the books that spent anything, other
-        than `but`.
-        """
-        m, x = t.movements.c, t.transactions.c
-        broadcast_at = case((x.first_seen < m.block_time, x.first_seen), else_=m.block_time)
-        spending = (
-            select(broadcast_at.label("at"))
-            .join(t.transactions, (x.chain == m.chain) & (x.txid == m.txid))
-            .where(m.wallet == wallet, m.txid != but, m.sent != 0)
-        )
-        # A broadcast comes no later than its block: what is latest has a block time of at least the first one found.
-        by_block = spending.where(m.block_time <= until).order_by(m.block_time.desc()).limit(1)
-        near: datetime | None = self._c.execute(by_block).scalar_one_or_none()
-        later = spending.where(broadcast_at <= until)
-        if near is not None:
-            later = later.where(m.block_time >= near)
-        latest: datetime | None = self._c.execute(select(func.max(later.subquery().c.at))).scalar_one_or_none()
-        return latest
+    def decode(self, chain: str, txid: TxId) -> ChainTransaction | None:
+        """What a transaction says, None if it never concerned us."""
+        row = _FACTS.row(self._c, chain=chain, txid=txid)
+        return None if row is None else transaction_from_json(row[0])
 
-    def past_of(
-        self,
-        wallet: str,
-        chain: ChainId,
-        but: TxId,
-        until: datetime,
-        limit: int,
-        kept: dict[Decoded, ChainTransaction] | None = None,
-    ) -> list[ChainTransaction]:
-        """The wallet's last transactions with an outflow before transaction `but` on `chain`, newest first. `kept` are
-        those decoded before, and is added to.
-        """
-        decoded = {} if kept is None else kept
-        o = t.outflows.c
-        query = select(o.chain, o.txid, o.block_hash).where(o.wallet == wallet, came_before(chain, but, until))
-        query = query.order_by(o.broadcast_at.desc(), o.ordinal.desc())
-        found: dict[tuple[str, TxId], bytes] = {}
-        # A transaction may have an outflow in each of several assets: look on until there are enough of them.
-        for low in count(0, 2 * limit):
-            rows = self._c.execute(query.limit(2 * limit).offset(low)).all()
-            for row in rows:
-                found.setdefault((row.chain, row.txid), row.block_hash or b"")
-            if len(found) >= limit or len(rows) < 2 * limit:
-                break
-        latest = islice(found.items(), limit)
-        known = (self._decode(name, txid, block, decoded) for (name, txid), block in latest)
-        return [tx for tx in known if tx is not None]
-
-    def _decode(
-        self, chain: str, txid: TxId, block: bytes, decoded: dict[Decoded, ChainTransaction]
-    ) -> ChainTransaction | None:
-        key = (chain, txid, block)
-        if key not in decoded:
-            c = t.transactions.c
-            facts = self._c.execute(select(c.facts).where(c.chain == chain, c.txid == txid)).scalar_one_or_none()
-            if facts is None:
-                return None
-            decoded[key] = transaction_from_json(facts)
-        return decoded[key]
+    def latest_balance(self, chain: ChainId, wallet: str, asset: AssetId) -> tuple[int, int] | None:
+        """(height, amount) of what the node said last."""
+        found: tuple[int, int] | None = _BALANCE.row(self._c, chain=str(chain), wallet=wallet, asset=str(asset))
+        return found
 
     # --- unspent outputs ----------------------------------------------------------------------------------------------
 

@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
     Connection,
     Row,
     ScalarSelect,
     Select,
-    and_,
     exists,
     func,
-    literal,
     or_,
     select,
     update,
@@ -29,28 +23,11 @@ from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import payments_from_json, payments_to_json
 from walletwatch.store.filters import Filter, narrow
+from walletwatch.store.histories import PastOutflow, asset_of, chain_of, past_outflow
 from walletwatch.store.inserts import insert_all_if_new, insert_if_new
 
 _GONE = (str(OutflowState.ORPHANED), str(OutflowState.REPLACED))
 """States that no limit counts."""
-
-_asset = lru_cache(4_096)(AssetId.parse)
-_chain = lru_cache(256)(ChainId.parse)
-"""Few ids in very many rows."""
-
-
-@dataclass(frozen=True, slots=True)
-class PastOutflow:
-    """What windows are summed over."""
-
-    id: str
-    wallet: str
-    asset: AssetId
-    amount: int
-    broadcast_at: datetime
-    tx: TxId
-    ordinal: int
-    """Its place in the order of judging."""
 
 
 def next_change() -> ScalarSelect[int]:
@@ -138,18 +115,6 @@ class OutflowRepository:
         query = select(func.count()).where(o.chain == str(chain), o.height.between(low, high), o.state.not_in(_GONE))
         return int(self._c.execute(query).scalar_one())
 
-    def latest_change(self) -> int:
-        """The number of the latest change of any outflow; 0 if there are none."""
-        return int(self._c.execute(select(func.coalesce(func.max(t.outflows.c.changed), 0))).scalar_one())
-
-    def changed_after(self, change: int) -> list[tuple[PastOutflow, bool]]:
-        """Every outflow that changed since, as it is now, with whether limits count it."""
-        o = t.outflows.c
-        query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid, o.ordinal, o.state)
-        # Sorted here: SQLite walks all of history along the index of an ORDER BY (176 ms at 1,000,000 outflows).
-        rows = sorted(self._c.execute(query.where(o.changed > change)), key=lambda r: r.ordinal)
-        return [(_past(r), r.state not in _GONE) for r in rows]
-
     # --- history ------------------------------------------------------------------------------------------------------
 
     def in_window(  # noqa: PLR0913 - filters, each by its name
@@ -184,7 +149,7 @@ class OutflowRepository:
         if destination is not None:
             return self._to_destination(query, chain, destination)[:limit]
         rows = self._c.execute(query.order_by(o.broadcast_at.desc(), o.ordinal.desc()).limit(limit))
-        return [_past(r) for r in rows]
+        return [past_outflow(r) for r in rows]
 
     def _to_destination(self, query: Select[Any], chain: ChainId | None, destination: Address) -> list[PastOutflow]:
         """What `destination` got, newest first: a payment on each of several wallets counts on the first judged."""
@@ -202,37 +167,8 @@ class OutflowRepository:
             if payment not in counted:
                 counted.add(payment)
                 known = found[row.id].amount if row.id in found else 0
-                found[row.id] = _past(row, known + row.paid)
+                found[row.id] = past_outflow(row)._replace(amount=known + row.paid)
         return list(reversed(found.values()))
-
-    def first_paid_at(
-        self, chain: ChainId, address: Address, until: datetime, tx: TxId, after: datetime | None
-    ) -> datetime | None:
-        """When another transaction that counts and was judged before `tx` first paid `address` in (after, until]; None
-        if none did.
-        """
-        d, o = t.destinations.c, t.outflows.c
-        counts = exists().where(
-            o.chain == d.chain,
-            o.txid == d.txid,
-            o.asset == d.asset,
-            o.state.not_in(_GONE),
-            o.ordinal < _place_of(chain, tx),
-        )
-        query: Select[Any] = select(d.broadcast_at).where(
-            d.chain == str(chain), d.address == address.key, d.txid != tx, d.broadcast_at <= until, counts
-        )
-        if after is not None:
-            query = query.where(d.broadcast_at > after)
-        first: datetime | None = self._c.execute(query.order_by(d.broadcast_at).limit(1)).scalar_one_or_none()
-        return first
-
-    def last_at(self, wallet: str, chain: ChainId, but: TxId, until: datetime) -> datetime | None:
-        """Broadcast time of the wallet's latest outflow before transaction `but` on `chain`."""
-        o = t.outflows.c
-        query = select(o.broadcast_at).where(o.wallet == wallet, came_before(chain, but, until))
-        moment: datetime | None = self._c.execute(query.order_by(o.broadcast_at.desc()).limit(1)).scalar_one_or_none()
-        return moment
 
     def payees(self, chain: ChainId) -> Iterator[tuple[Address, datetime, TxId]]:
         """Every destination that was paid by a transaction that counts, with when and by which."""
@@ -243,27 +179,8 @@ class OutflowRepository:
             yield Address(row.address, row.address_text), row.broadcast_at, row.txid
 
 
-def came_before(chain: ChainId, tx: TxId, at: datetime) -> ColumnElement[bool]:
-    """Outflows that count and came before transaction `tx`, broadcast at `at`: no later, and judged before it."""
-    o = t.outflows.c
-    return and_(o.state.not_in(_GONE), o.txid != tx, o.broadcast_at <= at, o.ordinal < _place_of(chain, tx))
-
-
-def _place_of(chain: ChainId, tx: TxId) -> ScalarSelect[int]:
-    """The first place of a transaction in the order of judging; after all others if it is not there."""
-    own = t.outflows.alias()
-    last = literal(2**63 - 1, BigInteger)
-    query = select(func.coalesce(func.min(own.c.ordinal), last)).where(own.c.chain == str(chain), own.c.txid == tx)
-    return query.scalar_subquery()
-
-
 def _next_ordinal() -> ScalarSelect[int]:
     return select(func.coalesce(func.max(t.outflows.c.ordinal), 0) + 1).scalar_subquery()
-
-
-def _past(row: Any, paid: int | None = None) -> PastOutflow:
-    amount = row.amount if paid is None else paid
-    return PastOutflow(row.id, row.wallet, _asset(row.asset), amount, row.broadcast_at, row.txid, row.ordinal)
 
 
 def _row(outflow: Outflow) -> dict[str, Any]:
@@ -291,11 +208,11 @@ def _row(outflow: Outflow) -> dict[str, Any]:
 def _outflow(row: Row[Any]) -> Outflow:
     return Outflow(
         id=row.id,
-        chain=_chain(row.chain),
+        chain=chain_of(row.chain),
         tx=row.txid,
         state=OutflowState(row.state),
         wallet=row.wallet,
-        asset=_asset(row.asset),
+        asset=asset_of(row.asset),
         amount=row.amount,
         payments=payments_from_json(row.payments),
         fee=row.fee,

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from chains.model import BlockFacts, BlockRef, ChainId
 from walletwatch.store import tables as t
 from walletwatch.store.inserts import insert_if_new, upsert
+from walletwatch.store.statements import Statement
 
 
 class CursorMoved(Exception):
@@ -33,6 +34,17 @@ class Cursor:
     complete_for: str = ""
 
 
+_HEIGHTS = Statement(
+    lambda _: select(t.cursors.c.height, t.cursors.c.final_height).where(t.cursors.c.chain == bindparam("chain"))
+)
+_HASH_AT = Statement(
+    lambda _: select(t.blocks.c.hash).where(
+        t.blocks.c.chain == bindparam("chain"), t.blocks.c.height == bindparam("height")
+    )
+)
+_FIRST_CONTACT = Statement(lambda _: select(t.chains.c.first_contact).where(t.chains.c.chain == bindparam("chain")))
+
+
 class PlaceRepository:
     """Cursor and blocks of every chain."""
 
@@ -46,8 +58,8 @@ class PlaceRepository:
 
     def first_contact(self, chain: ChainId) -> datetime | None:
         """Since when the chain is watched."""
-        query = select(t.chains.c.first_contact).where(t.chains.c.chain == str(chain))
-        moment: datetime | None = self._c.execute(query).scalar_one_or_none()
+        row = _FIRST_CONTACT.row(self._c, chain=str(chain))
+        moment: datetime | None = None if row is None else row[0]
         return moment
 
     def names(self) -> dict[str, str]:
@@ -65,6 +77,11 @@ class PlaceRepository:
         return Cursor(
             chain, BlockRef(row.height, row.hash), row.start_height, row.final_height, row.moved_at, row.complete_for
         )
+
+    def heights(self, chain: ChainId) -> tuple[int, int] | None:
+        """(the cursor's height, the highest final height), None before the first contact."""
+        found: tuple[int, int] | None = _HEIGHTS.row(self._c, chain=str(chain))
+        return found
 
     def start(self, chain: ChainId, before_first: BlockRef, now: datetime) -> None:
         """Put the cursor on the block before the first one to judge."""
@@ -141,10 +158,8 @@ class PlaceRepository:
 
     def ref_at(self, chain: ChainId, height: int) -> BlockRef | None:
         """The stored block at `height`."""
-        row = self._c.execute(
-            select(t.blocks.c.hash).where(t.blocks.c.chain == str(chain), t.blocks.c.height == height)
-        ).one_or_none()
-        return None if row is None else BlockRef(height, row.hash)
+        row = _HASH_AT.row(self._c, chain=str(chain), height=height)
+        return None if row is None else BlockRef(height, row[0])
 
     def prune(self, chain: ChainId, below: int) -> None:
         """Forget blocks deeper than any reorg may reach."""

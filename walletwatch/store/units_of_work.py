@@ -11,6 +11,7 @@ from walletwatch.store.approvals import ApprovalRepository
 from walletwatch.store.audits import AuditRepository
 from walletwatch.store.cases import CaseRepository
 from walletwatch.store.findings import FindingRepository
+from walletwatch.store.histories import HistoryRepository
 from walletwatch.store.labels import LabelRepository
 from walletwatch.store.ledgers import LedgerRepository
 from walletwatch.store.outflows import OutflowRepository
@@ -31,6 +32,7 @@ class UnitOfWork:
         self.places = PlaceRepository(connection)
         self.ledger = LedgerRepository(connection)
         self.outflows = OutflowRepository(connection)
+        self.history = HistoryRepository(connection)
         self.approvals = ApprovalRepository(connection)
         self.findings = FindingRepository(connection)
         self.alerts = AlertRepository(connection)
