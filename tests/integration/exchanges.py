@@ -67,6 +67,7 @@ class Exchange:
     chains: str
     slack: SlackServer | None = None
     rules: str = ""
+    feeds: str = '[[approval_feed]]\ntype = "jsonl"\nname = "treasury"\npath = "approvals.jsonl"\n'
     database: str = "sqlite:///watch.db"
     asker: Colleague = field(default_factory=lambda: Colleague("treasury-1", "treasury", ("requester",)))
     checkers: tuple[Colleague, ...] = field(
@@ -118,10 +119,7 @@ give_up_after = "20s"
 auto_open = "never"
 {self.chains}
 {people}
-[[approval_feed]]
-type = "jsonl"
-name = "treasury"
-path = "approvals.jsonl"
+{self.feeds}
 [[approval_policy]]
 name = "everything"
 quorum = 2
@@ -148,6 +146,14 @@ groups = [{{ role = "approver", department = "treasury", min = 1 }}, {{ departme
         with self.log.open("ab") as log:
             log.write(b"".join(lines))
         return request_id
+
+    def sign_request(self, request_id: str, chain: str, asset: str, amount: int, destination: str) -> list[bytes]:
+        """The lines of a request and its approvals, for whoever brings them by another way than the log."""
+        intent, now = make_intent(chain=chain, asset=asset, amount=amount, destination=destination), datetime.now(UTC)
+        asked = self._sign(self.asker, make_payload("request", request_id, self.asker.id, now, intent=intent))
+        return [asked] + [
+            self._sign(who, make_payload("approve", request_id, who.id, now, intent=intent)) for who in self.checkers
+        ]
 
     def _sign(self, who: Colleague, payload: dict[str, Any]) -> bytes:
         return sign_act(payload, who.private_jwk, f"{who.id}-key")

@@ -71,6 +71,9 @@ _BY_PLACE = {
     ("endpoints", "zmq"): "ZMQ address",
     ("audit", "origin"): "text without spaces",
     ("keys", "jwk"): "public JWK",
+    ("approval_feed", "people"): "table of names",
+    ("approval_feed", "assets"): "table of texts",
+    ("approval_feed", "wallets"): "table of names",
 }
 _NESTED = {"endpoints": EndpointSettings, "keys": KeySettings, "groups": GroupSettings}
 

@@ -16,8 +16,8 @@ TABLES = {
     "wallet": "A wallet of yours on one chain. It needs `addresses`, `addresses_file` or `descriptors`; an address "
     "belongs to one wallet only.",
     "person": "Somebody with a say in withdrawals, known by public keys.",
-    "approval_feed": "A log of requests and approvals ([its form](approval-log.md)). With one, the authorisation rules "
-    "are on.",
+    "approval_feed": "A source of requests and approvals ([its form](approval-log.md)). With one, the authorisation "
+    "rules are on.",
     "approval_policy": "How many people must approve what. The first policy that fits a request applies, so the "
     "strictest stands first.",
     "rule": "One rule of [the catalogue](rules.md), by its type. What else stands in the table are the parameters of "
@@ -92,10 +92,29 @@ MEANINGS: dict[tuple[str, str], str] = {
     ("keys", "jwk"): "Ed25519 (`OKP`), P-256 or secp256k1 (`EC`); a private one is refused",
     ("keys", "valid_from"): "acts dated earlier do not count",
     ("keys", "valid_until"): "acts dated then or later do not count",
-    ("approval_feed", "type"): "a JSON-lines file that only grows",
-    ("approval_feed", "path"): "the file; followed while it is written, and over log rotation",
-    ("approval_feed", "signatures"): '`"none"` takes unsigned lines as well: weaker evidence, and marked so',
-    ("approval_feed", "name"): "how findings call it; by default the file's name",
+    ("approval_feed", "type"): "a file of JSON lines that only grows; an endpoint for signed lines; a table of a "
+    "database; a custody vendor's export",
+    ("approval_feed", "path"): "the log, followed as it grows and over rotation; the export, read again when changed",
+    ("approval_feed", "signatures"): 'log, table: `"none"` takes unsigned lines too: weaker evidence, and marked so',
+    ("approval_feed", "name"): "how findings call it; by default the file's name, else the type",
+    ("approval_feed", "silent_after"): "nothing new for so long is a finding (`feed_silent`); by default never",
+    ("approval_feed", "listen"): "http: host and port; another host than this machine's own needs `secret`, and TLS or "
+    "`insecure`",
+    ("approval_feed", "secret"): "http: whoever posts must show that they know it",
+    ("approval_feed", "tls_cert"): "http: the certificate chain, PEM",
+    ("approval_feed", "tls_key"): "http: its private key, PEM",
+    ("approval_feed", "insecure"): "http: allow plain http from other machines",
+    ("approval_feed", "timeout"): "http: a request that is not whole by then is cut off",
+    ("approval_feed", "lines_per_minute"): "http: more are told to come later",
+    ("approval_feed", "url"): "table: the database, `sqlite:///…` or a secret that holds a `postgresql://…`",
+    ("approval_feed", "table"): "table: the table or view, perhaps as `schema.table`",
+    ("approval_feed", "sequence"): "table: the column of whole numbers that only grow",
+    ("approval_feed", "line"): "table: the column that holds the line",
+    ("approval_feed", "people"): "vendors: whose id in `[[person]]` stands for which user or owner of theirs",
+    ("approval_feed", "assets"): "Fireblocks, BitGo: which asset stands for which of theirs, by symbol or asset id",
+    ("approval_feed", "wallets"): "vendors: which wallet stands for which vault, wallet or Safe of theirs",
+    ("approval_feed", "chain"): "Safe: the chain, by name or id",
+    ("approval_feed", "safe_version"): "Safe: the version of its contract, which decides what its owners sign",
     ("approval_policy", "name"): "how evidence calls it",
     ("approval_policy", "quorum"): "how many different people must approve",
     ("approval_policy", "groups"): "who among them; one person in two groups counts for both",

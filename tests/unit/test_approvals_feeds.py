@@ -16,9 +16,11 @@ from chains.registry import parse_address
 from unit.approvals_samples import AT, ED, INTENT, NOW, P256, RING, STRANGER, approve, request
 from walletwatch.approvals import positions
 from walletwatch.approvals.acts import MAX_LINE
-from walletwatch.approvals.feeds import Feed, FeedBatch, FeedUnreadable, Limits, read_feed, verify_file
+from walletwatch.approvals.feeds import Feed, FeedBatch, Limits, read_feed
 from walletwatch.approvals.intents import hash_intent
 from walletwatch.approvals.positions import FeedPosition
+from walletwatch.approvals.sources import FeedUnreadable
+from walletwatch.approvals.verifications import verify_file
 from walletwatch.approvals.writing import make_payload, sign_act, write_unsigned
 
 REQUEST = sign_act(request(), ED, "ed")

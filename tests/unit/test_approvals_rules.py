@@ -178,6 +178,7 @@ def test_too_few_acts_with_none_refused_is_quorum_not_met() -> None:
         "intent_hash": hash_of("W-1"),
         "feed": "feed.jsonl",
         "line": 7,
+        "grade": "signed",
         "digest": "",
     }
 

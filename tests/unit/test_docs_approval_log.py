@@ -16,9 +16,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from chains.registry import parse_address
 from unit.docs_pages import ROOT, read_page
 from walletwatch.approvals.acts import parse_act
-from walletwatch.approvals.feeds import Feed, verify_file
+from walletwatch.approvals.feeds import Feed
 from walletwatch.approvals.intents import hash_intent
 from walletwatch.approvals.signatures import KeyRing
+from walletwatch.approvals.verifications import verify_file
 from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.settings import Settings, load
 from walletwatch.settings.template import render_template

@@ -7,14 +7,13 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from walletwatch.approvals.acts import MAX_LINE, Malformed, Signatures, malformed_line, parse_act
-from walletwatch.approvals.books import RequestBook, opens
 from walletwatch.approvals.intents import ParseAddress
 from walletwatch.approvals.positions import (
     Changed,
@@ -25,8 +24,9 @@ from walletwatch.approvals.positions import (
     open_past,
     prove_blocks,
 )
-from walletwatch.approvals.signatures import NOT_AUTHORISED, KeyRing
-from walletwatch.domain.withdrawals import Act, ActKind
+from walletwatch.approvals.signatures import KeyRing
+from walletwatch.approvals.sources import FeedUnreadable, Taken
+from walletwatch.domain.withdrawals import Act
 
 WAIT_FOR_NEWLINE = timedelta(seconds=60)
 """How long a last line without newline is waited for before it is reported (CONTRACT §4)."""
@@ -34,10 +34,6 @@ MAX_POSTPONED = 1_000
 """Lines dated in the future that are kept for another try; the nearest ones, should somebody write more."""
 _ROTATED = re.compile(r"[.-](?:1|[0-9]{8}(?:[T_-]?[0-9]{4,6}Z?)?)")
 """How logrotate and its like name yesterday's file: `.1`, `-20261122`, `.20261122T0000`."""
-
-
-class FeedUnreadable(Exception):
-    """The file cannot be read at all; the message names it and says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +45,28 @@ class Feed:
     signatures: Signatures
     ring: KeyRing
     parse_address: ParseAddress
+    silent_after: timedelta | None = None
+
+    @property
+    def place(self) -> str:
+        """The path."""
+        return str(self.path)
+
+    def look(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
+        """What was written since `position`. Raises FeedUnreadable."""
+        before = FeedPosition.from_json(dict(position))
+        batch = read_feed(self, before, now)
+        if batch.position == before and not batch.rewritten and position:
+            return None
+        return Taken(
+            batch.acts,
+            batch.malformed,
+            batch.position.as_json(),
+            batch.digest,
+            begins=batch.from_byte,
+            rewritten=batch.rewritten,
+            more=batch.more,
+        )
 
     def read(self, line: bytes, line_no: int, now: datetime) -> Act | Malformed:
         """One line without its newline."""
@@ -270,58 +288,3 @@ class _Taking:
             digest=self.taken.hexdigest(),
             from_byte=self.position.offset,
         )
-
-
-def verify_file(feed: Feed, now: datetime) -> Iterator[dict[str, Any]]:
-    """A row for every line of a log, in order: `{line, ok, act, request_id, actor, kid, rule?, reason?}`.
-
-    `ok` says that the line is an act that may count: well formed, signed by its actor, its request by somebody who may
-    ask for payments, and over the content of the request that stands before it. Raises FeedUnreadable.
-    """
-    book = RequestBook(feed.ring.people)
-    position = FeedPosition()
-    while True:
-        batch = read_feed(feed, position, now)
-        rows: list[Act | Malformed] = [*batch.acts, *batch.malformed]
-        yield from (_row(answer, feed, book) for answer in sorted(rows, key=lambda r: r.line))
-        position = batch.position
-        if not batch.more:
-            break
-    if batch.waiting is not None:
-        yield _bad(position.lines + 1, "feed_malformed", "the last line has no newline: it is no line yet")
-
-
-def _row(answer: Act | Malformed, feed: Feed, book: RequestBook) -> dict[str, Any]:
-    if isinstance(answer, Malformed):
-        return _bad(answer.line, "feed_malformed", answer.error)
-    book.add(answer)
-    rule, reason = _flaw(answer, feed, book)
-    row: dict[str, Any] = {
-        "line": answer.line,
-        "ok": not rule,
-        "act": answer.kind.value,
-        "request_id": answer.request_id,
-        "actor": answer.actor,
-        "kid": answer.kid,
-    }
-    return row | ({"rule": rule, "reason": reason} if rule else {})
-
-
-def _flaw(act: Act, feed: Feed, book: RequestBook) -> tuple[str, str]:
-    if act.refused:
-        return act.refused, act.reason
-    if act.kind is ActKind.REQUEST and not opens(act, feed.ring.people):
-        return NOT_AUTHORISED, f"{act.actor} may not ask for payments (no role requester)"
-    if any(conflict.other == act for conflict in book.conflicts(act.request_id)):
-        return "content_mismatch", f"a request {act.request_id} with other content stands before it"
-    request = book.get(act.request_id)
-    if request is not None and act.intent_hash not in ("", request.intent.hash):
-        return "content_mismatch", f"the act is over other content than request {act.request_id}"
-    if act.shown_hash not in ("", act.intent_hash):
-        return "content_mismatch", "the screen showed other content than was signed"
-    return "", ""
-
-
-def _bad(line: int, rule: str, reason: str) -> dict[str, Any]:
-    nothing = dict.fromkeys(("act", "request_id", "actor", "kid"))
-    return {"line": line, "ok": False, **nothing, "rule": rule, "reason": reason}

@@ -20,7 +20,7 @@ from walletwatch.domain.alerts import Alert, Outcome
 from walletwatch.domain.findings import Finding, Mode, VerdictKind
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.times import format_utc, parse_utc
-from walletwatch.domain.withdrawals import Act, ActKind, Request
+from walletwatch.domain.withdrawals import Act, ActKind, Grade, Request
 
 NameAmount = Callable[[int, AssetId], str]
 """Says an amount of base units in words, e.g. `1.5 BTC`."""
@@ -122,9 +122,19 @@ def _act_evidence(act: Act, refused: Mapping[bytes, str]) -> tuple[str, ...]:
     why_not = refused.get(act.digest, "") or ": ".join(part for part in (act.refused, act.reason) if part)
     return (
         f"{act.feed} line {act.line}",
-        f"signed with {act.kid}" if act.signed else "not signed: weaker evidence",
+        _say_grade(act),
         *((f"does not count ({why_not})",) if why_not else ()),
     )
+
+
+def _say_grade(act: Act) -> str:
+    words = {
+        Grade.SIGNED: f"signed with {act.kid}",
+        Grade.SAFE_SIGNATURE: f"signed by the Safe's owner {act.kid}; the time is the service's word",
+        Grade.VENDOR_EXPORT: "a vendor's word: weaker evidence",
+        Grade.UNSIGNED: "not signed: weaker evidence",
+    }
+    return words[act.grade]
 
 
 def _chain_lines(outflows: Iterable[Outflow], name_amount: NameAmount) -> Iterator[StoryLine]:

@@ -38,7 +38,8 @@ def verify(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Check every line of an approval log. Form, signature, person, content; exit 1 if one is bad."""
-    from walletwatch.approvals.feeds import FeedUnreadable, verify_file
+    from walletwatch.approvals.sources import FeedUnreadable
+    from walletwatch.approvals.verifications import verify_file
 
     feed = _open_feed(session_of(context).settings, file, signatures)
     try:
@@ -86,7 +87,7 @@ def _open_feed(settings: Settings, file: Path, signatures: str | None, *, import
     from walletwatch.approvals.signatures import KeyRing
 
     read_choice(signatures, ("required", "none"), "--signatures")
-    own = next((feed for feed in settings.feeds if feed.path.resolve() == file.resolve()), None)
+    own = next((feed for feed in settings.feeds if feed.path and feed.path.resolve() == file.resolve()), None)
     grade = signatures or (own.signatures if own else "required")
     name = own.label if own else f"{file.name}@{_first_line_digest(file)}" if imported else file.name
     return Feed(name, file, "none" if grade == "none" else "required", KeyRing(settings.people()), parse_address)

@@ -82,6 +82,7 @@ def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
     from chains.errors import ChainError
     from walletwatch.alerts.decisions import NotPossible
     from walletwatch.audit.notes import InvalidNote
+    from walletwatch.service.endpoints import EndpointError
     from walletwatch.service.trials import TrialFailed
     from walletwatch.settings import Fault, SecretMissing, SettingsError
     from walletwatch.store import StoreError
@@ -94,6 +95,7 @@ def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
         (NotPossible, lambda e: (show_block(str(e)), Exit.USAGE)),
         (StoreError, lambda e: (show_block(str(e), "[store]"), _store_status(str(e)))),
         (ChainError, lambda e: (show_block(str(e), e.endpoint, "see `walletwatch status`"), Exit.UNREACHABLE)),
+        (EndpointError, lambda e: (show_block(str(e), "[[approval_feed]]", "another `listen`?"), Exit.USAGE)),
         (TrialFailed, lambda e: (show_block(str(e)), Exit.UNREACHABLE)),
         (OSError, lambda e: (show_block(e.strerror or type(e).__name__, str(e.filename or "")), Exit.UNREACHABLE)),
     )

@@ -190,6 +190,7 @@ def act_object(act: Act, chain: ChainId) -> Json:
         "at": time_text(act.at),
         "kid": act.kid,
         "signed": act.signed,
+        "grade": str(act.grade),
         "feed": act.feed,
         "line": act.line,
         "txid": None if act.txid is None else format_hash(chain, act.txid),

@@ -19,6 +19,19 @@ class ActKind(StrEnum):
     BROADCAST = "broadcast"
 
 
+class Grade(StrEnum):
+    """Who vouches for an act, strongest first."""
+
+    SIGNED = "signed"
+    """The person: a JWS by a key of theirs that the configuration knows."""
+    SAFE_SIGNATURE = "safe-signature"
+    """The owner of a Safe: an EIP-712 signature over the payment, verified; its time is the service's word."""
+    VENDOR_EXPORT = "vendor-export"
+    """A vendor's word for it; nothing in the export can be verified."""
+    UNSIGNED = "unsigned"
+    """Whoever writes the log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What is to be paid: `amount` base units of `asset` to `destination`. `hash` is `sha256:` + hex SHA-256 over the
@@ -41,7 +54,8 @@ class Act:
     """One act of the log, as read. `at` is when the person acted; `read_at` when we read the line.
 
     `refused` is the rule type by which the act does not count (`invalid_signature`, `approver_not_authorised` …), as
-    far as the act alone tells; `reason` says it in words. `signed` is False for a feed with `signatures = "none"`.
+    far as the act alone tells; `reason` says it in words. `signed` is False for a feed with `signatures = "none"` and
+    for what only a vendor says; `grade` tells which.
     `digest` is the SHA-256 of the payload: exact duplicates are one act.
     """
 
@@ -61,6 +75,13 @@ class Act:
     read_at: datetime | None = None
     refused: str = ""
     reason: str = ""
+    vouched: Grade | None = None
+    """The grade of what a vendor's export says; None for a line of a log."""
+
+    @property
+    def grade(self) -> Grade:
+        """Who vouches for it."""
+        return self.vouched or (Grade.SIGNED if self.signed else Grade.UNSIGNED)
 
 
 @dataclass(frozen=True, slots=True)

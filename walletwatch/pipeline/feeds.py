@@ -2,35 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from typing import Any
+import hashlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from chains.model import ChainId, TxId
 from walletwatch.approvals.acts import Malformed
-from walletwatch.approvals.feeds import Feed, FeedBatch, FeedUnreadable, read_feed
-from walletwatch.approvals.positions import FeedPosition
-from walletwatch.domain.findings import Severity
-from walletwatch.domain.times import format_utc
-from walletwatch.domain.withdrawals import Act, ActKind
+from walletwatch.approvals.posts import PostedFeed
+from walletwatch.approvals.sources import ActSource, FeedUnreadable, Taken
+from walletwatch.domain.withdrawals import Act
+from walletwatch.pipeline.feed_findings import MAX_LINES_SHOWN, FeedTeller
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.moves import judge_moves_again
-from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
 from walletwatch.rules.registry import catalogue
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.approvals import FeedState
 
-_MAX_LINES_SHOWN = 1_000
 _MAX_LOOKS = 10_000
+_NOTHING = hashlib.sha256().hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class LineAnswer:
+    """What became of one posted line, once it is kept. `refused` is the rule by which a taken act does not count."""
+
+    line: int
+    result: Literal["taken", "duplicate", "malformed"]
+    act: str = ""
+    request_id: str = ""
+    refused: str = ""
+    reason: str = ""
 
 
 class FeedDesk:
     """All configured feeds. Whoever reads holds the approval desk (`ApprovalDesk.held`)."""
 
-    def __init__(self, store: Store, judge: Judge, feeds: Sequence[Feed]) -> None:
+    def __init__(self, store: Store, judge: Judge, feeds: Sequence[ActSource]) -> None:
         self._store = store
         self._judge = judge
         self._feeds = tuple(feeds)
+        self._teller = FeedTeller(judge)
         self._rules = tuple(t.name for t in catalogue() if t.family == "authorisation")
 
     def read(self) -> None:
@@ -40,49 +53,96 @@ class FeedDesk:
                 if not self._look(feed):
                     break
 
-    def _look(self, feed: Feed) -> bool:
+    def posted(self, name: str) -> PostedFeed:
+        """The endpoint's feed of this name. Raises LookupError."""
+        for feed in self._feeds:
+            if feed.name == name and isinstance(feed, PostedFeed):
+                return feed
+        raise LookupError(f"no endpoint is called {name}")
+
+    def post(self, name: str, body: bytes) -> list[LineAnswer]:
+        """Keep the lines of one POST, all or none, and judge again what they may explain. When this returns they are
+        on disk. Takes the approval desk itself, after the signatures were checked. Raises LookupError.
+        """
+        feed = self.posted(name)
+        post = feed.read_post(body, self._store.clock())
+        with self._judge.desk.held(), self._keeping() as unit:
+            known = unit.approvals.lock_feed(feed.name, unit.now)
+            taken = feed.place_post(post, known.position, lambda bad: unit.approvals.has_malformed(bad.feed, bad.raw))
+            new = {act.line for act in self._take(unit, feed, known, taken)}
+        numbers = iter(act.line in new for act in taken.acts)
+        return [_answer(a, is_new=isinstance(a, Act) and next(numbers)) for a in post.answers]
+
+    # --- one look -----------------------------------------------------------------------------------------------------
+
+    def _look(self, feed: ActSource) -> bool:
         """One look at one feed, one transaction. True if there is more to take at once."""
         now = self._store.clock()
         with self._store.reading() as unit:
             known = unit.approvals.feed(feed.name)
-        position = FeedPosition() if known is None else FeedPosition.from_json(known.position)
         try:
-            batch = read_feed(feed, position, now)
+            taken = feed.look({} if known is None else known.position, now)
         except FeedUnreadable as error:
             self._note_trouble(feed, known, str(error))
             return False
-        if known is not None and not known.trouble and batch.position == position and not batch.rewritten:
+        if taken is None and known is not None and known.trouble:
+            taken = Taken((), (), known.position, _NOTHING)
+        if taken is None:
+            self._notice_silence(feed, known)
             return False
+        with self._keeping() as unit:
+            if _moved(unit.approvals.feed(feed.name, lock=True), known):
+                return True  # another process took it meanwhile
+            self._take(unit, feed, known, taken)
+        return taken.more
+
+    @contextmanager
+    def _keeping(self) -> Iterator[UnitOfWork]:
+        """A transaction; what the approval desk learned in one that fails is forgotten."""
         try:
             with self._store.transaction() as unit:
-                self._take(unit, feed, known, batch)
+                yield unit
         except BaseException:
             self._judge.desk.forget()
             raise
-        return batch.more
+
+    def _note_trouble(self, feed: ActSource, known: FeedState | None, why: str) -> None:
+        if known is not None and known.trouble == why:
+            return
+        with self._store.transaction() as unit:
+            self._teller.note_trouble(unit, feed, known, why)
+
+    def _notice_silence(self, feed: ActSource, known: FeedState | None) -> None:
+        if known is not None and self._teller.is_silent(feed, known, self._store.clock()):
+            with self._store.transaction() as unit:
+                self._teller.tell_silence(unit, feed, known)
 
     # --- one batch ----------------------------------------------------------------------------------------------------
 
-    def _take(self, unit: UnitOfWork, feed: Feed, known: FeedState | None, batch: FeedBatch) -> None:
-        new = [act for act in batch.acts if self._add(unit, act)]
-        malformed = [m for m in batch.malformed if self._add_malformed(unit, m)]
-        grew = bool(batch.acts or batch.malformed) or known is None
+    def _take(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, taken: Taken) -> list[Act]:
+        """Keep the batch; the acts that are new."""
+        new = [act for act in taken.acts if self._add(unit, act, exported=taken.exported)]
+        malformed = [m for m in taken.malformed if self._add_malformed(unit, m)]
+        grew = bool(new or malformed if taken.exported else taken.acts or taken.malformed) or known is None
         grew_at = unit.now if grew else known.grew_at if known is not None else unit.now
-        unit.approvals.save_feed(FeedState(feed.name, batch.position.as_json(), unit.now, grew_at, ""))
+        unit.approvals.save_feed(FeedState(feed.name, dict(taken.position), unit.now, grew_at, ""))
         if new or malformed:
-            self._record(unit, feed, batch, len(new), len(malformed))
+            self._record(unit, feed, taken, len(new), len(malformed))
         if malformed:
-            self._tell_malformed(unit, feed)
-        if batch.rewritten:
-            self._tell_rewritten(unit, feed, batch.rewritten)
+            self._teller.tell_malformed(unit, feed)
+        if taken.rewritten:
+            self._teller.tell_rewritten(unit, feed, taken.rewritten)
         self._judge.desk.refresh(unit)
-        self._tell_conflicts(unit, new)
+        self._teller.tell_conflicts(unit, new)
         seeing_again = known is not None and bool(known.trouble)
         for chain, txid in self._concerned(unit, new, everything=seeing_again):
             self._judge.judge_again(unit, unit.outflows.of_tx(chain, txid))
             judge_moves_again(unit, self._judge, chain, txid)
+        return new
 
-    def _add(self, unit: UnitOfWork, act: Act) -> bool:
+    def _add(self, unit: UnitOfWork, act: Act, *, exported: bool) -> bool:
+        if exported and unit.approvals.says_the_same(act):
+            return False
         unit.approvals.forget_malformed(act.feed, act.line)
         return unit.approvals.add_act(act, act.read_at or unit.now)
 
@@ -93,73 +153,16 @@ class FeedDesk:
             unit.audit.append("walletwatch", "approval.malformed", bad.feed, payload)
         return new
 
-    def _record(self, unit: UnitOfWork, feed: Feed, batch: FeedBatch, acts: int, malformed: int) -> None:
-        payload = {
-            "path": str(feed.path),
-            "from_byte": batch.from_byte,
-            "sha256": batch.digest,
+    def _record(self, unit: UnitOfWork, feed: ActSource, taken: Taken, acts: int, malformed: int) -> None:
+        payload: dict[str, Any] = {
+            "path": feed.place,
+            "from_byte": taken.begins,
+            "sha256": taken.digest,
             "acts": acts,
             "malformed": malformed,
-            "requests": sorted({act.request_id for act in batch.acts})[:_MAX_LINES_SHOWN],
+            "requests": sorted({act.request_id for act in taken.acts})[:MAX_LINES_SHOWN],
         }
         unit.audit.append("walletwatch", "approval.batch", feed.name, payload)
-
-    # --- findings about feeds -----------------------------------------------------------------------------------------
-
-    def _note_trouble(self, feed: Feed, known: FeedState | None, why: str) -> None:
-        if known is not None and known.trouble == why:
-            return
-        with self._store.transaction() as unit:
-            state = known or FeedState(feed.name, FeedPosition().as_json(), unit.now, unit.now, "")
-            unit.approvals.save_feed(replace(state, read_at=unit.now, trouble=why))
-            summary = f"the approval feed {feed.name} cannot be read: {why}"
-            self._report(unit, "feed_silent", summary, feed.name, {"path": str(feed.path), "error": why})
-
-    def _tell_malformed(self, unit: UnitOfWork, feed: Feed) -> None:
-        """One finding a feed and day; further lines of that day join its evidence."""
-        midnight = unit.now.replace(hour=0, minute=0, second=0, microsecond=0)
-        lines = unit.approvals.malformed(feed.name, since=midnight)
-        shown = [{"line": m["line"], "error": m["error"]} for m in lines[:_MAX_LINES_SHOWN]]
-        summary = f"{len(lines)} line{'s' if len(lines) != 1 else ''} of the approval feed {feed.name} cannot be read"
-        evidence = {"feed": feed.name, "path": str(feed.path), "lines": shown, "count": len(lines)}
-        finding = self._report(unit, "feed_malformed", summary, feed.name, evidence)
-        unit.findings.amend(finding, summary, {"about": feed.name, **evidence})
-
-    def _tell_rewritten(self, unit: UnitOfWork, feed: Feed, evidence: dict[str, Any]) -> None:
-        summary = f"the approval feed {feed.name} is a log that only grows, and its past was changed"
-        period = format_utc(unit.now)
-        payload = {"path": str(feed.path), **evidence}
-        unit.audit.append("walletwatch", "approval.rewritten", feed.name, payload)
-        self._report(unit, "content_mismatch", summary, feed.name, evidence, period, Severity.CRITICAL)
-
-    def _tell_conflicts(self, unit: UnitOfWork, new: Iterable[Act]) -> None:
-        requests = {act.request_id for act in new if act.kind is ActKind.REQUEST}
-        for request_id in sorted(requests):
-            for conflict in self._judge.desk.book.conflicts(request_id):
-                summary = f"request {request_id} was written twice with different content; the first stands"
-                evidence = {
-                    "request_id": request_id,
-                    "stands": conflict.stands.intent_hash,
-                    "other": conflict.other.intent_hash,
-                    "other_line": conflict.other.line,
-                    "actor": conflict.other.actor,
-                }
-                period = conflict.other.digest.hex()
-                self._report(unit, "content_mismatch", summary, conflict.other.feed, evidence, period, Severity.HIGH)
-
-    def _report(
-        self,
-        unit: UnitOfWork,
-        rule: str,
-        summary: str,
-        feed: str,
-        evidence: dict[str, Any],
-        period: str = "",
-        severity: Severity | None = None,
-    ) -> str:
-        told = {"feed": feed, **evidence}
-        trouble = Trouble(rule, summary, feed, period or day_of(unit.now), evidence=told, severity=severity)
-        return report_trouble(unit, self._judge, trouble).id
 
     # --- late acts ----------------------------------------------------------------------------------------------------
 
@@ -179,3 +182,16 @@ class FeedDesk:
             if everything or txid in named or fits:
                 found[chain, txid] = None
         return list(found)
+
+
+def _moved(now: FeedState | None, known: FeedState | None) -> bool:
+    """Whether our place in the feed is no longer where it was when we began to look."""
+    return (None if now is None else now.position) != (None if known is None else known.position)
+
+
+def _answer(answer: Act | Malformed, *, is_new: bool) -> LineAnswer:
+    if isinstance(answer, Malformed):
+        return LineAnswer(answer.line, "malformed", reason=answer.error)
+    result: Literal["taken", "duplicate"] = "taken" if is_new else "duplicate"
+    kind = answer.kind.value
+    return LineAnswer(answer.line, result, kind, answer.request_id, answer.refused, answer.reason)

@@ -103,5 +103,6 @@ def act_json(act: Act) -> dict[str, Any]:
         **({"shown_hash": act.shown_hash} if act.shown_hash else {}),
         "feed": act.feed,
         "line": act.line,
+        "grade": str(act.grade),
         "digest": act.digest.hex(),
     }

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
 from chains.model import format_hash
-from chains.registry import open_source, parse_address
+from chains.registry import open_source
 from chains.source import ChainSource
 from walletwatch import __version__
 from walletwatch.alerts.console import ConsoleNotifier
@@ -20,8 +19,6 @@ from walletwatch.alerts.ports import Notifier
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.alerts.tellers import StoreTeller
 from walletwatch.alerts.webhook import WebhookNotifier
-from walletwatch.approvals.feeds import Feed
-from walletwatch.approvals.signatures import KeyRing
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
 from walletwatch.domain.times import Clock, utc_now
 from walletwatch.labels.books import LabelBook
@@ -31,6 +28,7 @@ from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.unpaid import UnpaidDesk
 from walletwatch.pipeline.workers import ChainWorker
 from walletwatch.service.deploying import deploy, names_of, policies_of
+from walletwatch.service.feeding import open_feeds
 from walletwatch.service.labelling import load_labels
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
@@ -54,7 +52,7 @@ class Application:
             settings.people(), policies_of(settings), self.deployment.prices.price, configured=bool(settings.feeds)
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
-        self.feeds = FeedDesk(store, self.judge, _feeds_of(settings))
+        self.feeds = FeedDesk(store, self.judge, open_feeds(settings))
         self.unpaid = UnpaidDesk(store, self.judge)
         self._console = console or sys.stdout
         self._open = ExitStack()
@@ -154,8 +152,3 @@ class Application:
             configuration=self.settings.digest,
             rules=self.deployment.rules_digest,
         )
-
-
-def _feeds_of(settings: Settings) -> Sequence[Feed]:
-    ring = KeyRing(settings.people())
-    return tuple(Feed(feed.label, feed.path, feed.signatures, ring, parse_address) for feed in settings.feeds)

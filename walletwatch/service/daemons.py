@@ -11,8 +11,10 @@ from enum import IntEnum
 
 from walletwatch.alerts.dispatcher import Dispatcher
 from walletwatch.alerts.ports import Sent
+from walletwatch.pipeline.feeds import LineAnswer
 from walletwatch.pipeline.workers import ChainWorker, Tick
 from walletwatch.service.applications import Application
+from walletwatch.service.feeding import open_endpoints
 from walletwatch.service.scheduler import Metronome
 from walletwatch.settings import SettingsError, refreshed, stamps
 
@@ -57,8 +59,11 @@ class Daemon:
         threads = [self._thread(self._watch, w, f"chain {w.watched.name}") for w in self._workers]
         threads += [self._thread(self._deliver, name, f"sink {name}") for name in self.app.sinks]
         metronome = self._metronome()
+        endpoints = open_endpoints(self.app.settings, self._post)
         try:
             self._read_feeds()
+            for endpoint in endpoints:
+                endpoint.start()
             metronome.start()
             for thread in threads:
                 thread.start()
@@ -66,6 +71,8 @@ class Daemon:
         finally:
             self.stop.set()
             self._wake.set()
+            for endpoint in endpoints:
+                endpoint.stop()
             metronome.stop()
             for thread in threads:
                 if thread.ident is not None:
@@ -188,6 +195,10 @@ class Daemon:
                 self.app.feeds.read()
         except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
             _log.exception("reading the approval feeds failed and is tried again")
+
+    def _post(self, feed: str, body: bytes) -> list[LineAnswer]:
+        """Acts that were posted to an endpoint, to the feeds as they are configured now."""
+        return self.app.feeds.post(feed, body)
 
     def _look_for_unpaid(self) -> None:
         try:

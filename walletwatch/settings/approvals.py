@@ -1,28 +1,13 @@
-"""`[[approval_feed]]` and `[[approval_policy]]`: where approvals come from, and how many are asked for."""
+"""`[[approval_policy]]`: how many approvals are asked for, and whose."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field, model_validator
 
-from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Name, Table
+from walletwatch.settings.fields import AmountText, Duration, Items, Name, Table
 from walletwatch.settings.problems import Fault
-
-
-class FeedSettings(Table):
-    """An approval log. Acts of a feed without signatures are weaker evidence, and marked so."""
-
-    type: Literal["jsonl"]
-    path: LocalPath
-    signatures: Literal["required", "none"] = "required"
-    name: Name | None = None
-    """How findings call it; by default the file's name."""
-
-    @property
-    def label(self) -> str:
-        """The name findings use."""
-        return self.name or self.path.name
 
 
 class GroupSettings(Table):

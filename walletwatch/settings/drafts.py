@@ -12,10 +12,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from chains.model import Asset, ChainId
 from chains.registry import native_asset
 from walletwatch.settings.amounts import AmountReader
-from walletwatch.settings.approvals import FeedSettings, PolicySettings
+from walletwatch.settings.approvals import PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
 from walletwatch.settings.documents import Document
 from walletwatch.settings.entries import Entry, read_entry
+from walletwatch.settings.feeds import FeedSettings
 from walletwatch.settings.fields import Table
 from walletwatch.settings.people import PersonSettings
 from walletwatch.settings.problems import Problem, did_you_mean

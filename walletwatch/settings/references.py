@@ -27,6 +27,8 @@ def check_references(draft: Draft) -> Iterator[Problem]:
         yield from _check_wallet(draft, entry)
     for entry in (*draft.lists["approval_policy"], *draft.lists["rule"]):
         yield from _check_selectors(draft, entry)
+    for entry in draft.lists["approval_feed"]:
+        yield from _check_approval_feed(draft, entry)
     yield from _check_amounts(draft)
     yield from _check_paths(draft)
 
@@ -139,6 +141,23 @@ def _check_selectors(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
                 yield entry.problem((key, n), f'no asset is called "{name}"', "a symbol or a CAIP-19 id")
 
 
+def _check_approval_feed(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+    """Whom and what the words of a vendor stand for."""
+    feed = entry.value
+    if feed.chain is not None and entry.has("chain"):
+        yield from unknown_chain(draft, entry, "chain", feed.chain)
+    for key, known, what in (
+        ("people", draft.named("person", "id"), "person"),
+        ("wallets", draft.named("wallet"), "wallet"),
+    ):
+        for theirs, ours in ((getattr(feed, key) or {}) if entry.has(key) else {}).items():
+            if ours not in known:
+                yield entry.problem((key, theirs), f'no {what} is called "{ours}"', did_you_mean(ours, known))
+    for theirs, ours in ((feed.assets or {}) if entry.has("assets") else {}).items():
+        if len(draft.reader.assets(ours)) != 1 and not _perhaps_known(draft, ours):
+            yield entry.problem(("assets", theirs), f'"{ours}" is not one known asset', "its CAIP-19 id")
+
+
 def chains_meant(draft: Draft, entry: Entry[Any]) -> tuple[ChainId, ...]:
     """The chains a rule or policy is about: those it names, or those of its wallets; empty for all."""
     named = [draft.chain_of(ref) for ref in entry.value.chains or ()]
@@ -167,7 +186,7 @@ def _check_amounts(draft: Draft) -> Iterator[Problem]:
 def _check_paths(draft: Draft) -> Iterator[Problem]:
     """Files that must be there. An approval log may be written later, its folder may not."""
     for entry in draft.lists["approval_feed"]:
-        if entry.has("path") and not entry.value.path.parent.is_dir():
+        if entry.has("path") and entry.value.path is not None and not entry.value.path.parent.is_dir():
             yield entry.problem("path", f"there is no folder {entry.value.path.parent}", "check the path")
     for entry in draft.lists["price"]:
         if entry.has("path") and entry.value.path is not None and not entry.value.path.is_file():

@@ -19,9 +19,10 @@ from chains.registry import Branch, SourceSpec
 from walletwatch.domain.people import People
 from walletwatch.domain.wallets import Perimeter, Wallet
 from walletwatch.settings.amounts import AmountReader, Money
-from walletwatch.settings.approvals import FeedSettings, GroupSettings, PolicySettings
+from walletwatch.settings.approvals import GroupSettings, PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
 from walletwatch.settings.drafts import known_assets
+from walletwatch.settings.feeds import FeedSettings
 from walletwatch.settings.fields import Table
 from walletwatch.settings.people import PersonSettings
 from walletwatch.settings.rules import RuleSettings
@@ -194,7 +195,8 @@ class Settings(Table):
                 for n, text in enumerate(wallet.descriptors, start=1)
                 if "#" not in text
             ]
-        notes += [f'the approvals of "{label}" are not signed: weaker evidence' for label in unsigned]
+        exported = [feed.label for feed in self.feeds if feed.type in {"fireblocks", "bitgo"}]
+        notes += [f'the approvals of "{label}" are not signed: weaker evidence' for label in (*unsigned, *exported)]
         return tuple(notes)
 
     def with_addresses(

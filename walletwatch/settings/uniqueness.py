@@ -19,7 +19,6 @@ _KEYS: tuple[tuple[str, str, str, Callable[[Any], object]], ...] = (
     ("price", "asset", "a price for", lambda v: v.asset),
     ("wallet", "name", "the wallet name", lambda v: v.name),
     ("person", "id", "the person", lambda v: v.id),
-    ("approval_feed", "path", "the feed", lambda v: v.path),
     ("approval_policy", "name", "the policy name", lambda v: v.name),
     ("rule", "id", "the rule id", lambda v: v.rule_id),
 )
@@ -38,6 +37,9 @@ def check_uniqueness(draft: Draft) -> Iterator[Problem]:
     ]
     yield from _repeated(kids, "the key id")
     yield from _repeated([(e, ("name",), e.value.name) for e in draft.lists["sink"] if e.value.name], "the sink name")
+    feeds = [e for e in draft.lists["approval_feed"] if e.has("type", "path", "name")]
+    yield from _repeated([(e, ("path",), str(e.value.path)) for e in feeds if e.value.path], "the feed")
+    yield from _repeated([(e, (), e.value.label) for e in feeds], "the feed name")
     yield from _repeated(list(_symbols(draft)), "on its chain the symbol")
 
 

@@ -109,10 +109,33 @@ class ApprovalRepository:
             {"feed": r.feed, "line": r.line, "error": r.error, "read_at": r.read_at} for r in self._c.execute(query)
         ]
 
-    def feed(self, feed: str) -> FeedState | None:
-        """Our place in a feed."""
-        row = self._c.execute(select(t.feeds).where(t.feeds.c.feed == feed)).one_or_none()
+    def says_the_same(self, act: Act) -> bool:
+        """Whether an act is kept that differs from this one at most in its time: a vendor's export that is read again
+        gives another time to what is known.
+        """
+        c = t.acts.c
+        like = (c.feed == act.feed, c.request_id == act.request_id, c.kind == str(act.kind), c.actor == act.actor)
+        known = (act_from_json(r.act) for r in self._c.execute(select(c.act).where(*like, c.refused == act.refused)))
+        said = (act.kid, act.intent_hash, act.txid)
+        return any((k.kid, k.intent_hash, k.txid) == said for k in known)
+
+    def has_malformed(self, feed: str, raw: bytes) -> bool:
+        """Whether this very line of the feed was kept as malformed."""
+        c = t.malformed_lines.c
+        query = select(c.line).where(c.feed == feed, func.length(c.raw) == len(raw), c.raw == raw).limit(1)
+        return self._c.execute(query).first() is not None
+
+    def feed(self, feed: str, *, lock: bool = False) -> FeedState | None:
+        """Our place in a feed; with `lock` nobody else moves it in this transaction."""
+        query = select(t.feeds).where(t.feeds.c.feed == feed)
+        row = self._c.execute(query.with_for_update() if lock else query).one_or_none()
         return None if row is None else FeedState(row.feed, row.position, row.read_at, row.grew_at, row.trouble)
+
+    def lock_feed(self, feed: str, now: datetime) -> FeedState:
+        """Our place in a feed, made if there is none, which nobody else moves in this transaction."""
+        row = {"feed": feed, "position": {}, "read_at": now, "grew_at": now, "trouble": ""}
+        insert_if_new(self._c, t.feeds, row)
+        return self.feed(feed, lock=True) or FeedState(feed, {}, now, now, "")
 
     def save_feed(self, state: FeedState) -> None:
         """Move our place; in the same transaction as the acts read up to it."""

@@ -25,7 +25,7 @@ from chains.model import (
 )
 from walletwatch.domain.payments import Payment
 from walletwatch.domain.times import format_utc, parse_utc
-from walletwatch.domain.withdrawals import Act, ActKind, Intent
+from walletwatch.domain.withdrawals import Act, ActKind, Grade, Intent
 
 Json = dict[str, Any]
 
@@ -225,6 +225,7 @@ def act_to_json(act: Act) -> Json:
         "read_at": None if act.read_at is None else format_utc(act.read_at),
         "refused": act.refused,
         "reason": act.reason,
+        "vouched": act.vouched,
     }
 
 
@@ -247,6 +248,7 @@ def act_from_json(value: Mapping[str, Any]) -> Act:
         read_at=None if value["read_at"] is None else parse_utc(value["read_at"]),
         refused=value["refused"],
         reason=value["reason"],
+        vouched=Grade(value["vouched"]) if value.get("vouched") else None,
     )
 
 

@@ -1,0 +1,55 @@
+"""The approval feeds of a deployment, opened as its configuration names them."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Sequence
+from functools import partial
+
+from chains.registry import parse_address
+from walletwatch.approvals.feeds import Feed
+from walletwatch.approvals.posts import PostedFeed
+from walletwatch.approvals.signatures import KeyRing
+from walletwatch.approvals.sources import ActSource
+from walletwatch.pipeline.feeds import LineAnswer
+from walletwatch.service.admissions import LineRate, Secret
+from walletwatch.service.endpoints import ActEndpoint, EndpointError, Rules
+from walletwatch.settings import Settings
+from walletwatch.settings.feeds import FeedSettings
+
+
+def open_feeds(settings: Settings) -> Sequence[ActSource]:
+    """One a configured feed, in order. Nothing is read yet."""
+    ring = KeyRing(settings.people())
+    return tuple(_open(feed, ring) for feed in settings.feeds)
+
+
+def _open(feed: FeedSettings, ring: KeyRing) -> ActSource:
+    if feed.path is not None:
+        return Feed(feed.label, feed.path, feed.signatures, ring, parse_address, feed.silent_after)
+    return PostedFeed(feed.label, feed.listen, ring, parse_address, feed.silent_after)
+
+
+def open_endpoints(settings: Settings, post: Callable[[str, bytes], list[LineAnswer]]) -> Sequence[ActEndpoint]:
+    """One a feed of type `http`, not listening yet; `post` keeps a body for the feed of a name. Raises EndpointError
+    for a certificate that is none, SecretMissing.
+    """
+    return tuple(_endpoint(feed, partial(post, feed.label)) for feed in settings.feeds if feed.type == "http")
+
+
+def _endpoint(feed: FeedSettings, post: Callable[[bytes], list[LineAnswer]]) -> ActEndpoint:
+    secret = Secret(b"" if feed.secret is None else feed.secret.reveal().encode())
+    rate = LineRate(feed.lines_per_minute)
+    return ActEndpoint(*feed.address, Rules(secret, rate, feed.timeout.total_seconds(), _tls(feed)), post)
+
+
+def _tls(feed: FeedSettings) -> ssl.SSLContext | None:
+    if feed.tls_cert is None or feed.tls_key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(feed.tls_cert, feed.tls_key)
+    except (OSError, ssl.SSLError) as error:
+        raise EndpointError(f"{feed.tls_cert}, {feed.tls_key}: {error.strerror or 'no certificate and key'}") from None
+    return context
