@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,12 +14,22 @@ from pathlib import Path
 from typing import Any
 
 from bitcoin.core import CBlock, CTransaction, CTxOut
+from bitcoin.core.script import CScript
 
+from chains.bitcoin.params import MAINNET, Network
 from chains.errors import BlockGone, ChainError, RpcError, Unsupported
 from chains.model import Outpoint
 from chains.rpc.transport import Call
 
 DATA = Path(__file__).parent.parent / "data" / "bitcoin"
+
+_COINBASE = bytes.fromhex(
+    "01000000010000000000000000000000000000000000000000000000000000000000000000ffffffff4103400d0302ef02062f503253482f"
+    "522cfabe6d6dd90d39663d10f8fd25ec88338295d4c6ce1c90d4aeb368d8bdbadcc1da3b635801000000000000000474073e03ffffffff01"
+    "3c25cf2d01000000434104b0bd634234abbb1ba1e986e884185c61cf43e001f9137f23c2c409273eb16e6537a576782eba668a7ef8bd3b3c"
+    "fb1edb7117ab65129b8a2e681f3c1e0908ef7bac00000000"
+)
+"""Of block 200,000: pays to a public key."""
 
 Script = bytes
 Spent = tuple[int, Script]
@@ -36,11 +47,22 @@ class RecordedBlock:
     height: int
     raw: bytes
     undo: bytes
+    network: Network = MAINNET
 
     @classmethod
-    def load(cls, name: str, height: int, folder: Path = DATA) -> RecordedBlock:
+    def load(cls, name: str, height: int, network: Network = MAINNET, folder: Path = DATA) -> RecordedBlock:
         raw, undo = (gzip.decompress((folder / f"{name}.{kind}.gz").read_bytes()) for kind in ("bin", "undo"))
-        return cls(height, raw, undo)
+        return cls(height, raw, undo, network)
+
+    @classmethod
+    def of_transactions(cls, name: str, folder: Path = DATA) -> RecordedBlock:
+        """Real transactions of many blocks laid into one of our own, behind the real coinbase of block 200,000."""
+        rows = json.loads(gzip.decompress((folder / f"{name}.json.gz").read_bytes()))
+        spent = [(out["value"], bytes.fromhex(out["script"])) for row in rows for out in row["prevouts"]]
+        undo = b"".join(CTxOut(value, CScript(script)).serialize() for value, script in spent)
+        transactions = [CTransaction.deserialize(raw) for raw in (_COINBASE, *(bytes.fromhex(r["raw"]) for r in rows))]
+        root = CBlock.build_merkle_tree_from_txs(transactions)[-1]
+        return cls(200_000, CBlock(1, hashMerkleRoot=root, nTime=1_348_310_759, vtx=transactions).serialize(), undo)
 
     @cached_property
     def block(self) -> CBlock:
