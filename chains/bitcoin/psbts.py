@@ -53,7 +53,10 @@ class PsbtInput:
         if raw is None:
             return None
         reader = _Reader(raw)
-        value, script = int.from_bytes(reader.take(8), "little"), reader.sized()
+        try:
+            value, script = int.from_bytes(reader.take(8), "little"), reader.sized()
+        except IndexError:
+            raise NotADraft("a witness_utxo of the PSBT is cut short") from None
         reader.end("witness_utxo")
         return value, script
 
