@@ -184,3 +184,34 @@ def test_each_receipt_was_seen_in_its_block(played: Played) -> None:
     for offset, (outpoint, output) in enumerate(played.received.values()):
         (tx,) = played.source.block(height + offset, WatchSet({output.address.key})).transactions
         assert (tx.txid, tx.is_coinbase, tx.fee, tx.outputs[0]) == (outpoint.txid, True, 0, output)
+
+
+UNSIGNED = {"anchor": "51024e73", "witness": "5220" + "07" * 32, "nonstandard": "51"}
+"""Scripts that anybody may spend: pay to anchor, a witness version of the future, OP_TRUE."""
+
+
+@pytest.mark.parametrize("kind", UNSIGNED)
+def test_a_script_that_needs_no_signature_is_seen_received_and_spent(bitcoind: Bitcoind, kind: str) -> None:
+    """Beside it the block pays an OP_RETURN, which nobody can spend."""
+    script = bytes.fromhex(UNSIGNED[kind])
+    assert script_type(script) == kind
+    descriptor = f"raw({UNSIGNED[kind]})"
+    descriptor = f"{descriptor}#{bitcoind.cli('getdescriptorinfo', descriptor)['checksum']}"
+    (block_hash,) = bitcoind.cli("generatetodescriptor", 1, descriptor)
+    coinbase = bitcoind.cli("getblock", block_hash, 2)["tx"][0]
+    received, value = bitcoind.tip()[0], int(coinbase["vout"][0]["value"].scaleb(8))
+    bitcoind.mine(100)
+    outputs = [{bitcoind.wallet("miner").address(): format_units(value, 8)}, {"data": "aa" * 30}]
+    spending = bitcoind.cli("createrawtransaction", [{"txid": coinbase["txid"], "vout": 0}], outputs)
+    bitcoind.cli("generateblock", bitcoind.wallet("miner").address(), [spending])
+    source = BitcoinSource(SourceSpec("btc", REGTEST.chain, (Endpoint("node", bitcoind.url, bitcoind.cookie),)))
+    try:
+        (paid,) = source.block(received, WatchSet({script})).transactions
+        (spent,) = source.block(bitcoind.tip()[0], WatchSet({script})).transactions
+    finally:
+        source.close()
+    assert (paid.outputs[0].value, paid.outputs[0].address.key) == (value, script)
+    assert [(i.outpoint.txid, i.value, i.address) for i in spent.inputs] == [
+        (paid.txid, value, address_of(REGTEST, script))
+    ]
+    assert script_type(spent.outputs[1].address.key) == "op_return"
