@@ -1,4 +1,4 @@
-"""The endpoint for approval acts at its edges: what it refuses, whom it cuts off, and that others are served meanwhile."""
+"""The endpoint for approval acts at its edges: what it refuses, and whom it cuts off."""
 
 from __future__ import annotations
 
@@ -98,23 +98,24 @@ def test_what_is_no_batch_is_refused_and_not_handed_on(asked: dict[str, Any], st
     assert words in answer["error"]
 
 
+HEAD = b"POST /approvals HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+
+
 @pytest.mark.parametrize(
-    "head",
+    "sent",
     [
-        b"POST /approvals HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 3\r\n"
-        b"Content-Length: 4\r\n\r\nabcd",
-        b"POST /approvals HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: +3\r\n\r\nabc",
-        b"POST /approvals HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
-        b"zz\r\nabc\r\n0\r\n\r\n",
-        b"POST /approvals HTTP/1.1\r\nHost: x\r\nX: " + b"y" * (MAX_HEAD + 1) + b"\r\n\r\n",
+        HEAD + b"Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        HEAD + b"Content-Length: +3\r\n\r\nabc",
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nabc\r\n0\r\n\r\n",
+        HEAD + b"X: " + b"y" * (MAX_HEAD + 1) + b"\r\n\r\n",
         b"nonsense\r\n\r\n",
     ],
 )
-def test_what_proxies_and_servers_may_read_differently_is_refused(head: bytes) -> None:
+def test_what_proxies_and_servers_may_read_differently_is_refused(sent: bytes) -> None:
     """Two lengths, odd lengths and broken chunks are how one request is smuggled inside another."""
     kept = Kept()
     with listening(kept) as address:
-        answer = raw(address, head)
+        answer = raw(address, sent)
     assert answer.startswith(b"HTTP/1.1 4")
     assert kept.bodies == []
 

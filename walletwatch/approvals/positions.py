@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -26,6 +27,16 @@ class Postponed:
     line: int
     raw: bytes
     retry_at: datetime
+
+
+def postponed_to_json(postponed: Iterable[Postponed]) -> list[list[Any]]:
+    """`[line, base64, time]` each."""
+    return [[p.line, base64.b64encode(p.raw).decode(), format_utc(p.retry_at)] for p in postponed]
+
+
+def postponed_from_json(value: Iterable[list[Any]]) -> tuple[Postponed, ...]:
+    """Back to postponed lines."""
+    return tuple(Postponed(line, base64.b64decode(raw), parse_utc(at)) for line, raw, at in value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +80,7 @@ class FeedPosition:
             "lines": self.lines,
             "digests": list(self.digests),
             "tail": self.tail,
-            "postponed": [[p.line, base64.b64encode(p.raw).decode(), format_utc(p.retry_at)] for p in self.postponed],
+            "postponed": postponed_to_json(self.postponed),
             "partial": _partial_json(self.partial),
             "file": [str(part) for part in self.file],
             "round": [str(part) for part in self.round],
@@ -88,9 +99,7 @@ class FeedPosition:
             lines=value["lines"],
             digests=tuple(value["digests"]),
             tail=value["tail"],
-            postponed=tuple(
-                Postponed(line, base64.b64decode(raw), parse_utc(t)) for line, raw, t in value["postponed"]
-            ),
+            postponed=postponed_from_json(value["postponed"]),
             partial=Partial(partial[0], parse_utc(partial[1]), partial[2]) if partial else None,
             file=tuple(int(part) for part in value["file"]),
             round=tuple(int(part) for part in value["round"]),

@@ -53,6 +53,11 @@ class FeedDesk:
                 if not self._look(feed):
                     break
 
+    @property
+    def sources(self) -> tuple[ActSource, ...]:
+        """What is read, in the order of the configuration."""
+        return self._feeds
+
     def posted(self, name: str) -> PostedFeed:
         """The endpoint's feed of this name. Raises LookupError."""
         for feed in self._feeds:

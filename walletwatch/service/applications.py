@@ -52,11 +52,11 @@ class Application:
             settings.people(), policies_of(settings), self.deployment.prices.price, configured=bool(settings.feeds)
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
-        self.feeds = FeedDesk(store, self.judge, open_feeds(settings))
-        self.unpaid = UnpaidDesk(store, self.judge)
-        self._console = console or sys.stdout
         self._open = ExitStack()
         self._open.callback(store.close)
+        self.feeds = FeedDesk(store, self.judge, open_feeds(settings, self._open))
+        self.unpaid = UnpaidDesk(store, self.judge)
+        self._console = console or sys.stdout
 
     @classmethod
     def open(cls, settings: Settings, *, console: TextIO | None = None, clock: Clock = utc_now) -> Self:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from functools import partial
 
 from chains.registry import parse_address
@@ -11,20 +12,27 @@ from walletwatch.approvals.feeds import Feed
 from walletwatch.approvals.posts import PostedFeed
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.approvals.sources import ActSource
+from walletwatch.approvals.tables import TableFeed
 from walletwatch.pipeline.feeds import LineAnswer
 from walletwatch.service.admissions import LineRate, Secret
 from walletwatch.service.endpoints import ActEndpoint, EndpointError, Rules
 from walletwatch.settings import Settings
 from walletwatch.settings.feeds import FeedSettings
+from walletwatch.store.act_tables import ActTable
 
 
-def open_feeds(settings: Settings) -> Sequence[ActSource]:
-    """One a configured feed, in order. Nothing is read yet."""
+def open_feeds(settings: Settings, closing: ExitStack) -> Sequence[ActSource]:
+    """One a configured feed, in order. Nothing is read yet; what they open ends with `closing`."""
     ring = KeyRing(settings.people())
-    return tuple(_open(feed, ring) for feed in settings.feeds)
+    return tuple(_open(feed, ring, closing) for feed in settings.feeds)
 
 
-def _open(feed: FeedSettings, ring: KeyRing) -> ActSource:
+def _open(feed: FeedSettings, ring: KeyRing, closing: ExitStack) -> ActSource:
+    if feed.url is not None and feed.table is not None:
+        rows = ActTable(feed.url.reveal, feed.table, feed.sequence, feed.line)
+        closing.callback(rows.close)
+        place = f"{feed.url.shown}, table {feed.table}"
+        return TableFeed(feed.label, place, rows, feed.signatures, ring, parse_address, feed.silent_after)
     if feed.path is not None:
         return Feed(feed.label, feed.path, feed.signatures, ring, parse_address, feed.silent_after)
     return PostedFeed(feed.label, feed.listen, ring, parse_address, feed.silent_after)

@@ -17,7 +17,6 @@ from walletwatch.pipeline.deployments import WatchedChain
 from walletwatch.pipeline.drafts import DraftJudge, DraftJudgement
 from walletwatch.pipeline.memories import Memory
 from walletwatch.service.applications import Application
-from walletwatch.service.feeding import open_feeds
 from walletwatch.settings import Settings
 from walletwatch.store import Store, UnitOfWork
 
@@ -72,7 +71,7 @@ def preflight(
         memory.load(unit)
         draft = read_draft(watched.chain, content, _known(watched, memory, _signer(watched, wallet, address)))
         app.desk.refresh(unit)
-        blind = _read_on(unit, app, open_feeds(settings))
+        blind = _read_on(unit, app, app.feeds.sources)
         judge = DraftJudge(unit, app.deployment, app.desk, watched, memory.payees, blind)
         judgement = judge.judge(draft, unit.now)
         reasons = tuple(_reasons(app, watched, draft, judgement, judge))
