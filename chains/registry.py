@@ -24,6 +24,8 @@ class Endpoint:
     cookie_file: Path | None = None
     doorbell: str = field(default="", repr=False)
     """ZMQ `tcp://…` for bitcoind (hashblock, hashtx), empty for none."""
+    rest: bool = False
+    """Ask bitcoind's REST interface for blocks."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,8 +69,9 @@ class Client:
         )
 
     def raw_block(self, block_hash: bytes) -> bytes:
-        """The block's bytes."""
-        return bytes_of(self._block(block_hash, 0))
+        """The block's bytes, as REST brings them, or RPC as hexadecimal."""
+        block = self._block(block_hash, 0)
+        return block if isinstance(block, bytes) else bytes_of(block)
 
     def block_detail(self, block_hash: bytes) -> Json:
         """`getblock` 3: transactions with what their inputs spend. Raises BlockGone if the block left the best chain,

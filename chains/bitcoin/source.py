@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -14,6 +15,7 @@ from chains.bitcoin.doorbells import Doorbell
 from chains.bitcoin.mempool import Mempool
 from chains.bitcoin.params import REGTEST, native_asset, network_of
 from chains.bitcoin.readers import fetch_blocks, read_block, read_transaction
+from chains.bitcoin.rests import RestTransport
 from chains.bitcoin.unspents import scan_unspent
 from chains.errors import Unsupported
 from chains.model import (
@@ -27,9 +29,10 @@ from chains.model import (
     TxId,
     UtxoTransaction,
 )
-from chains.registry import SourceSpec
+from chains.registry import Endpoint, SourceSpec
 from chains.rpc.ahead import Ahead, Ask, Fetches
 from chains.rpc.envelopes import loads_exact
+from chains.rpc.http import HttpTransport
 from chains.rpc.opening import open_transport
 from chains.rpc.transport import Transport
 from chains.source import EndpointHealth, Unspent, WatchSet
@@ -66,7 +69,7 @@ class BitcoinSource:
         self._clock = clock
         self._wall_clock = wall_clock
         self._surveyed_at: float | None = None
-        self._pool = open_transport(spec, self._identify, loads_exact, clock)
+        self._pool = open_transport(spec, self._identify, loads_exact, clock, self._door)
         self._ahead = Ahead(clock)
         self._highest = -1
         """The highest block known to exist."""
@@ -148,14 +151,18 @@ class BitcoinSource:
         self._doorbell.wait(timeout_secs)
 
     def health(self) -> tuple[EndpointHealth, ...]:
-        """Every endpoint as last met."""
-        return self._pool.health()
+        """Every endpoint as last met; beside no trouble of its own, that it gives no blocks by REST."""
+        notes = {t.name: t.note for t in self._pool.transports if isinstance(t, RestTransport)}
+        return tuple(replace(e, last_error=e.last_error or notes.get(e.name, "")) for e in self._pool.health())
 
     def close(self) -> None:
         """End waits and pauses, close connections."""
         self._doorbell.close()
         self._ahead.close()
         self._pool.close()
+
+    def _door(self, endpoint: Endpoint, transport: HttpTransport) -> Transport:
+        return RestTransport(transport, self._clock) if endpoint.rest else transport
 
     def _identify(self, transport: Transport) -> None:
         client.identify(self._network, transport)

@@ -43,6 +43,8 @@ _RATE_TEXTS = (
     "work queue depth exceeded",
 )
 _NOT_READY_TEXTS = ("not fully downloaded", "loading block index", "verifying blocks", "node is syncing")
+_REST_WARM_UP = "service temporarily unavailable: "
+"""bitcoind's REST while it starts: "Service temporarily unavailable: Loading block index…"."""
 _UNSUPPORTED_TEXTS = (
     "pruned data",
     "has been pruned",
@@ -98,17 +100,21 @@ def _any_in(fragments: tuple[str, ...], text: str) -> bool:
     return any(fragment in text for fragment in fragments)
 
 
-def from_status(status: int, headers: Mapping[str, str], endpoint: str, now: datetime | None = None) -> ChainError:
-    """The meaning of an HTTP status other than 200 whose body is no JSON-RPC answer."""
+def from_status(
+    status: int, headers: Mapping[str, str], endpoint: str, now: datetime | None = None, *, words: str = ""
+) -> ChainError:
+    """The meaning of an HTTP status other than 200 whose body is no JSON-RPC answer; `words` are those of the body."""
     if status == 429:
         wait = retry_after_secs(headers.get("retry-after"), now or datetime.now(UTC))
         return RateLimited("HTTP 429: the node asks us to slow down", endpoint=endpoint, retry_after_secs=wait)
     if status in (401, 403):
         return PermanentError(f"HTTP {status}: the node refuses our credentials or address", endpoint=endpoint)
+    if status == 503 and words.lower().startswith(_REST_WARM_UP):
+        return NotReady(words, endpoint=endpoint)
     if status >= 500 or status == 408:
         return Unreachable(f"HTTP {status}", endpoint=endpoint)
     if status in (404, 405):
-        return Unsupported(f"HTTP {status}: no such resource at this endpoint", endpoint=endpoint)
+        return Unsupported(f"HTTP {status}: {words or 'no such resource at this endpoint'}", endpoint=endpoint)
     return PermanentError(f"HTTP {status}", endpoint=endpoint)
 
 

@@ -17,7 +17,7 @@ from urllib3 import exceptions as http_errors
 from chains.errors import ChainError, LyingNode, PermanentError, Unreachable
 from chains.registry import Endpoint
 from chains.rpc.envelopes import Loads, loads_fast, parse_body, question, result_of, results_of
-from chains.rpc.faults import from_status
+from chains.rpc.faults import clean_message, from_status
 from chains.rpc.transport import Call, Json
 
 MAX_ANSWER_BYTES: Final = 256 << 20
@@ -95,11 +95,14 @@ class HttpTransport:
         return FetchedBodies(self.name, self._loads, parts)
 
     def raw(self, path: str) -> bytes:
-        """The body of `GET path` below the endpoint. Raises Unsupported where there is no such resource."""
+        """The body of `GET path` below the endpoint. Raises Unsupported where there is no such resource.
+
+        The node's words stand in the error: bitcoind tells in them why it has no such block.
+        """
         base = self._path.rstrip("/")
         status, headers, body = self._request("GET", f"{base}/{path.lstrip('/')}", None)
         if status != HTTPStatus.OK:
-            raise from_status(status, headers, self.name)
+            raise from_status(status, headers, self.name, words=clean_message(body[:1000].decode(errors="replace")))
         return body
 
     def close(self) -> None:

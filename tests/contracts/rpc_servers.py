@@ -25,8 +25,9 @@ def honest(asked: dict[str, Any]) -> dict[str, Any]:
 
 @dataclass
 class RpcServer:
-    """`answers` are used up first, one a request; then the honest answer is given."""
+    """`answers` are used up first, one a request; then the honest answer is given. `gets` are the same for GET."""
 
+    gets: list[Answer] = field(default_factory=list)
     answers: list[Answer] = field(default_factory=list)
     transform: Callable[[Any], Any] = field(default=lambda answer: answer)
     authorization: list[str | None] = field(default_factory=list)
@@ -46,6 +47,9 @@ class RpcServer:
                 self._give(owner.answer_to(body, self.headers.get("authorization")))
 
             def do_GET(self) -> None:
+                if owner.gets:
+                    self._give(owner.gets.pop(0))
+                    return
                 found = self.path == "/rest/thing.bin"
                 self._give((200, {}, b"\x00\xffraw") if found else (404, {}, b"no such thing"))
 

@@ -63,6 +63,10 @@ MEANINGS: dict[tuple[str, str], str] = {
     ("endpoints", "url"): "where the node answers (plain http only on this very machine, unless `insecure`), or "
     '`"recorded:FILE"`: a capture made by `walletwatch record`',
     ("endpoints", "cookie"): "bitcoind's `.cookie` file, read anew whenever the node refuses the last one",
+    (
+        "endpoints",
+        "rest",
+    ): "ask bitcoind's REST interface (`rest=1`) for blocks: half the bytes; RPC serves what it does not",
     ("endpoints", "zmq"): "bitcoind's `zmqpubhashblock` and `zmqpubhashtx` address: a doorbell, never believed",
     ("endpoints", "ws"): "an EVM node's WebSocket: a doorbell (`newHeads`), never believed",
     ("endpoints", "insecure"): "allow plain http to another machine for this endpoint",

@@ -58,6 +58,8 @@ class EndpointSettings(Table):
     """bitcoind's `.cookie` file, read anew whenever the node refuses the last one."""
     zmq: Annotated[str, AfterValidator(_check_doorbell)] = ""
     """Doorbell of bitcoind: its `zmqpubhashblock` and `zmqpubhashtx`."""
+    rest: bool = False
+    """Ask bitcoind's REST interface (`-rest`) for blocks: half the bytes. What it does not give comes by RPC."""
     ws: WebSocketUrl | None = None
     """Doorbell of an EVM node: `eth_subscribe` for new heads. Only a hint to ask; it is never believed."""
     insecure: bool = False
@@ -80,7 +82,8 @@ class EndpointSettings(Table):
     def endpoint(self, taken: int = 0) -> Endpoint:
         """The endpoint; the `taken`-th of its public name gets a number. Raises SecretMissing."""
         name = f"{self.public_name}#{taken + 1}" if taken else self.public_name
-        return Endpoint(name, self.url.reveal(), self.cookie, self.zmq or (self.ws.reveal() if self.ws else ""))
+        doorbell = self.zmq or (self.ws.reveal() if self.ws else "")
+        return Endpoint(name, self.url.reveal(), self.cookie, doorbell, self.rest)
 
 
 class ChainSettings(Table):
@@ -127,6 +130,7 @@ class ChainSettings(Table):
         for key, given, fits in (
             ("zmq", endpoint.zmq, bitcoin),
             ("cookie", endpoint.cookie, bitcoin),
+            ("rest", endpoint.rest, bitcoin),
             ("ws", endpoint.ws, not bitcoin),
         ):
             if given and not fits:
