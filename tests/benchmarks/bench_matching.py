@@ -63,6 +63,8 @@ CASES = (
     Case("half exact, half swapped, ten amounts", lambda n: (n, n % 10), lambda n: (n if n % 2 else -1 - n, n % 10)),
     Case("all amounts wrong, one payee for all", lambda n: (0, 10_000 + 2 * n), lambda n: (0, 10_001 + 50 * n)),
     Case("twenty payees, many wrong amounts", lambda n: (n % 20, 1_000 + n), lambda n: (n % 20, 1_003 + n % 50)),
+    Case("all alike, and one of two approvals each", lambda _: (0, 100), lambda _: (0, 100), approvals=1),
+    Case("wrong amounts, one of two approvals each", lambda n: (0, 10_000 + 2 * n), lambda n: (0, 10_001 + 50 * n), 1),
     Case("absurd: all fight for the same nearest amounts", lambda n: (0, 10**6 + n), lambda n: (0, 1 + n)),
 )
 
@@ -117,7 +119,8 @@ def main(runs: int = 5) -> None:
     for case in CASES:
         results = [run_once(case) for _ in range(runs)]
         answer = results[0][1]
-        told = f"{len(answer.matches)} matched, {len(answer.near)} near, {len(answer.reused)} reused"
+        told = "stopped: " if answer.stopped or answer.blind else ""
+        told += f"{len(answer.matches)} matched, {len(answer.near)} near, {len(answer.reused)} reused"
         spent_ms = statistics.median(ms for ms, _ in results)
         say(f"{spent_ms:8.1f}  {case.name}: {told}, {len(answer.unexplained)} unexplained")
 

@@ -10,23 +10,16 @@ from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from heapq import merge, nsmallest
+from heapq import merge
 from itertools import islice
 
 from chains.model import MAX_AMOUNT, TxId
 from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.books import Requests, request_age
+from walletwatch.approvals.searches import STOPPED, UNREAD, Search
+from walletwatch.approvals.settlements import Leeway, settle
 from walletwatch.domain.payments import Match, MatchResult, NearMiss, Payment, Reuse, Spending
-from walletwatch.domain.withdrawals import ActKind, Authorisation, Request
-
-APPROVED, UNDETERMINED, UNAPPROVED, WITHDRAWN = range(4)
-"""The standing of a request, the better explanation first."""
-
-Merit = tuple[bool, int, bool]
-"""How well a request speaks for a transaction beyond its content, the lowest first: no broadcast act of it names the
-transaction; its standing; a broadcast act of it names another transaction.
-"""
-_BEST_UNNAMED: Merit = (True, APPROVED, False)
+from walletwatch.domain.withdrawals import Authorisation, Request
 
 
 def match(
@@ -35,14 +28,18 @@ def match(
     spent: Mapping[str, TxId],
     authorise: Callable[[Request], Authorisation],
     blind: str = "",
+    leeway: Leeway | None = None,
 ) -> MatchResult:
     """The whole answer for one transaction and asset.
 
     `spent` is request id -> the transaction that first paid it, retired requests included. A family of replacements
-    shares its requests: what a member of it spent is free for the others. The result does not depend on the order of
-    payments, acts or requests.
+    shares its requests: what a member of it spent is free for the others. `leeway` tells where payments may differ from
+    their requests; without it amounts agree to the base unit. The result does not depend on the order of payments, acts
+    or requests. A search that would take more than about 50 ms is stopped, and the answer says so.
     """
-    search = _Search(spending, book, spent, authorise)
+    search = _Matching(spending, book, spent, authorise)
+    if leeway is not None:
+        settle(search, leeway)
     search.match_exact()
     search.find_reuse()
     search.match_near()
@@ -52,87 +49,28 @@ def match(
         near=tuple(sorted(search.near, key=lambda n: n.payment.ordinal)),
         reused=tuple(sorted(search.reused, key=lambda r: r.payment.ordinal)),
         unexplained=tuple(sorted(search.left, key=lambda p: p.ordinal)),
-        blind=blind,
+        blind="; ".join(why for why in (blind, search.blind) if why),
+        stopped=search.stopped,
     )
 
 
-class _Search:
-    """One matching under way. `left` are the payments still to be explained; `taken` the requests already used."""
+class _Matching(Search):
+    """The stages one after the other."""
 
-    def __init__(
-        self,
-        spending: Spending,
-        book: Requests,
-        spent: Mapping[str, TxId],
-        authorise: Callable[[Request], Authorisation],
-    ) -> None:
-        self.spending, self.book, self.spent, self.authorise = spending, book, spent, authorise
-        self.family = frozenset({spending.tx, *spending.family})
-        self.left = sorted(spending.payments, key=lambda p: p.ordinal)
-        self.taken: set[str] = set()
-        self.known: dict[str, Authorisation] = {}
-        self.merits: dict[str, Merit] = {}
-        self.costs: dict[str, int] = {}
-        self.ladders: dict[bytes, tuple[_Ladder, _Ladder]] = {}
-        self.equals: dict[tuple[int, int], list[Request]] = {}
-        self.matches: list[Match] = []
-        self.near: list[NearMiss] = []
-        self.reused: list[Reuse] = []
-        named = {r.id: r for tx in self.family for r in book.broadcast_as(tx) if self._usable(r)}
-        self.named = dict(sorted(named.items(), key=lambda item: request_age(item[1])))
+    @cached_property
+    def costs(self) -> dict[str, int]:
+        """What each request costs by its merit."""
+        return {}
 
-    def _usable(self, request: Request) -> bool:
-        """Whether the request is about this asset and these wallets, and not spent by a stranger to the family."""
-        return self._concerns(request) and self.spent.get(request.id, self.spending.tx) in self.family
+    @cached_property
+    def ladders(self) -> dict[bytes, tuple[_Ladder, _Ladder]]:
+        """By destination, the named ones and the others."""
+        return {}
 
-    def _concerns(self, request: Request) -> bool:
-        intent = request.intent
-        return intent.asset == self.spending.asset and intent.wallet in ("", *self.spending.wallets)
-
-    def _unnamed(self, requests: Iterable[Request]) -> Iterator[Request]:
-        return (r for r in requests if r.id not in self.taken and r.id not in self.named and self._usable(r))
-
-    def _judge(self, request: Request) -> Authorisation:
-        if request.id not in self.known:
-            self.known[request.id] = self.authorise(request)
-        return self.known[request.id]
-
-    def _merit(self, request: Request) -> Merit:
-        known = self.merits.get(request.id)
-        if known is None:
-            known = (request.id not in self.named, self._standing(request), self._named_elsewhere(request))
-            self.merits[request.id] = known
-        return known
-
-    def _standing(self, request: Request) -> int:
-        if not any(act.kind in _SPEAKING for act in request.acts):
-            return UNAPPROVED
-        answer = self._judge(request)
-        if answer.met:
-            return APPROVED
-        if answer.withdrawn is not None:
-            return WITHDRAWN
-        return UNDETERMINED if answer.undetermined else UNAPPROVED
-
-    def _named_elsewhere(self, request: Request) -> bool:
-        told = {act.txid for act in request.acts if act.kind is ActKind.BROADCAST and not act.refused}
-        return bool(told) and not told & self.family
-
-    def _best(self, count: int, named: Iterable[Request], others: Iterable[Request]) -> list[Request]:
-        """The `count` requests of highest merit, ties in the order given; stops when nothing better can come.
-
-        A request nobody approved is not judged unless it is needed: a flood of them costs a glance each.
-        """
-        chosen = sorted((r for r in named if r.id not in self.taken), key=self._merit)[:count]
-        perfect: list[Request] = []
-        rest: list[Request] = []
-        for request in others:
-            if len(chosen) + len(perfect) >= count:
-                break
-            approved = any(act.kind is ActKind.APPROVE for act in request.acts)
-            (perfect if approved and self._merit(request) == _BEST_UNNAMED else rest).append(request)
-        chosen += perfect
-        return chosen + nsmallest(count - len(chosen), rest, key=self._merit)
+    @cached_property
+    def equals(self) -> dict[tuple[int, int], list[Request]]:
+        """By amount and how many were asked for."""
+        return {}
 
     def match_exact(self) -> None:
         """Pair equal contents: within a class of them every pairing explains as much, so merit and age decide."""
@@ -143,18 +81,20 @@ class _Search:
         for payments in classes.values():
             one = payments[0]
             named = [r for r in self.named.values() if _same_content(one, r)]
-            others = self._unnamed(self.book.fitting(self.spending.asset, one.address, one.amount))
+            others = self.unnamed(self.book.fitting(self.spending.asset, one.address, one.amount))
             # One more than needed tells whether the choice was ambiguous.
-            chosen = self._best(len(payments) + 1, named, others)
+            chosen = self.best(len(payments) + 1, named, others)
             spare = chosen[len(payments) :]
             for payment, request in zip(payments, chosen, strict=False):
                 self._take(payment, request, spare)
             self.left += payments[len(chosen) :]
+        if self.unread:
+            self.blind, self.unread = UNREAD, False
 
     def _take(self, payment: Payment, request: Request, spare: list[Request]) -> None:
         self.taken.add(request.id)
-        rivals = tuple(rival.id for rival in spare if self._merit(rival) == self._merit(request))
-        self.matches.append(Match(payment, self._judge(request), request.id in self.named, rivals))
+        rivals = tuple(rival.id for rival in spare if self.merit(rival) == self.merit(request))
+        self.matches.append(Match(payment, self.judge(request), request.id in self.named, rivals))
 
     def find_reuse(self) -> None:
         """Of what is left: payments whose fitting request was spent, by an earlier transaction or by this one."""
@@ -162,7 +102,7 @@ class _Search:
         for payment in left:
             content = (self.spending.asset, payment.address, payment.amount)
             fitting = [*self.book.fitting(*content), *self.book.fitting(*content, retired=True)]
-            known = [request for request in fitting if self._concerns(request)]
+            known = [request for request in fitting if self.concerns(request)]
             if not known:
                 self.left.append(payment)
                 continue
@@ -182,12 +122,17 @@ class _Search:
             ordered = sorted(chosen.values(), key=request_age)
             number = {request.id: n for n, request in enumerate(ordered)}
             edges = [[(number[r.id], cost) for r, cost in row.edges] for row in rows]
-            answer = assign(edges, self._step**3 * 5 * self._unit)
+            answer = assign(edges, self._step**3 * 5 * self._unit, self.effort)
             unproved = [row for row, price in zip(rows, answer.prices, strict=True) if not row.proves(price)]
-            if not unproved:
+            if answer.settled and not unproved:
+                break
+            if self.effort.spent:
+                self.stopped = STOPPED
                 break
             for row in unproved:
                 row.look_further()
+        if self.unread:
+            self.stopped = STOPPED
         for n, column in answer.column_of.items():
             self._note_near(self.left[n], ordered[column])
         self.left = [payment for n, payment in enumerate(self.left) if n not in answer.column_of]
@@ -209,7 +154,7 @@ class _Search:
         """
         known = self.costs.get(request.id)
         if known is None:
-            unnamed, standing, elsewhere = self._merit(request)
+            unnamed, standing, elsewhere = self.merit(request)
             known = ((unnamed * self._step + standing) * self._step + elsewhere) * self._step * self._unit
             self.costs[request.id] = known
         if request.intent.destination == payment.address:
@@ -221,29 +166,29 @@ class _Search:
         key = payment.address.key
         if key not in self.ladders:
             named = [r for r in self.named.values() if r.intent.destination == payment.address]
-            others = self._unnamed(self.book.paying(self.spending.asset, payment.address))
+            others = self.unnamed(self.book.paying(self.spending.asset, payment.address))
             self.ladders[key] = _Ladder(named), _Ladder(others)
         named_ladder, ladder = self.ladders[key]
-        return self._best(count, named_ladder.nearest(payment.amount), ladder.nearest(payment.amount))
+        return self.best(count, named_ladder.nearest(payment.amount), ladder.nearest(payment.amount))
 
     def worth(self, amount: int, count: int) -> list[Request]:
         """The best requests of the same amount: by merit, then the oldest."""
         known = self.equals.get((amount, count))
         if known is None:
             named = [r for r in self.named.values() if r.intent.amount == amount]
-            others = self._unnamed(self.book.worth(self.spending.asset, amount))
-            known = self.equals[amount, count] = self._best(count, named, others)
+            others = self.unnamed(self.book.worth(self.spending.asset, amount))
+            known = self.equals[amount, count] = self.best(count, named, others)
         return known
 
     def _note_near(self, payment: Payment, request: Request) -> None:
         differs = "amount" if request.intent.destination == payment.address else "destination"
-        self.near.append(NearMiss(payment, self._judge(request), differs, request.id in self.named))
+        self.near.append(NearMiss(payment, self.judge(request), differs, request.id in self.named))
 
 
 class _Candidates:
     """Requests that nearly explain one payment, the best ones of either kind, with their costs."""
 
-    def __init__(self, search: _Search, payment: Payment) -> None:
+    def __init__(self, search: _Matching, payment: Payment) -> None:
         self._search, self._payment = search, payment
         self._count = max(_FEW, sum(p.amount == payment.amount for p in search.left))
         self.edges: list[tuple[Request, int]] = []
@@ -263,6 +208,7 @@ class _Candidates:
         search, payment = self._search, self._payment
         # As many as payments are left are always enough, because each of those takes one.
         count = min(self._count, len(search.left))
+        search.effort.left -= 2 * count
         kinds = (search.paying(payment, count), search.worth(payment.amount, count))
         edges = [[(r, search.cost(payment, r)) for r in kind] for kind in kinds]
         ends = [kind[-1][1] for kind in edges if len(kind) == count < len(search.left)]
@@ -291,9 +237,6 @@ class _Ladder:
             islice(self._down, below, None),
             key=lambda r: (abs(r.intent.amount - amount), request_age(r)),
         )
-
-
-_SPEAKING = frozenset({ActKind.APPROVE, ActKind.REJECT, ActKind.CANCEL})
 
 
 def _same_content(payment: Payment, request: Request) -> bool:

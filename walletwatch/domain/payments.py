@@ -28,6 +28,7 @@ class Spending:
     tells that nothing better than block time is known (Bitcoin's may be two hours off). `family` are transaction ids
     that share an input or nonce with this one, itself included: they share their requests. `seen_at` is the first sight
     in a mempool where there was one; if given, `broadcast_at` may be an earlier block time, which is weaker evidence.
+    `fee` is what the network took, in base units of `asset`; 0 where it was paid in another asset.
     """
 
     chain: ChainId
@@ -39,6 +40,7 @@ class Spending:
     from_block_time_only: bool = True
     family: tuple[TxId, ...] = ()
     seen_at: datetime | None = None
+    fee: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +48,17 @@ class Match:
     """`request` (by its authorisation) explains `payment`; `by_txid` if a broadcast act named the transaction.
 
     `rivals` are ids of requests that would have explained it as well and are younger: the choice was ambiguous.
+    `paid_before` (base units) is what earlier transactions paid of the request. Where the policy gives leeway, `short`
+    is by how much the payment is less than what was still to be paid, below 0 if it is more; `part`: more is to come.
     """
 
     payment: Payment
     authorisation: Authorisation
     by_txid: bool = False
     rivals: tuple[str, ...] = ()
+    paid_before: int = 0
+    short: int = 0
+    part: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,5 +94,7 @@ class MatchResult:
     reused: tuple[Reuse, ...] = ()
     unexplained: tuple[Payment, ...] = ()
     blind: str = ""
+    stopped: str = ""
+    """Why near misses may not be the nearest ones: the search was cut short. Else empty."""
     void: tuple[Act, ...] = ()
     """Request acts that would have explained an unexplained payment, and count for nothing."""

@@ -61,11 +61,22 @@ def matches_json(asset: AssetId, facts: Facts, matches: Sequence[Match]) -> dict
                 "payment": payment_json(asset, facts, m.payment),
                 "named_by_broadcast": m.by_txid,
                 **({"rivals": list(m.rivals)} if m.rivals else {}),
+                **_leeway_json(asset, facts, m),
                 **authorisation_json(m.authorisation),
             }
             for m in matches
         ),
     }
+
+
+def _leeway_json(asset: AssetId, facts: Facts, match: Match) -> dict[str, Any]:
+    """What the policy's leeway was used for; nothing where the payment is what was asked for."""
+    if not match.short and not match.paid_before:
+        return {}
+    found: dict[str, Any] = {"part": match.part, "paid_before": amount_json(facts, asset, match.paid_before)}
+    if match.short >= 0:
+        return found | {"short": amount_json(facts, asset, match.short)}
+    return found | {"over": amount_json(facts, asset, -match.short)}
 
 
 def payment_json(asset: AssetId, facts: Facts, payment: Payment) -> dict[str, Any]:

@@ -51,6 +51,7 @@ def unapproved(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:  # 
         **matches_json(outflow.asset, facts, ended),
         **_strangers(outflow),
         **_void(found),
+        **_stopped(found),
     }
     if ended:
         return violation(_say_withdrawn(ended), **evidence)
@@ -98,7 +99,8 @@ def destination_mismatch(outflow: Outflow, facts: Facts, params: NoParams) -> Ve
         f"request {request.id} asks for {say_amount(facts, outflow.asset, miss.payment.amount)} to "
         f"{request.intent.destination}; it went to {miss.payment.address}"
     )
-    return unless_blind(found, violation(words, **near_json(outflow.asset, facts, near), **_strangers(outflow)))
+    evidence = {**near_json(outflow.asset, facts, near), **_strangers(outflow), **_stopped(found)}
+    return unless_blind(found, violation(words, **evidence))
 
 
 @rule(
@@ -120,7 +122,8 @@ def amount_mismatch(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict
         f"request {request.id} asks for {say_amount(facts, outflow.asset, request.intent.amount)} to "
         f"{request.intent.destination}; {say_amount(facts, outflow.asset, miss.payment.amount)} was sent"
     )
-    return unless_blind(found, violation(words, **near_json(outflow.asset, facts, near), **_strangers(outflow)))
+    evidence = {**near_json(outflow.asset, facts, near), **_strangers(outflow), **_stopped(found)}
+    return unless_blind(found, violation(words, **evidence))
 
 
 @rule(
@@ -259,3 +262,7 @@ def _say_refused(match: Match, refused: Sequence[RefusedAct], rule_name: str) ->
 
 def _strangers(outflow: Outflow) -> dict[str, Any]:
     return {"foreign_inputs": True} if outflow.foreign_inputs else {}
+
+
+def _stopped(found: MatchResult) -> dict[str, Any]:
+    return {"search_stopped": found.stopped} if found.stopped else {}
