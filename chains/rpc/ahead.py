@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Executor, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, Protocol, runtime_checkable
 
@@ -181,11 +181,12 @@ class Ahead:
     not extend the one given before is asked for anew, so that no reorg is seen that is over.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, pool: Executor | None = None) -> None:
+        """`pool` fetches in place of threads of its own, which are begun when they are needed."""
         self._clock = clock
         self._lock = threading.Lock()
         self._closed = False
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = pool
         self._jobs: list[_Job] = []
         self._next = 0
         self._mean: float | None = None

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from chains.errors import BlockGone, TransientError, Unsupported
+from chains.errors import BlockGone, ChainError, TransientError, Unsupported
 from chains.model import (
     Address,
     Asset,
@@ -21,6 +24,7 @@ from chains.model import (
     UtxoTransaction,
 )
 from chains.registry import native_asset
+from chains.rpc.ahead import Ahead, Ask, Fetches, haul_of
 from chains.source import EndpointHealth, Unspent, WatchSet
 
 CHAIN = ChainId.parse("bip122:0f9188f13cb7b2c71f2a335e3a4fc328")
@@ -90,26 +94,84 @@ class FakeChain:
         return [tx for block in self.branch() for tx in block.txs]
 
 
+class AtOnce(Executor):
+    """Does what it is given when it is given it, so that a test is the same each time."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **named: Any) -> Future[Any]:
+        done: Future[Any] = Future()
+        try:
+            done.set_result(fn(*args, **named))
+        except ChainError as error:
+            done.set_exception(error)
+        return done
+
+
+@dataclass
+class Answers:
+    """What the fake node said at some time."""
+
+    rows: list[Any]
+    size: int = 1_000
+
+    def answers(self) -> list[Any]:
+        return self.rows
+
+
+class FakeNode:
+    """The transport below a `FakeSource`: it answers for a block with the block."""
+
+    name = "fake"
+
+    def __init__(self, at: Callable[[int], Block]) -> None:
+        self._at = at
+
+    def call(self, method: str, params: Sequence[Any] = ()) -> Block:
+        return self._at(params[0])
+
+    def batch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> list[Any]:
+        return [self.call(*call) for call in calls]
+
+    def fetch(self, calls: Sequence[tuple[str, Sequence[Any]]]) -> Answers:
+        return Answers(self.batch(calls))
+
+    def raw(self, path: str) -> bytes:
+        raise Unsupported(path)
+
+    def close(self) -> None:
+        return
+
+
+def fetch_blocks(node: Fetches, heights: range) -> Ask:
+    """As the families do it."""
+    calls = [("block", [height]) for height in heights]
+    return lambda: haul_of(calls, node.fetch(calls))
+
+
 class FakeSource:
-    """`ChainSource` on a `FakeChain`."""
+    """`ChainSource` on a `FakeChain`; with `ahead` it fetches blocks before they are asked for, as the families do."""
 
     chain = CHAIN
     native = BTC
 
-    def __init__(self, fake: FakeChain, confirmations: int = 6) -> None:
+    def __init__(self, fake: FakeChain, confirmations: int = 6, *, ahead: bool = False) -> None:
         self.fake = fake
         self.confirmations = confirmations
         self.mempool: list[UtxoTransaction] = []
         self.broken = False
         self.ambush: bytes | None = None
         """The branch that becomes the best just before the next block is answered."""
+        self._node = FakeNode(self._block_at)
+        self._ahead = Ahead(pool=AtOnce()) if ahead else None
+        self._highest = -1
 
     def identify(self) -> None:
         self._answer()
 
     def tip(self) -> BlockRef:
         self._answer()
-        return self.fake.blocks[self.fake.best].ref
+        tip = self.fake.blocks[self.fake.best].ref
+        self._highest = tip.height
+        return tip
 
     def ref_at(self, height: int) -> BlockRef:
         return self._at(height).ref
@@ -118,11 +180,23 @@ class FakeSource:
         return self.tip().height - self.confirmations + 1
 
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
+        if self._ahead is None:
+            return self._facts(self._node.call("block", [height]), watch)
+        return self._ahead.block(
+            height,
+            self._highest,
+            fetch_blocks,
+            lambda view: self._facts(view(self._node).call("block", [height]), watch),
+        )
+
+    def _block_at(self, height: int) -> Block:
         if self.ambush is not None:
             self.fake.best, self.ambush = self.ambush, None
-        block = self._at(height)
+        return self._at(height)
+
+    def _facts(self, block: Block, watch: WatchSet) -> BlockFacts:
         txs = tuple(tx for tx in block.txs if _concerns(tx, watch))
-        time = GENESIS_TIME + timedelta(minutes=10 * height)
+        time = GENESIS_TIME + timedelta(minutes=10 * block.ref.height)
         return BlockFacts(CHAIN, block.ref, block.parent, time, txs)
 
     def pending(self, watch: WatchSet) -> PendingFacts:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,14 +43,19 @@ class Crash(BaseException):
     """The process dies here. No `except Exception` may live on."""
 
 
+class Stumble(Exception):
+    """The database refuses here, and the process lives on."""
+
+
 class Clock:
-    """Time that passes by a second whenever somebody looks."""
+    """Time that passes by a step whenever somebody looks."""
 
     def __init__(self) -> None:
         self.now = GENESIS_TIME + timedelta(days=1)
+        self.step = timedelta(seconds=1)
 
     def __call__(self) -> datetime:
-        self.now += timedelta(seconds=1)
+        self.now += self.step
         return self.now
 
 
@@ -57,13 +64,14 @@ class MortalStore(Store):
 
     fuse: int | None = None
     """Statements and commits left to live."""
+    end: type[BaseException] = Crash
 
     def burn(self) -> None:
         if self.fuse is not None:
             self.fuse -= 1
             if self.fuse <= 0:
                 self.fuse = None
-                raise Crash
+                raise self.end
 
     @contextmanager
     def transaction(self) -> Iterator[UnitOfWork]:
@@ -97,10 +105,23 @@ class Pager:
         return Sent()
 
 
+@dataclass(frozen=True)
+class Pace:
+    """How a process catches up: `most` final blocks in a transaction, with or without fetching ahead."""
+
+    most: int = 1
+    ahead: bool = False
+
+
+ONE_BY_ONE = Pace()
+
+
 class Process:
     """One life of the daemon: everything but the database and the world outside."""
 
-    def __init__(self, store: MortalStore, fake: FakeChain, pager: Pager, max_reorg: int = 50) -> None:
+    def __init__(
+        self, store: MortalStore, fake: FakeChain, pager: Pager, pace: Pace = ONE_BY_ONE, max_reorg: int = 50
+    ) -> None:
         perimeter = Perimeter(CHAIN)
         perimeter.add(Wallet("hot", "hot", CHAIN), [HOT])
         watched = WatchedChain(CHAIN, "fake", BTC, perimeter, start=1, max_reorg=max_reorg)
@@ -120,21 +141,38 @@ class Process:
         names = Names(assets={BTC.id: BTC})
         desk = ApprovalDesk(PEOPLE, (), NoPrices().price, configured=True)
         judge = Judge(deployment, desk, StoreTeller((SINK,), names))
-        self.source = FakeSource(fake, confirmations=3)
+        self.source = FakeSource(fake, confirmations=3, ahead=pace.ahead)
         self.worker = ChainWorker(watched, self.source, store, judge, FeedDesk(store, judge, ()))
+        self.worker.reader.most = pace.most
         outbox = StoreOutbox(store, names, deployment.labels)
         self.dispatcher = Dispatcher(outbox, {SINK: Sink(pager)}, clock=store.clock, lease_secs=5)
+
+
+@cache
+def empty_database() -> bytes:
+    """A database at the newest revision: made once, for the migrations take longer than many a world lives."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "empty.db"
+        store = open_store(f"sqlite:///{path}")
+        store.upgrade()
+        store.close()
+        return path.read_bytes()
 
 
 class World:
     """The database, the chain and the pager outlive every process."""
 
-    def __init__(self, folder: Path, fake: FakeChain, approved: Sequence[tuple[int, int]]) -> None:
-        opened = open_store(f"sqlite:///{folder / 'world.db'}", Clock())
+    def __init__(
+        self, folder: Path, fake: FakeChain, approved: Sequence[tuple[int, int]], pace: Pace = ONE_BY_ONE
+    ) -> None:
+        (folder / "world.db").write_bytes(empty_database())
+        self.clock = Clock()
+        opened = open_store(f"sqlite:///{folder / 'world.db'}", self.clock)
         self.store = MortalStore(opened.engine, opened.clock)
-        self.store.upgrade()
+        self.store.require_current()
         event.listen(self.store.engine, "before_cursor_execute", lambda *_: self.store.burn())
         self.fake = fake
+        self.pace = pace
         self.told: dict[str, AlertView] = {}
         with self.store.transaction() as unit:
             for number, (to, amount) in enumerate(approved):
@@ -144,18 +182,20 @@ class World:
 
     def restart(self) -> Process:
         """The old process is gone; a new one begins from the database."""
-        self.process = Process(self.store, self.fake, Pager(self.store, self.told))
+        self.process = Process(self.store, self.fake, Pager(self.store, self.told), self.pace)
         return self.process
 
-    def live(self, ticks: int, fuse: int | None = None) -> None:
-        """Tick and dispatch; with a fuse, die when it has burnt down, and begin a new life."""
-        self.store.fuse = fuse
+    def live(self, ticks: int, fuse: int | None = None, end: type[BaseException] = Crash) -> None:
+        """Tick and dispatch; with a fuse, die when it has burnt down, and begin a new life; or stumble and live on."""
+        self.store.fuse, self.store.end = fuse, end
         try:
             for _ in range(ticks):
                 self.process.worker.tick()
                 self.process.dispatcher.run_once()
         except Crash:
             self.restart()
+        except Stumble:
+            assert end is Stumble
         finally:
             self.store.fuse = None
 

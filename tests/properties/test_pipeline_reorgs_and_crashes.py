@@ -1,7 +1,8 @@
 """Whatever reorgs and deaths the daemon went through, it ends where one ends that lived through nothing.
 
-The state machine grows a chain, reorganises it, flips back to branches that were abandoned, and kills the process at
-any statement, commit or delivery.
+The state machine grows a chain, reorganises it, flips back to branches that were abandoned, lets the node fall silent,
+and kills the process, or lets its database refuse, at any statement, commit or delivery. It catches up with blocks
+fetched ahead and several in a transaction; the quiet life asks for each block when its turn comes.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from pipeline_chains import FakeChain, payment
-from pipeline_worlds import World
+from pipeline_worlds import Pace, Stumble, World
 
 _RAM = Path("/dev/shm")  # noqa: S108 - commits are as durable there as a test needs, and fifty times faster
 APPROVED = [(10 + n, 1_000 + n) for n in range(3)] + [(19, 100)]
@@ -30,12 +31,12 @@ POOL = (
 class ReorgsAndCrashes(RuleBasedStateMachine):
     """Rules are what the world does to the daemon; `teardown` holds it to a life without events."""
 
-    @initialize()
-    def begin(self) -> None:
+    @initialize(most=st.sampled_from([1, 2, 3, 64]), ahead=st.booleans())
+    def begin(self, most: int, ahead: bool) -> None:
         self.folder = Path(tempfile.mkdtemp(dir=_RAM if _RAM.is_dir() else None))
         self.fake = FakeChain()
         self.tips = [self.fake.best]
-        self.world = World(self.folder, self.fake, APPROVED)
+        self.world = World(self.folder, self.fake, APPROVED, Pace(most, ahead))
 
     @rule(numbers=st.lists(st.integers(0, len(POOL) - 1), max_size=3, unique=True))
     def mine(self, numbers: list[int]) -> None:
@@ -78,6 +79,22 @@ class ReorgsAndCrashes(RuleBasedStateMachine):
     @rule(ticks=st.integers(1, 6))
     def live(self, ticks: int) -> None:
         self.world.live(ticks)
+
+    @rule(blocks=st.integers(2, 8), numbers=st.lists(st.integers(0, len(POOL) - 1), max_size=4, unique=True))
+    def mine_many(self, blocks: int, numbers: list[int]) -> None:
+        """While nobody looks; the first ones become final at once."""
+        for n in range(blocks):
+            self.mine(numbers[n : n + 1])
+
+    @rule(ticks=st.integers(1, 3))
+    def live_without_a_node(self, ticks: int) -> None:
+        self.world.process.source.broken = True
+        self.world.live(ticks)
+        self.world.process.source.broken = False
+
+    @rule(ticks=st.integers(1, 6), fuse=st.integers(1, 120))
+    def live_and_stumble(self, ticks: int, fuse: int) -> None:
+        self.world.live(ticks, fuse, Stumble)
 
     @rule(ticks=st.integers(1, 6), fuse=st.integers(1, 120))
     def live_and_die(self, ticks: int, fuse: int) -> None:

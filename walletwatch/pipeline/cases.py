@@ -92,6 +92,11 @@ class CaseDesk:
         for followed in self._live():
             _add(watch, *followed.tracer.watch(), followed.outputs)
 
+    @property
+    def is_following(self) -> bool:
+        """Whether a case is live."""
+        return bool(self._live())
+
     def _live(self) -> list[_Followed]:
         return [f for f in self._followed.values() if f.stored.live]
 

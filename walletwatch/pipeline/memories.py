@@ -1,14 +1,14 @@
 """What a chain's worker keeps in memory, all of it rebuilt from the store: the watch set and the known payees.
 
-A transaction notes what it learned; only a commit makes that known. After a failed transaction the whole is loaded
-again, so that memory can never be ahead of the database.
+A transaction notes what it learned, block by block. After a failed transaction the whole is loaded again, so that
+memory is never ahead of the database when the next one begins.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from chains.model import Address, Outpoint, TxId, TxOutput
+from chains.model import Address, BlockFacts, Outpoint, TxId, TxOutput, UtxoTransaction
 from chains.source import WatchSet
 from walletwatch.pipeline.deployments import Deployment, WatchedChain
 from walletwatch.rules.resemblances import PayeeIndex
@@ -17,7 +17,7 @@ from walletwatch.store import UnitOfWork
 
 @dataclass(slots=True)
 class Learned:
-    """What one transaction will have taught us, if it commits."""
+    """What one block will have taught us, if its transaction commits."""
 
     created: dict[Outpoint, TxOutput] = field(default_factory=dict)
     spent: list[Outpoint] = field(default_factory=list)
@@ -53,8 +53,17 @@ class Memory:
         for address, _at, _tx in unit.outflows.payees(chain):
             self.payees.add(address)
 
-    def commit(self) -> None:
-        """The transaction that learned this is durable."""
+    def foresee(self, facts: BlockFacts) -> None:
+        """Look for the spending of what `facts` pays us in the blocks after it, though it is not kept yet."""
+        own = self._chain.perimeter.wallet_of
+        for tx in facts.transactions:
+            if isinstance(tx, UtxoTransaction):
+                self.watch.outpoints.update({Outpoint(tx.txid, o.vout): o for o in tx.outputs if own(o.address)})
+
+    def learn(self) -> None:
+        """What the block taught counts from the next one on. Whoever calls this within a transaction loads anew if that
+        fails.
+        """
         learned, self.learned = self.learned, Learned()
         self.watch.outpoints.update(learned.created)
         for outpoint in learned.spent:

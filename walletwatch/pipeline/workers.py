@@ -1,13 +1,13 @@
 """One chain's worker: tip check, fetch, decode, one transaction, again. It never jumps a gap and is never quiet.
 
-A tick does one thing at most (a block in, a block back, a look into the mempool, a piece of a case's past) and says
-what; whoever drives it decides when the next one comes.
+A tick does one thing at most (a block in, or several final ones; a block back, a look into the mempool, a piece of a
+case's past) and says what; whoever drives it decides when the next one comes.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -19,6 +19,7 @@ from walletwatch.domain.times import format_utc
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.pipeline.balances import Holdings, books_digest, keep_holdings, read_holdings
 from walletwatch.pipeline.cases import CaseDesk
+from walletwatch.pipeline.catchups import Look, Stretch, StretchReader
 from walletwatch.pipeline.conservation import Conservation
 from walletwatch.pipeline.deployments import Deployment, WatchedChain
 from walletwatch.pipeline.feeds import FeedDesk
@@ -55,7 +56,9 @@ class Tick(StrEnum):
 
 
 class ChainWorker:
-    """Owned by one thread. `halted` is why it stopped for good (a reorg too deep, the wrong chain), else empty."""
+    """Owned by one thread. `halted` is why it stopped for good (a reorg too deep, the wrong chain), else empty; `place`
+    is the last block judged.
+    """
 
     def __init__(self, watched: WatchedChain, source: ChainSource, store: Store, judge: Judge, feeds: FeedDesk) -> None:
         self.watched = watched
@@ -69,18 +72,25 @@ class ChainWorker:
         self.ingestion = Ingestion(watched, judge, self.memory)
         self.waiting = WaitingDesk(watched, judge)
         self.cases = CaseDesk(watched, judge.deployment, judge, source)
+        self.reader = StretchReader(self.gaps, self.memory, self.cases)
         self.conservation = Conservation(watched, source, store, judge)
         self.halted = ""
         self.wrong_chain = False
         self.last_error = ""
-        self.tip: BlockRef | None = None
+        self.place: BlockRef | None = None
         self.synced = False
+        self._look: Look | None = None
         self._loaded = False
         self._renewed: Perimeter | None = None
         self._failing_since: datetime | None = None
         self._watched_at: datetime | None = None
         self._tried_holdings: BlockRef | None = None
         self._reported: tuple[tuple[Tick, str], datetime] | None = None
+
+    @property
+    def tip(self) -> BlockRef | None:
+        """The node's best block, as last seen."""
+        return None if self._look is None else self._look.tip
 
     @property
     def deployment(self) -> Deployment:
@@ -123,19 +133,25 @@ class ChainWorker:
         cursor = self._place()
         if cursor is None:
             return self._start()
-        self.tip = self.source.tip()
+        if self._loaded and self._look is not None and self._look.serves(cursor.ref.height, self.store.clock()):
+            stretch = self.reader.read(cursor.ref, self._look.final())
+            if stretch.blocks:
+                return self._take_in(cursor, stretch, self._look.final())
+        self._look = look = Look(self.source, self.source.tip(), self.store.clock())
         if not self._loaded:
             self._load(cursor)
-        self._note_unwatched(cursor, self.tip)
-        if self._is_orphaned(cursor, self.tip):
+        self._note_unwatched(cursor, look.tip)
+        if self._is_orphaned(cursor, look.tip):
             return self._step_back(cursor)
-        if self.tip.height > cursor.ref.height:
-            return self._step_forward(cursor)
-        return self._at_tip(cursor)
+        if look.tip.height <= cursor.ref.height:
+            return self._at_tip(cursor)
+        stretch = self.reader.read(cursor.ref, look.final())
+        return self._take_in(cursor, stretch, look.final()) if stretch.blocks else self._step_back(cursor)
 
     def _place(self) -> Cursor | None:
         with self.store.reading() as unit:
             cursor = unit.places.cursor(self.watched.chain)
+            self.place = None if cursor is None else cursor.ref
             if self._loaded and not self.cases.is_current(unit):
                 self._loaded = False
             return cursor
@@ -170,7 +186,7 @@ class ChainWorker:
                 "hash": format_hash(self.watched.chain, before.hash),
             }
             unit.audit.append("walletwatch", "chain.started", str(self.watched.chain), payload)
-        self.tip = tip
+        self._look = Look(self.source, tip, self.store.clock())
         return Tick.STARTED
 
     def _opening(self, before: BlockRef, tip: BlockRef) -> Holdings | None:
@@ -185,23 +201,31 @@ class ChainWorker:
         """The block before `start`; before the genesis block there is none, and nothing is compared with it."""
         return self.source.ref_at(start - 1) if start > 0 else BlockRef(-1, bytes(32))
 
-    # --- one block forward --------------------------------------------------------------------------------------------
+    # --- forward ------------------------------------------------------------------------------------------------------
 
-    def _step_forward(self, cursor: Cursor) -> Tick:
-        self.cases.extend_watch(self.memory.watch)
-        facts = self.gaps.read_block(cursor.ref.height + 1)
-        if facts.parent_hash != cursor.ref.hash and cursor.ref.height >= 0:
-            return self._step_back(cursor)
-        facts = self.cases.search(facts, self.memory.watch)
-        final = self._final_height(facts.ref.height)
+    def _take_in(self, cursor: Cursor, stretch: Stretch, final: int) -> Tick:
+        """Judge blocks in order, all in one transaction: a crash leaves all of them to do, or none."""
+        found: list[tuple[BlockRef, tuple[Finding, ...]]] = []
         with self.judge.desk.held():
             self.feeds.read()
-            with self.store.transaction() as unit:
-                self.judge.desk.refresh(unit)
-                found = self._ingest(unit, facts, cursor, final)
-        self.memory.commit()
-        self.cases.committed(facts)
-        self.opinions.confirm_findings(facts.ref, found)
+            try:
+                with self.store.transaction() as unit:
+                    self.judge.desk.refresh(unit)
+                    for facts in stretch.blocks:
+                        found.append((facts.ref, self._ingest(unit, facts, cursor, final)))
+                        self.memory.learn()
+                        cursor = replace(
+                            cursor, ref=facts.ref, final_height=max(cursor.final_height, min(final, facts.ref.height))
+                        )
+            except BaseException:
+                self.judge.desk.forget()
+                raise
+        self.place, self._watched_at = cursor.ref, self.store.clock()
+        self.cases.committed(stretch.blocks[-1])
+        for ref, findings in found:
+            self.opinions.confirm_findings(ref, findings)
+        if stretch.error is not None:
+            raise stretch.error
         return Tick.INGESTED
 
     def _ingest(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor, final: int) -> tuple[Finding, ...]:
@@ -211,9 +235,6 @@ class ChainWorker:
         if final > cursor.final_height:
             self.ingestion.make_final(unit, final)
         return found
-
-    def _final_height(self, ceiling: int) -> int:
-        return min(self.source.final_height(), ceiling)
 
     # --- one block back -----------------------------------------------------------------------------------------------
 
@@ -290,10 +311,10 @@ class ChainWorker:
                     self.judge.desk.refresh(unit)
                     self.ingestion.ingest_pending(unit, pending)
                     self.waiting.keep(unit, outlooks)
-                self.memory.commit()
+                self.memory.learn()
 
     def _settle_finality(self, cursor: Cursor) -> None:
-        final = self._final_height(cursor.ref.height)
+        final = cursor.final_height if self._look is None else min(self._look.final(), cursor.ref.height)
         if final > cursor.final_height:
             with self.store.transaction() as unit:
                 self.ingestion.make_final(unit, final)

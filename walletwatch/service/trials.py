@@ -162,13 +162,11 @@ def _scratch() -> Iterator[Store]:
 
 
 def _drive(worker: ChainWorker, covered: CaptureRange, progress: Progress | None) -> None:
-    failures, done = 0, 0
+    failures = 0
     while True:
         tick = worker.tick()
-        if tick is Tick.INGESTED:
-            done += 1
-            if progress is not None:
-                progress(done, covered.high - covered.low + 1)
+        if tick is Tick.INGESTED and worker.place is not None and progress is not None:
+            progress(worker.place.height - covered.low + 1, covered.high - covered.low + 1)
         failures = failures + 1 if tick is Tick.FAILED else 0
         if worker.halted or failures > _MAX_FAILURES:
             raise TrialFailed(worker.halted or worker.last_error)
