@@ -19,16 +19,18 @@ def run(
         bool, typer.Option("--until-synced", help="Stop when every chain is at its node's tip and nothing is due.")
     ] = False,
 ) -> None:
-    """Watch, judge and tell, until stopped by SIGINT or SIGTERM."""
-    settings = session_of(context).load(need_secrets=True)
+    """Watch, judge and tell, until stopped by SIGINT or SIGTERM. SIGHUP has it read the configuration again."""
+    session = session_of(context)
+    settings = session.load(need_secrets=True)
     if not settings.chains:
         raise UsageProblem("nothing to watch", where=str(settings.file), hint="add a [[chain]] and a [[wallet]]")
     from walletwatch.service.applications import Application
     from walletwatch.service.daemons import Daemon
 
     with Application.open(settings) as application:
-        daemon = Daemon(application)
+        daemon = Daemon(application, lambda: session.load(need_secrets=True))
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: daemon.stop.set())
+        signal.signal(signal.SIGHUP, lambda *_: daemon.reload.set())
         ended = daemon.run(until_synced=until_synced)
     raise typer.Exit(int(ended))

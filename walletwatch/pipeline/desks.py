@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -52,14 +52,26 @@ class SpentRequests(Mapping[str, TxId]):
 
 
 class ApprovalDesk:
-    """One for all chains: whoever judges holds it, because the book is one and a request is spent once."""
+    """One for all chains: whoever judges holds it, because the book is one and a request is spent once. It is held
+    together with the desk `before` it, whose rules may still be judged by while others take its place.
+    """
 
-    def __init__(self, people: People, policies: Sequence[Policy], price_of: PriceOf, *, configured: bool) -> None:
+    def __init__(
+        self,
+        people: People,
+        policies: Sequence[Policy],
+        price_of: PriceOf,
+        *,
+        configured: bool,
+        before: ApprovalDesk | None = None,
+    ) -> None:
         self._people = people
         self._policies = PolicyHistory.of(policies)
         self._price_of = price_of
         self._configured = configured
-        self._lock = threading.RLock()
+        self._lock: AbstractContextManager[bool] = threading.RLock()
+        if before is not None:
+            self._lock = before._lock  # noqa: SLF001 - of its own kind
         self._book = RequestBook(people)
         self._voided: set[str] = set()
         self._last_row = 0

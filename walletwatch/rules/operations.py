@@ -59,3 +59,11 @@ declare(
     "recorded.",
     "Coincheck 2018-01-26: noticed after 11 h 23 m",
 )
+declare(
+    "configuration_refused",
+    "operation",
+    Severity.HIGH,
+    "The configuration was to be read again while the monitor runs, and could not be used. What was in force before "
+    "stays in force, which is not what its files say.",
+    "Knight Capital 2012-08-01: one server of eight had not taken the new version",
+)

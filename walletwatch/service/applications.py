@@ -39,7 +39,13 @@ class Application:
     """Everything that works for one deployment. Opens connections only when they are needed; close it when done."""
 
     def __init__(
-        self, settings: Settings, store: Store, *, console: TextIO | None = None, labels: LabelBook | None = None
+        self,
+        settings: Settings,
+        store: Store,
+        *,
+        console: TextIO | None = None,
+        labels: LabelBook | None = None,
+        before: Application | None = None,
     ) -> None:
         self.settings = settings
         self.store = store
@@ -48,8 +54,12 @@ class Application:
         self.names = names_of(settings)
         self.sinks = dict(zip(settings.sink_names, settings.sinks, strict=True))
         self.teller = StoreTeller(tuple(self.sinks), self.names)
-        self.desk = ApprovalDesk(
-            settings.people(), policies_of(settings), self.deployment.prices.price, configured=bool(settings.feeds)
+        self.desk: ApprovalDesk = ApprovalDesk(
+            settings.people(),
+            policies_of(settings),
+            self.deployment.prices.price,
+            configured=bool(settings.feeds),
+            before=None if before is None else before.desk,
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
         self._open = ExitStack()
@@ -74,8 +84,14 @@ class Application:
         self.close()
 
     def close(self) -> None:
-        """Give back everything that was opened."""
+        """Give back everything that was opened, by those before and after it too."""
         self._open.close()
+
+    def successor(self, settings: Settings) -> Application:
+        """Another configuration on the same database, to take this one's place while both may judge. Raises what the
+        parts of a configuration raise that do not fit together.
+        """
+        return Application(settings, self.store, console=self._console, before=self)
 
     # --- chains -------------------------------------------------------------------------------------------------------
 

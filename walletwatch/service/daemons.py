@@ -9,14 +9,23 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import IntEnum
 
+from chains.model import ChainId
 from walletwatch.alerts.dispatcher import Dispatcher
 from walletwatch.alerts.ports import Sent
 from walletwatch.pipeline.feeds import LineAnswer
 from walletwatch.pipeline.workers import ChainWorker, Tick
 from walletwatch.service.applications import Application
 from walletwatch.service.feeding import open_endpoints
+from walletwatch.service.reloading import (
+    Change,
+    ReloadRefused,
+    prepare,
+    problems_of,
+    record_change,
+    record_refusal,
+)
 from walletwatch.service.scheduler import Metronome
-from walletwatch.settings import SettingsError, refreshed, stamps
+from walletwatch.settings import Settings, SettingsError, refreshed, stamps
 
 _log = logging.getLogger(__name__)
 
@@ -37,14 +46,24 @@ class Ended(IntEnum):
 
 
 class Daemon:
-    """Runs one application until it is told to stop, or until everything is synced and told."""
+    """Runs one application until it is told to stop, or until everything is synced and told. When `reload` is set the
+    configuration is read again by `load`, and takes effect between the ticks of each chain.
+    """
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, load: Callable[[], Settings] | None = None) -> None:
         self.app = app
         self.stop = threading.Event()
+        self.reload = threading.Event()
+        self._load = load
         self._wake = threading.Event()
         self._workers: list[ChainWorker] = []
+        self._next: dict[ChainId, ChainWorker] = {}
+        """Workers by another configuration; each takes its chain over before the next tick."""
         self._dispatcher: Dispatcher | None = None
+        self._telling: set[str] = set()
+        """Sinks that have a thread."""
+        self._threads: list[threading.Thread] = []
+        self._metronome = Metronome()
         self._trouble_since: dict[str, datetime] = {}
         self._lock = threading.Lock()
         self._stamps = stamps(app.settings)
@@ -56,41 +75,48 @@ class Daemon:
         self.app.record_start()
         self._workers = self.app.workers()
         self._dispatcher = self.app.dispatcher()
-        threads = [self._thread(self._watch, w, f"chain {w.watched.name}") for w in self._workers]
-        threads += [self._thread(self._deliver, name, f"sink {name}") for name in self.app.sinks]
-        metronome = self._metronome()
+        self._wind_up()
         endpoints = open_endpoints(self.app.settings, self._post)
         try:
             self._read_feeds()
             for endpoint in endpoints:
                 endpoint.start()
-            metronome.start()
-            for thread in threads:
-                thread.start()
+            self._metronome.start()
+            for worker in self._workers:
+                self._begin(self._watch, worker, f"chain {worker.watched.name}")
+            self._begin_telling()
             ended = self._wait(until_synced=until_synced)
         finally:
             self.stop.set()
             self._wake.set()
             for endpoint in endpoints:
                 endpoint.stop()
-            metronome.stop()
-            for thread in threads:
-                if thread.ident is not None:
-                    thread.join(timeout=30)
+            self._metronome.stop()
+            for thread in self._threads:
+                thread.join(timeout=30)
         self._end(ended)
         return ended
 
-    def _thread(self, loop: Callable[..., None], argument: object, name: str) -> threading.Thread:
-        return threading.Thread(target=loop, args=(argument,), name=name, daemon=True)
+    def _begin(self, loop: Callable[..., None], argument: object, name: str) -> None:
+        thread = threading.Thread(target=loop, args=(argument,), name=name, daemon=True)
+        self._threads.append(thread)
+        thread.start()
 
-    def _metronome(self) -> Metronome:
-        metronome = Metronome()
-        metronome.every(_FEED_POLL, self._read_feeds, "feeds")
-        metronome.every(_ADDRESS_POLL, self._read_addresses, "addresses")
-        metronome.every(timedelta(seconds=30), self._wake_silenced, "silences")
-        metronome.every(_UNPAID_POLL, self._look_for_unpaid, "unpaid")
-        metronome.every(self.app.settings.audit.checkpoint_every, self._checkpoint, "checkpoint")
-        return metronome
+    def _begin_telling(self) -> None:
+        """A thread for every sink that has none."""
+        with self._lock:
+            new = [name for name in self.app.sinks if name not in self._telling]
+            self._telling.update(new)
+        for name in new:
+            self._begin(self._deliver, name, f"sink {name}")
+
+    def _wind_up(self) -> None:
+        every = self._metronome.every
+        every(_FEED_POLL, self._read_feeds, "feeds")
+        every(_ADDRESS_POLL, self._read_addresses, "addresses")
+        every(timedelta(seconds=30), self._wake_silenced, "silences")
+        every(_UNPAID_POLL, self._look_for_unpaid, "unpaid")
+        every(self.app.settings.audit.checkpoint_every, self._checkpoint, "checkpoint")
 
     def _end(self, ended: Ended) -> None:
         self.app.record("walletwatch", "service.stopped", "service", outcome=ended.name.lower())
@@ -100,6 +126,9 @@ class Daemon:
 
     def _wait(self, *, until_synced: bool) -> Ended:
         while not self.stop.wait(0.1):
+            if self.reload.is_set():
+                self.reload.clear()
+                self._read_configuration()
             if until_synced:
                 ended = self._judge_progress()
                 if ended is not None:
@@ -108,6 +137,8 @@ class Daemon:
 
     def _judge_progress(self) -> Ended | None:
         """Whether `--until-synced` is done, None while there is hope or work."""
+        if self._next:
+            return None
         if any(w.halted for w in self._workers):
             return Ended.HALTED
         if any(w.wrong_chain for w in self._workers) or self._is_hopeless():
@@ -137,6 +168,7 @@ class Daemon:
         """One chain, tick by tick. An error of the store is logged and tried again: it never ends the watch."""
         name, failures = f"chain {worker.watched.name}", 0
         while not self.stop.is_set():
+            worker = self._take_over(worker)
             try:
                 done = worker.tick()
             except Exception:  # noqa: BLE001 - logged whole; a watch that ended in silence would be worse
@@ -152,13 +184,27 @@ class Daemon:
             else:
                 self.stop.wait(_pause(failures))
 
+    def _take_over(self, worker: ChainWorker) -> ChainWorker:
+        """The worker by the configuration in force: itself, or the one that takes its place."""
+        with self._lock:
+            successor = self._next.pop(worker.watched.chain, None)
+            if successor is None:
+                return worker
+            self._workers[self._workers.index(worker)] = successor
+        if successor.source is not worker.source:
+            worker.source.close()
+        return successor
+
     def _deliver(self, sink: str) -> None:
-        """One sink, pass by pass."""
-        dispatcher = self._dispatcher
-        if dispatcher is None:
-            return
-        self._revive(sink, dispatcher)
+        """One sink, pass by pass, for as long as it is configured."""
+        known: Dispatcher | None = None
         while not self.stop.is_set():
+            dispatcher = self._dispatcher_of(sink)
+            if dispatcher is None:
+                return
+            if dispatcher is not known:
+                known = dispatcher
+                self._revive(sink, dispatcher)
             try:
                 summary = dispatcher.run_sink(sink)
             except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
@@ -173,6 +219,16 @@ class Daemon:
             self._wake.wait(_SINK_POLL_SECS)
             self._wake.clear()
 
+    def _dispatcher_of(self, sink: str) -> Dispatcher | None:
+        """Who serves the sink now; None if it is configured no more."""
+        with self._lock:
+            dispatcher = self._dispatcher
+            if dispatcher is not None and sink in dispatcher.sinks:
+                return dispatcher
+            self._telling.discard(sink)
+        self._note(f"sink {sink}", trouble=False)
+        return None
+
     def _revive(self, sink: str, dispatcher: Dispatcher) -> None:
         """What the last life was telling when it died is told now, not when its lease ends; and a sink that takes
         messages again hears what it refused before.
@@ -186,6 +242,45 @@ class Daemon:
                     unit.alerts.revive(sink, unit.now)
         except Exception:  # noqa: BLE001 - logged whole; the passes that follow will say more
             _log.exception("sink %s: could not look for alerts left over", sink)
+
+    # --- another configuration ----------------------------------------------------------------------------------------
+
+    def _read_configuration(self) -> None:
+        """Read the configuration again. It takes effect whole, or what is in force stays, and people are told."""
+        try:
+            if self._load is not None:
+                workers = tuple(self._next.get(w.watched.chain, w) for w in self._workers)
+                self._put_in_force(prepare(self.app, workers, self._load()))
+        except SettingsError as error:
+            self._refuse(problems_of(error))
+        except ReloadRefused as error:
+            self._refuse(error.problems)
+        except Exception as error:  # noqa: BLE001 - logged whole; what is in force goes on
+            _log.exception("reading the configuration failed: what was in force stays in force")
+            self._refuse([f"unexpected {type(error).__name__}"])
+
+    def _put_in_force(self, change: Change) -> None:
+        """From here on everything is judged and told by `change`, but what a chain's tick is busy with just now."""
+        with self.app.desk.held():
+            record_change(self.app, change)
+            with self._lock:
+                self.app = change.app
+                self._stamps = stamps(change.app.settings)
+                self._dispatcher = change.dispatcher
+                self._next.update({worker.watched.chain: worker for worker in change.workers})
+        self._begin_telling()
+        self._metronome.pace("checkpoint", change.app.settings.audit.checkpoint_every)
+        _log.warning("the configuration was read again and is in force: rules %s", change.app.deployment.rules_digest)
+        for table in change.waiting:
+            _log.warning("%s changed, and needs a restart: what it was stays in force", table)
+
+    def _refuse(self, problems: list[str]) -> None:
+        for problem in problems:
+            _log.error("the configuration is not taken, what was in force stays: %s", problem)
+        try:
+            record_refusal(self.app, problems)
+        except Exception:  # noqa: BLE001 - logged whole; the watch must go on
+            _log.exception("that the configuration was refused could not be recorded")
 
     # --- the metronome's acts -----------------------------------------------------------------------------------------
 
@@ -215,7 +310,7 @@ class Daemon:
                 return
             self._stamps = stamps(settings)
             self.app.settings = settings
-            for worker in self._workers:
+            for worker in (*self._workers, *self._next.values()):
                 perimeter = settings.perimeter(worker.watched.chain)
                 self.app.record("walletwatch", "perimeter.changed", worker.watched.name, digest=perimeter.digest())
                 worker.renew(perimeter)

@@ -21,6 +21,12 @@ class Metronome:
         """Call `act` every `interval`, never twice at once. `act` handles its own errors."""
         self._scheduler.add_job(act, "interval", seconds=interval.total_seconds(), id=name)
 
+    def pace(self, name: str, interval: timedelta) -> None:
+        """From now on call what is called `name` every `interval`; nothing if it is called so already."""
+        job = self._scheduler.get_job(name)
+        if job is not None and job.trigger.interval != interval:
+            self._scheduler.reschedule_job(name, trigger="interval", seconds=interval.total_seconds())
+
     def start(self) -> None:
         """Begin."""
         self._scheduler.start()

@@ -214,6 +214,11 @@ class Settings(Table):
         other._unread = unread  # noqa: SLF001 - the same
         return other
 
+    def with_parts(self, **parts: Any) -> Settings:
+        """The same settings with these tables in place of their own; addresses stay as read."""
+        whole = {name: getattr(self, name) for name in type(self).model_fields} | parts
+        return Settings(**whole).with_addresses(self._addresses, self._branches)
+
     def _terms(self, policy: PolicySettings) -> PolicyTerms:
         chains = tuple(self.reader.chain(ref) for ref in policy.chains)
         own = tuple(self.reader.chain(w.chain) for w in self.wallets if w.name in policy.wallets)
