@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from chains.model import AccountTransaction, AssetId, ChainId, ChainTransaction, TxId, format_hash
-from walletwatch.domain.findings import Finding, Mode, VerdictKind
+from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Unknown
@@ -166,7 +166,8 @@ class Judge:
     def _close_if_explained(self, unit: UnitOfWork, chain: ChainId, txid: TxId, family: TxId) -> None:
         txids = unit.ledger.family(chain, family) or (txid,)
         findings = [f for tx in txids for f in unit.findings.of_tx(chain, tx)]
-        loud = [f for f in findings if f.mode is Mode.ENFORCE]
+        # What a rule without enough history notes for information holds no alert open: no approval would explain it.
+        loud = [f for f in findings if f.mode is Mode.ENFORCE and f.severity is not Severity.INFO]
         resolved = unit.findings.resolutions([f.id for f in loud])
         if loud and all(f.id in resolved for f in loud):
             late_secs = max(int(r.get("late_secs", 0)) for r in resolved.values())
