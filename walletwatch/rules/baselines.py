@@ -22,13 +22,17 @@ from walletwatch.rules.evidence import (
     window_json,
 )
 from walletwatch.rules.facts import Facts
-from walletwatch.rules.parameters import WHOLE, Duration, Params, Percent
+from walletwatch.rules.limits import exceeds
+from walletwatch.rules.parameters import WHOLE, Duration, Limit, LimitAmount, Params, Percent
 from walletwatch.rules.registry import rule
 
 
 class BaselineSpikeParams(Params):
-    """More than `factor` times the `quantile` of the active periods (each of `period`) of the last `history`."""
+    """More than `factor` times the `quantile` of the active periods (each of `period`) of the last `history`; with
+    `min`, only from more than this in the period on.
+    """
 
+    min: LimitAmount | None = None
     factor: int = Field(ge=1, le=10**6)
     history: Duration = Field(default=30 * 86_400, gt=0)
     period: Duration = Field(default=3_600, gt=0)
@@ -71,12 +75,16 @@ def too_little(wallet: str, periods: int, needed: int) -> Verdict:
     source="Quantile baselines of intrusion detection; Zaif 2018-09-14: 5,966 BTC within two hours",
 )
 def baseline_spike(outflow: Outflow, facts: Facts, params: BaselineSpikeParams) -> Verdict:
-    """Violated by more than `factor` times the quantile in (t - period, t]."""
+    """Violated by more than `factor` times the quantile, and more than `min`, in (t - period, t]. Unknown without a
+    price where `min` is in USD.
+    """
+    now = facts.spent(params.period, wallet=outflow.wallet, asset=outflow.asset)
+    if params.min is not None and not _is_above(params.min, now.total, outflow, facts):
+        return PASS
     past = facts.active_periods(params.period, params.history, wallet=outflow.wallet, asset=outflow.asset)
     if len(past) < params.min_periods:
         return too_little(outflow.wallet, len(past), params.min_periods)
     usual = nearest_rank(past.totals, params.quantile)
-    now = facts.spent(params.period, wallet=outflow.wallet, asset=outflow.asset)
     if now.total <= params.factor * usual:
         return PASS
     counted = facts.counted(params.period, wallet=outflow.wallet, asset=outflow.asset, limit=SHOWN)
@@ -93,6 +101,10 @@ def baseline_spike(outflow: Outflow, facts: Facts, params: BaselineSpikeParams) 
         count=now.count,
         counted=counted_json(counted),
     )
+
+
+def _is_above(least: Limit, units: int, outflow: Outflow, facts: Facts) -> bool:
+    return least.asset in (None, outflow.asset) and exceeds(least, units, outflow.asset, facts)[0]
 
 
 @rule(

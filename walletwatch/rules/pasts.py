@@ -9,14 +9,11 @@ from bisect import bisect_left, insort
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import NamedTuple, Self
 
 from chains.model import ChainTransaction, SigningFacts
 from walletwatch.rules.fees import fee_rate
-
-_ROUNDNESS_FROM = 1_000
-"""Integers below this are counts and versions; above, they are sizes and prices, whose roundness is a habit too."""
+from walletwatch.rules.hands import hand_of
 
 
 class Trait(NamedTuple):
@@ -42,17 +39,6 @@ class Oddity:
     seen: int
     of: int
     bits: int
-
-
-@lru_cache(maxsize=10_000)
-def readings(name: str, value: int | str) -> tuple[tuple[str, str], ...]:
-    """A feature as text, and of a large integer also how many zeros it ends in (Bitget's thief set gas limits of
-    100,000 and 200,000, where the exchange's own stood near 63,000).
-    """
-    text = str(value)
-    if isinstance(value, str) or abs(value) < _ROUNDNESS_FROM:
-        return ((name, text),)
-    return (name, text), (f"{name}: zeros at the end", str(len(text) - len(text.rstrip("0"))))
 
 
 @dataclass(slots=True)
@@ -108,11 +94,10 @@ class Past:
             self.signers[who] += by
             if not self.signers[who]:
                 del self.signers[who]
-        for feature in signing.features:
-            for name, text in readings(*feature):
-                if name not in self._features:
-                    self._features[name] = _Values()
-                self._features[name].change(text, by)
+        for habit, text in hand_of(signing):
+            if habit not in self._features:
+                self._features[habit] = _Values()
+            self._features[habit].change(text, by)
 
     def values(self) -> dict[str, dict[str, int]]:
         """How often each value of each feature was seen."""
@@ -130,7 +115,7 @@ class Past:
         nonce or a lock time at the tip, therefore never surprises; a version that was always 2 and now is 1 does.
         """
         found = []
-        for name, value in (reading for feature in now.features for reading in readings(*feature)):
+        for name, value in hand_of(now):
             known = self._features.get(name, _NONE)
             seen = known.counts.get(value, 0)
             bits = ((known.total + 1) // (1 + max(seen, known.once))).bit_length() - 1
