@@ -10,16 +10,18 @@ import statistics
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks.bench_rules import TABLES, say
+from benchmarks.bench_rules import say
 from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, write_history
-from chains.model import Address, AssetId
-from unit.rules_examples import NAMES, txid, utxo_tx
+from benchmarks.rule_sets import rules
+from chains.model import Address, AssetId, SigningFacts
+from unit.rules_examples import txid, utxo_tx
 from walletwatch.domain.ids import outflow_id
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.payments import MatchResult, Payment
@@ -29,16 +31,20 @@ from walletwatch.pipeline.deployments import Deployment, WatchedChain
 from walletwatch.pipeline.facts import StoreFacts
 from walletwatch.pipeline.recalls import Recall
 from walletwatch.rules.engine import judge
-from walletwatch.rules.registry import RuleConfig, configure
+from walletwatch.rules.registry import RuleConfig
 from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import Store
 
 WARM_UP, ROUNDS = 20, 400
+FOUND: Counter[str] = Counter()
 
 
 class Prices:
     def price(self, asset: AssetId, at: datetime) -> Price:
         return Price(asset, 95_000 * 10**8, 8, "fixed")
+
+    def edition(self) -> object:
+        return "fixed"
 
 
 def deployment() -> Deployment:
@@ -49,15 +55,13 @@ def deployment() -> Deployment:
     return Deployment(watched, {BTC.id: BTC}, dict.fromkeys(WALLETS, "hot"), (), "d", Prices(), lambda *_: ())
 
 
-def rules(count: int) -> list[RuleConfig]:
-    """`count` rules round the catalogue; rules of a type differ in their windows where they have any."""
-    found = []
-    for n in range(count):
-        table, turn = dict(TABLES[n % len(TABLES)]), n // len(TABLES)
-        if "window" in table and turn:
-            table["window"] = f"{(turn + 1) * 3}h"
-        found.append(configure({**table, "id": f"r{n}"}, amounts=NAMES))
-    return found
+def signed(number: int) -> SigningFacts:
+    features: tuple[tuple[str, int | str], ...] = (
+        ("version", 2),
+        ("locktime", 10**6 + number),
+        ("sequence", "fffffffd"),
+    )
+    return SigningFacts(("A", "B"), features)
 
 
 def no_match() -> MatchResult:
@@ -81,7 +85,7 @@ def fresh(number: int) -> Outflow:
     )
 
 
-def measure(store: Store, configs: list[RuleConfig]) -> tuple[float, list[float]]:
+def measure(store: Store, configs: tuple[RuleConfig, ...]) -> tuple[float, list[float]]:
     """Seconds for the first judgement, and for each later one, saving included."""
     exchange, times = deployment(), []
     recall, payees = Recall(exchange), PayeeIndex()
@@ -94,10 +98,11 @@ def measure(store: Store, configs: list[RuleConfig]) -> tuple[float, list[float]
             outflow = fresh(number)
             paid = replace(outflow, payments=(Payment(0, places[number % len(places)], outflow.amount),))
             unit.outflows.save(paid)
-            tx = utxo_tx(f"new {number}", fee=1_000, vsize=141)
+            tx = utxo_tx(f"new {number}", fee=1_000, vsize=141, signing=signed(number))
             facts = StoreFacts(unit, exchange, paid, tx, payees, no_match, lambda *_: (), recall=recall)
-            judge(paid, facts, configs, "d", unit.now)
+            found = judge(paid, facts, configs, "d", unit.now)
             times.append(time.process_time() - start)
+            FOUND.update(f.rule for f in found)
     return times[0], sorted(times[WARM_UP:])
 
 

@@ -1,7 +1,7 @@
 """How many outflows a second the engine judges against 200 configured rules, on facts from memory.
 
-Run: python tests/benchmarks/bench_rules.py. Sums and histories are at hand, beside an index of 20,000 payees: what is
-measured is the rules and the engine, not a list that is searched by brute force.
+Run: python tests/benchmarks/bench_rules.py. No two rules have the same parameters. Sums and histories are at hand,
+beside an index of 20,000 payees: what is measured is the rules and the engine, not a list searched by brute force.
 """
 
 from __future__ import annotations
@@ -16,42 +16,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
+from benchmarks.rule_sets import rules
 from chains.model import Address, AssetId, SigningFacts
-from unit.rules_examples import CUSTOMER, DMM_PAYEE, DMM_THIEF, NAMES, out, txid, usd, utxo_tx, world
+from unit.rules_examples import CUSTOMER, DMM_PAYEE, DMM_THIEF, out, txid, usd, utxo_tx, world
 from unit.rules_facts import MemoryFacts, World
 from walletwatch.domain.outflows import Outflow
 from walletwatch.rules.engine import judge
 from walletwatch.rules.facts import Counted, Periods, Spent
 from walletwatch.rules.pasts import Past, Trait
-from walletwatch.rules.registry import RuleConfig, configure, rules_digest
+from walletwatch.rules.registry import RuleConfig, rules_digest
 from walletwatch.rules.resemblances import PayeeIndex
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
-TABLES: tuple[dict[str, object], ...] = (
-    {"type": "transaction_limit", "max": "50 BTC"},
-    {"type": "transaction_limit", "max": "5000000 USD"},
-    {"type": "window_limit", "max": "500 BTC", "window": "24h"},
-    {"type": "window_limit", "max": "9000000 USD", "window": "1h", "per": "destination"},
-    {"type": "count_limit", "max": 500, "window": "10m"},
-    {"type": "balance_share", "max_percent": 50, "window": "24h"},
-    {"type": "balance_floor", "min": "5 BTC"},
-    {"type": "new_destination", "history": "30d"},
-    {"type": "denied_destination"},
-    {"type": "lookalike_destination"},
-    {"type": "baseline_spike", "factor": 3},
-    {"type": "sweep"},
-    {"type": "burst"},
-    {"type": "structuring", "limit": "50 BTC"},
-    {"type": "test_then_drain"},
-    {"type": "multi_asset_drain"},
-    {"type": "dormant_wallet", "idle": "90d"},
-    {"type": "off_hours"},
-    {"type": "fee_anomaly", "max_rate": 1000},
-    {"type": "signing_fingerprint"},
-    {"type": "unusual_signers"},
-    {"type": "after_freeze"},
-    {"type": "expression", "when": 'exceeds("100") && role == "hot"'},
-)
 
 
 class QuickFacts(MemoryFacts):
@@ -93,11 +69,6 @@ SIGNED = tuple(
     SigningFacts(("A", "B"), (("version", 2), ("locktime", 900_000 + n), ("sequence", "fffffffd"))) for n in range(100)
 )
 PAST = Past(Trait(5_000 + n, signing) for n, signing in enumerate(SIGNED))
-
-
-def rules(count: int) -> tuple[RuleConfig, ...]:
-    """`count` rules that go round the catalogue."""
-    return tuple(configure({**TABLES[n % len(TABLES)], "id": f"r{n}"}, amounts=NAMES) for n in range(count))
 
 
 def payees(count: int) -> list[Address]:

@@ -18,7 +18,8 @@ def format_utc(moment: datetime) -> str:
     """`YYYY-MM-DDThh:mm:ss.ffffffZ`. Raises ValueError for a naive datetime."""
     if moment.tzinfo is None:
         raise ValueError(f"naive time: {moment}")
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Written some thousand times a second: `strftime` takes four times as long.
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def parse_utc(text: str) -> datetime:

@@ -111,7 +111,6 @@ class StoreFacts:
 
     # --- what left in a window ----------------------------------------------------------------------------------------
 
-    @once
     def spent(
         self,
         window_secs: int,
@@ -128,7 +127,6 @@ class StoreFacts:
         total = sum(self._usd(row) if in_usd else row.amount for row in rows)
         return Spent(total, len(rows))
 
-    @once
     def counted(
         self,
         window_secs: int,
@@ -184,6 +182,8 @@ class StoreFacts:
             rows = self._unit.history.receipts(self._chain, destination, begin, self._at, self._own, place)
             known = self._paid[destination] = reach, rows
         paid = known[1]
+        if paid and paid[0].row.broadcast_at > after:
+            return paid
         return paid[bisect_right(paid, after, key=lambda r: r.row.broadcast_at) :]
 
     @once
@@ -198,7 +198,7 @@ class StoreFacts:
         if since >= until:
             return Periods()
         if self._windows is not None:
-            return self._windows.periods(self._at, (period_secs, since, until), wallet, asset)
+            return self._windows.periods(self._at, (period_secs, since, until), wallet, asset, history_secs)
         sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
         low, high = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
         # Periods are half-open to the right, windows to the left: one microsecond turns one into the other.
@@ -280,8 +280,9 @@ class StoreFacts:
             net = self._unit.ledger.net_since(wallet, asset, height)
         else:
             net = self._recall.net_since(self._unit, chain, wallet, asset, height)
-        own = self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
-        return amount + net, own
+        if isinstance(self._subject, Outflow) and self._subject.block is None:
+            return amount + net, 0  # what waits for a block is in no book
+        return amount + net, self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
 
     def _chain_of(self, wallet: str) -> ChainId:
         if self._recall is not None:

@@ -40,7 +40,7 @@ def once(question: Callable[_P, _R]) -> Callable[_P, _R]:
             except Unknown as unknown:
                 found = unknown
             kept[key] = found
-        if isinstance(found, Unknown):
+        if type(found) is Unknown:
             raise found
         answer: _R = found
         return answer
@@ -96,6 +96,8 @@ class Recall:
         self.windows = LiveWindows(self._past, deployment.prices)
         self.tails = Tails()
         self._books: dict[tuple[ChainId, str, AssetId, int], tuple[int, bytes, int]] = {}
+        self._cursors: dict[ChainId, tuple[tuple[int, int] | None, bytes]] = {}
+        """As of this subject."""
         self._chains: dict[str, ChainId] = {}
         self.reach = Reach()
 
@@ -106,6 +108,7 @@ class Recall:
 
     def follow(self, unit: UnitOfWork) -> None:
         """Be as of now, in this transaction: asked before anything else at every subject."""
+        self._cursors.clear()
         latest = unit.history.latest_change()
         stale = unit.failures != self._failures or latest < self._change
         if stale or (unit is not self._unit and not unit.alone):
@@ -122,21 +125,28 @@ class Recall:
 
     def net_since(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId, height: int) -> int:
         """In - out - fees in blocks above `height`: up to the block before the cursor's it was added up before."""
-        heights = unit.places.heights(chain)
+        heights, before = self._where(unit, chain)
         if heights is None:
             return unit.ledger.net_since(wallet, asset, height)
         key = (chain, wallet, asset, height)
         upto, block, net = self._books.get(key, (height, b"", 0))
-        if upto > height and not _stands(unit, chain, upto, block, heights):
-            upto, block, net = height, b"", 0
         # The cursor's own block is still being written; those before it change only by a reorg, and so do their hashes.
-        before = unit.places.ref_at(chain, heights[0] - 1)
-        full = heights[0] - 1 if before is not None else min(heights[0] - 1, heights[1])
+        full = heights[0] - 1 if before else min(heights[0] - 1, heights[1])
+        if upto > height and (upto, block) != (full, before) and not _stands(unit, chain, upto, block, heights):
+            upto, block, net = height, b"", 0
         if full > upto:
             net += unit.ledger.net_since(wallet, asset, upto, full)
             upto = full
-            self._books[key] = (upto, b"" if before is None else before.hash, net)
+            self._books[key] = (upto, before, net)
         return net + unit.ledger.net_since(wallet, asset, upto)
+
+    def _where(self, unit: UnitOfWork, chain: ChainId) -> tuple[tuple[int, int] | None, bytes]:
+        """The heights of cursor and finality, and the hash of the block before the cursor's (empty if forgotten)."""
+        if chain not in self._cursors:
+            heights = unit.places.heights(chain)
+            found = None if heights is None else unit.places.ref_at(chain, heights[0] - 1)
+            self._cursors[chain] = heights, b"" if found is None else found.hash
+        return self._cursors[chain]
 
     def chain_of(self, wallet: str) -> ChainId | None:
         """The chain of an own wallet; a perimeter may hold a million addresses, so it is looked through once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chains.model import AssetId, TxId
@@ -18,10 +18,14 @@ class Reach:
     secs: int = 0
 
 
-def add_up(receipts: Iterable[Receipt], wallet: str | None, asset: AssetId | None) -> list[PastOutflow]:
+def add_up(receipts: Sequence[Receipt], wallet: str | None, asset: AssetId | None) -> list[PastOutflow]:
     """The outflows of a wallet and asset (None: any) that paid, newest first, each with what it paid: a payment that
     several wallets made counts on the first judged.
     """
+    if len(receipts) == 1:
+        row, _, paid = receipts[0]
+        fits = wallet in (None, row.wallet) and asset in (None, row.asset)
+        return [row if paid == row.amount else row._replace(amount=paid)] if fits else []
     found: dict[str, PastOutflow] = {}
     counted: set[tuple[TxId, AssetId, int]] = set()
     for row, payment, paid in receipts:

@@ -122,9 +122,10 @@ class Windows:
         self._past = past
         self._value = value
         self._edition = edition
+        self._asked: tuple[datetime, int] = (_EPOCH, 0)
         self._series: dict[Scope, Series] = {}
         self._reach: dict[Scope, int] = {}
-        self._periods: dict[tuple[object, ...], tuple[int, Periods]] = {}
+        self._periods: dict[tuple[object, ...], _Summed] = {}
 
     def add(self, row: PastOutflow) -> None:
         """An outflow was judged."""
@@ -145,12 +146,18 @@ class Windows:
         """The series of a scope, reaching back at least `window_secs` before `at`."""
         scope, reach = (wallet, asset), window_secs * _SECOND
         known = self._series.get(scope)
-        if known is None or ticks(at) - reach < known.since:
+        if known is None or self._ticks(at) - reach < known.since:
             self._reach[scope] = max(reach, self._reach.get(scope, 0))
             known = self._load(at, timedelta(microseconds=2 * self._reach[scope]), wallet, asset)
             self._series[scope] = known
             self._periods.clear()
         return known
+
+    def _ticks(self, at: datetime) -> int:
+        """Many rules ask about one moment."""
+        if at is not self._asked[0]:
+            self._asked = (at, ticks(at))
+        return self._asked[1]
 
     def _load(self, at: datetime, back: timedelta, wallet: str | None, asset: AssetId | None) -> Series:
         after = max(at - back, _EPOCH)
@@ -162,7 +169,7 @@ class Windows:
     def spent(self, at: datetime, window_secs: int, wallet: str | None, asset: AssetId | None, *, usd: bool) -> Spent:
         """The sum of a window (at - window, at]. Raises Unknown where a price is missing."""
         series = self.series(at, window_secs, wallet, asset)
-        now = ticks(at)
+        now = self._ticks(at)
         low, high = series.span(now - window_secs * _SECOND, now)
         if not usd:
             return Spent(series.units[high] - series.units[low], high - low)
@@ -182,39 +189,65 @@ class Windows:
     ) -> Sequence[PastOutflow]:
         """The rows of a window, newest first; at most `limit`."""
         series = self.series(at, window_secs, wallet, asset)
-        now = ticks(at)
+        now = self._ticks(at)
         low, high = series.span(now - window_secs * _SECOND, now)
         if limit is not None:
             low = max(low, high - limit)
         return series.rows[low:high][::-1]
 
-    def periods(self, at: datetime, bounds: tuple[int, int, int], wallet: str | None, asset: AssetId | None) -> Periods:
+    def periods(
+        self,
+        at: datetime,
+        bounds: tuple[int, int, int],
+        wallet: str | None,
+        asset: AssetId | None,
+        history_secs: int = 0,
+    ) -> Periods:
         """Sums of whole periods: `bounds` are the seconds of a period, of the first one's begin and the last one's end.
 
-        Kept until the past changes, because it is asked for again at every outflow.
+        Kept, and moved along as time goes on: asked for at every outflow with the same `history_secs`.
         """
         period, since, until = bounds
         series = self.series(at, int(at.timestamp()) - since + 1, wallet, asset)
-        key = (bounds, wallet, asset)
+        key = (period, wallet, asset, history_secs)
         kept = self._periods.get(key)
-        if kept is not None and kept[0] == series.disturbed:
-            return kept[1]
-        series.asked = max(series.asked, until * _SECOND)
-        found = Periods(_sums(series, period, since, until, counts_only=asset is None))
-        if len(self._periods) > 1_000:
-            self._periods.clear()
-        self._periods[key] = (series.disturbed, found)
-        return found
+        if kept is None or kept.disturbed != series.disturbed or since < kept.since or until < kept.until:
+            if len(self._periods) > 1_000:
+                self._periods.clear()
+            kept = self._periods[key] = _Summed(series.disturbed, since, since)
+        if (since, until) != (kept.since, kept.until):
+            kept.move(series, period, since, until, counts_only=asset is None)
+            series.asked = max(series.asked, until * _SECOND)
+        return kept.found
 
 
-def _sums(series: Series, period: int, since: int, until: int, *, counts_only: bool) -> list[Spent]:
+@dataclass(slots=True)
+class _Summed:
+    """Sums of whole periods from `since` to `until`, and the number of each: its begin divided by its length."""
+
+    disturbed: int
+    since: int
+    until: int
+    numbers: list[int] = field(default_factory=list)
+    found: Periods = field(default_factory=Periods)
+
+    def move(self, series: Series, period: int, since: int, until: int, *, counts_only: bool) -> None:
+        """Up to a later range: the periods between are summed up, those before it are forgotten."""
+        new = _sums(series, period, max(since, self.until), until, counts_only=counts_only)
+        gone = bisect_left(self.numbers, since // period)
+        self.numbers = [*self.numbers[gone:], *(number for number, _ in new)]
+        self.found = self.found.moved(gone, (spent for _, spent in new))
+        self.since, self.until = since, until
+
+
+def _sums(series: Series, period: int, since: int, until: int, *, counts_only: bool) -> list[tuple[int, Spent]]:
     found, place = [], bisect_left(series.times, since * _SECOND)
     end = bisect_left(series.times, until * _SECOND)
     while place < end:
         # From each outflow to the end of its period: empty periods cost nothing.
-        edge = (series.times[place] // _SECOND // period + 1) * period * _SECOND
-        after = bisect_left(series.times, edge)
+        number = series.times[place] // _SECOND // period
+        after = bisect_left(series.times, (number + 1) * period * _SECOND, place, end)
         total = 0 if counts_only else series.units[after] - series.units[place]
-        found.append(Spent(total, after - place))
+        found.append((number, Spent(total, after - place)))
         place = after
     return found

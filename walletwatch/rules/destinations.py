@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field, field_validator
@@ -61,7 +62,7 @@ class LookalikeParams(Params):
     bech32: int = Field(default=THRESHOLDS[Alphabet.BECH32], ge=3, le=70)
 
 
-def places(outflow: Outflow) -> dict[Address, int]:
+def places(outflow: Outflow) -> Mapping[Address, int]:
     """Base units by destination. Raises Unknown where value left and nobody is known to have received it."""
     paid = destinations_of(outflow)
     if not paid:

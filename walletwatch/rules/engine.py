@@ -107,7 +107,7 @@ def _judge(
     found: list[Finding] = []
     for planned in plan_of(configs).about(subject):
         verdict = _ask(subject, facts, planned, on_error)
-        if verdict is not None and verdict is not PASS and verdict.kind is not VerdictKind.PASS:
+        if verdict is not PASS and verdict is not None and verdict.kind is not VerdictKind.PASS:
             found.append(_finding(subject, planned.config, verdict, digest, found_at))
     return tuple(found)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 
 from chains.model import Address, AssetId, format_units
@@ -79,11 +80,19 @@ def counted_json(counted: Sequence[Counted]) -> list[dict[str, Any]]:
     ]
 
 
-def destinations_of(outflow: Outflow) -> dict[Address, int]:
-    """Base units by destination, in the order of the payments."""
-    paid: dict[Address, int] = {}
-    for payment in outflow.payments:
-        paid[payment.address] = paid.get(payment.address, 0) + payment.amount
+_last: tuple[Outflow | None, Mapping[Address, int]] = (None, {})
+
+
+def destinations_of(outflow: Outflow) -> Mapping[Address, int]:
+    """Base units by destination, in the order of the payments; of the last outflow it is remembered, for all rules."""
+    global _last  # noqa: PLW0603 - one tuple, put in place at once: no thread sees half of it
+    known, paid = _last
+    if known is not outflow:
+        sums: dict[Address, int] = {}
+        for payment in outflow.payments:
+            sums[payment.address] = sums.get(payment.address, 0) + payment.amount
+        paid = MappingProxyType(sums)
+        _last = (outflow, paid)
     return paid
 
 

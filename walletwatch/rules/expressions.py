@@ -154,6 +154,14 @@ def program(text: str) -> cel.Program:
         raise ValueError(f"not a CEL expression: {said or 'it cannot be read'}") from None
 
 
+@lru_cache(maxsize=1_000)
+def _taken_apart(text: str) -> tuple[cel.Program, tuple[str, ...], frozenset[str]]:
+    """The program, the variables it names (in its order), and the functions."""
+    compiled = program(text)
+    named = tuple(name for name in compiled.variables() if name in _VARIABLES)
+    return compiled, named, frozenset(compiled.functions())
+
+
 @rule(
     type="expression",
     family="expression",
@@ -163,10 +171,10 @@ def program(text: str) -> cel.Program:
 )
 def expression(outflow: Outflow, facts: Facts, params: ExpressionParams) -> Verdict:
     """Violated where `when` is true. Unknown where it is neither true nor false, or names what is not known."""
-    compiled = program(params.when)
-    seen = {name: _VARIABLES[name](outflow, facts) for name in compiled.variables() if name in _VARIABLES}
+    compiled, variables, functions = _taken_apart(params.when)
+    seen = {name: _VARIABLES[name](outflow, facts) for name in variables}
     try:
-        answer = compiled.execute({**seen, **_comparisons(outflow, facts, compiled.functions())})
+        answer = compiled.execute({**seen, **_comparisons(outflow, facts, functions)})
     except (ArithmeticError, RuntimeError, TypeError, ValueError) as error:
         raise Unknown(f"the expression cannot be evaluated: {str(error)[:200]}") from error
     if not isinstance(answer, bool):
@@ -184,7 +192,7 @@ def _as_json(value: Any) -> Any:
     return value if isinstance(value, bool) else str(value)
 
 
-def _comparisons(outflow: Outflow, facts: Facts, named: list[str]) -> dict[str, Callable[[str], bool]]:
+def _comparisons(outflow: Outflow, facts: Facts, named: frozenset[str]) -> dict[str, Callable[[str], bool]]:
     """The exact comparisons. Prices are asked for before CEL runs: it would hide why one is missing."""
     decimals = facts.symbol(outflow.asset)[1]
     given: dict[str, Callable[[str], bool]] = {"exceeds": lambda text: outflow.amount > parse_units(text, decimals)}

@@ -6,6 +6,7 @@ not known never reads as fine.
 
 from __future__ import annotations
 
+from bisect import bisect_left, insort
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -32,8 +33,8 @@ class Spent:
 
 
 class Periods:
-    """What went out in each period that saw an outflow, oldest first. In order of size once it is asked for: many rules
-    look at one past.
+    """What went out in each period that saw an outflow, oldest first. In order of size once that is asked for: many
+    rules look at one past.
     """
 
     def __init__(self, spent: Iterable[Spent] = ()) -> None:
@@ -51,6 +52,25 @@ class Periods:
     def counts(self) -> Sequence[int]:
         """The numbers of outflows, smallest first."""
         return sorted(period.count for period in self.spent)
+
+    def moved(self, gone: int, more: Iterable[Spent]) -> Periods:
+        """Without the `gone` oldest and with `more` new ones; what stands in order of size needs no sorting again."""
+        new, old = tuple(more), self.spent[:gone]
+        now = Periods((*self.spent[gone:], *new))
+        if "totals" in self.__dict__:
+            now.__dict__["totals"] = _reordered(self.totals, [p.total for p in old], [p.total for p in new])
+        if "counts" in self.__dict__:
+            now.__dict__["counts"] = _reordered(self.counts, [p.count for p in old], [p.count for p in new])
+        return now
+
+
+def _reordered(ordered: Sequence[int], gone: Iterable[int], more: Iterable[int]) -> list[int]:
+    found = list(ordered)
+    for value in gone:
+        del found[bisect_left(found, value)]
+    for value in more:
+        insort(found, value)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,8 @@ def fee_anomaly(outflow: Outflow, facts: Facts, params: FeeAnomalyParams) -> Ver
     What cannot be measured is undetermined, unless another measure is violated already.
     """
     unit = "sat/vB" if outflow.chain.namespace == "bip122" else "gwei"
+    if _is_usual(outflow, facts, params):
+        return PASS
     reasons: list[str] = []
     seen: dict[str, Any] = {}
     unknown: list[str] = []
@@ -74,6 +76,18 @@ def fee_anomaly(outflow: Outflow, facts: Facts, params: FeeAnomalyParams) -> Ver
         reason = "; ".join(dict.fromkeys(unknown))
         return Verdict(VerdictKind.UNDETERMINED, reason, {**seen, "reason": reason}, quiet)
     return PASS
+
+
+def _is_usual(outflow: Outflow, facts: Facts, params: FeeAnomalyParams) -> bool:
+    """Whether every measure is known and none is broken, without the words for it: nearly always so."""
+    tx = facts.transaction()
+    rate = fee_rate(tx) if tx is not None else None
+    if rate is None or (params.max_rate is not None and rate > params.max_rate):
+        return False
+    past = facts.past(outflow.wallet, params.last)
+    if len(past.rates) < params.min_history or rate > params.factor * past.median_rate():
+        return False
+    return params.max_percent is None or not outflow.fee
 
 
 def _rate(facts: Facts) -> int:

@@ -122,6 +122,12 @@ def read_hours(text: str) -> tuple[int, int]:
     return int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
 
 
+@lru_cache(maxsize=1_000)
+def _local(moment: datetime, timezone: str) -> datetime:
+    """Asked by every rule of the kind of the same outflow."""
+    return moment.astimezone(ZoneInfo(timezone))
+
+
 @lru_cache(maxsize=64)
 def _calendar(country: str, year: int) -> holidays.HolidayBase:
     return holidays.country_holidays(country, years=year, expand=False)
@@ -145,7 +151,7 @@ def holiday_name(country: str, day: date) -> str:
 )
 def off_hours(outflow: Outflow, facts: Facts, params: OffHoursParams) -> Verdict:
     """Violated by a broadcast time outside business hours. Unknown where the holiday calendar ends."""
-    local = outflow.broadcast_at.astimezone(ZoneInfo(params.timezone))
+    local = _local(outflow.broadcast_at, params.timezone)
     why = closed_because(local, params)
     if not why:
         return PASS
@@ -178,7 +184,8 @@ def closed_because(local: datetime, params: OffHoursParams) -> str:
     name = holiday_name(params.calendar, day)
     if name:
         return f"public holiday, {name}"
-    if day.isoformat() in params.closed or f"{day:%m-%d}" in params.closed:
+    date_text = day.isoformat()
+    if date_text in params.closed or date_text[5:] in params.closed:
         return f"closed on {day}"
     if _DAYS[day.weekday()] not in params.days:
         return f"{day:%A}"

@@ -79,14 +79,16 @@ def transaction_limit(outflow: Outflow, facts: Facts, params: TransactionLimitPa
 
 
 def exceeds(limit: Limit, units: int, asset: AssetId, facts: Facts) -> tuple[bool, dict[str, Any]]:
-    """Whether `units` of `asset` are more than `limit`, exactly, and the numbers to check it with."""
-    seen: dict[str, Any] = {"amount": amount_json(facts, asset, units), "limit": limit_json(limit)}
-    if limit.asset is not None:
-        return units > limit.units, seen
-    price = facts.price(asset)
+    """Whether `units` of `asset` are more than `limit`, exactly, and if so the numbers to check it with."""
+    price = None if limit.asset is not None else facts.price(asset)
     # Multiplied out, so that no rounding decides.
-    is_over = units * price.usd_e8 > limit.units * 10**price.decimals
-    return is_over, {**seen, "price": price_json(price), "value": usd_json(price.value_e8(units))}
+    is_over = units > limit.units if price is None else units * price.usd_e8 > limit.units * 10**price.decimals
+    if not is_over:
+        return False, {}
+    seen: dict[str, Any] = {"amount": amount_json(facts, asset, units), "limit": limit_json(limit)}
+    if price is None:
+        return True, seen
+    return True, {**seen, "price": price_json(price), "value": usd_json(price.value_e8(units))}
 
 
 @rule(

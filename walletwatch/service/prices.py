@@ -20,6 +20,9 @@ _DECIMALS = len(str(USD_SCALE)) - 1
 Quote = Callable[[datetime], tuple[int, str, datetime | None]]
 """Of a moment: 1e-8 USD for one whole unit, the source's name, and as of when. Raises Unknown."""
 
+Edition = Callable[[], object]
+"""Another answer whenever that of the source about some moment may be another; None if it cannot tell."""
+
 
 @dataclass(slots=True)
 class PriceFile:
@@ -40,6 +43,14 @@ class PriceFile:
         if self.max_age is not None and at - moment > self.max_age:
             raise Unknown(f"the price in {self.path.name} is stale: of {format_utc(moment)}")
         return usd_e8, self.path.name, moment
+
+    def edition(self) -> object:
+        """Which rows are read now; None while they cannot be."""
+        try:
+            self._read()
+        except Unknown:
+            return None
+        return self._stamp
 
     def _read(self) -> None:
         try:
@@ -64,12 +75,20 @@ def _parse(row: dict[str, str]) -> tuple[datetime, int]:
 
 
 class ConfiguredPrices:
-    """`PriceBook` over the configured sources; the first that names an asset serves it."""
+    """`PriceBook` over the configured sources; the first that names an asset serves it. `editions` says of each source
+    when it changes (`DatedPrices`).
+    """
 
-    def __init__(self, sources: Iterable[tuple[Asset, Quote]]) -> None:
+    def __init__(self, sources: Iterable[tuple[Asset, Quote]], editions: Iterable[Edition] = (lambda: None,)) -> None:
+        self._editions = tuple(editions)
         self._quotes: dict[AssetId, tuple[Asset, Quote]] = {}
         for asset, quote in sources:
             self._quotes.setdefault(asset.id, (asset, quote))
+
+    def edition(self) -> object:
+        """Another one whenever a price of the past may be another; None while some source cannot tell."""
+        found = tuple(edition() for edition in self._editions)
+        return None if None in found else found
 
     def price(self, asset: AssetId, at: datetime) -> Price:
         """The price in force at `at`."""
@@ -83,16 +102,28 @@ class ConfiguredPrices:
 def open_prices(settings: Settings) -> ConfiguredPrices:
     """The price book of a configuration."""
     sources: list[tuple[Asset, Quote]] = []
+    editions: list[Edition] = []
     for price in settings.prices:
         quote: Quote
+        edition: Edition = _never_told
         if price.path is not None:
-            quote = PriceFile(price.path, price.max_age).quote
+            file = PriceFile(price.path, price.max_age)
+            quote, edition = file.quote, file.edition
         elif price.usd is not None:
-            quote = _fixed(price.usd)
+            quote, edition = _fixed(price.usd), _fixed_edition
         else:
             quote = _not_yet(price.source)
+        editions.append(edition)
         sources += [(asset, quote) for asset in settings.priced_assets(price)]
-    return ConfiguredPrices(sources)
+    return ConfiguredPrices(sources, editions)
+
+
+def _never_told() -> object:
+    return None
+
+
+def _fixed_edition() -> object:
+    return "fixed"
 
 
 def _fixed(usd_e8: int) -> Quote:

@@ -7,18 +7,51 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, delete, exists, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, exists, insert, select, update
 
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainId, ChainTransaction, Outpoint, TxId, TxOutput
 from walletwatch.domain.outflows import Movement, OutflowState
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import transaction_from_json, transaction_to_json
-from walletwatch.store.inserts import insert_all_if_new, upsert
+from walletwatch.store.inserts import inserting_new, overwriting, upsert
 from walletwatch.store.outflows import next_change
 from walletwatch.store.statements import Statement
 
-_HIGHEST = 2**63 - 1
 _m, _b, _x = t.movements.c, t.balances.c, t.transactions.c
+_WHOLE = tuple(t.transactions.columns)
+_TRANSACTION = Statement(
+    lambda _: select(*_WHOLE).where(
+        t.transactions.c.chain == bindparam("chain"), t.transactions.c.txid == bindparam("txid")
+    )
+)
+_SAVE = overwriting(t.transactions, ("chain", "txid"))
+_SPEND_KEY = inserting_new(t.spend_keys)
+_MOVEMENT = Statement(lambda _: insert(t.movements), [c.name for c in t.movements.columns])
+_OUTPUT = inserting_new(t.unspent_outputs)
+_SPEND = Statement(
+    lambda _: update(t.unspent_outputs).where(
+        t.unspent_outputs.c.chain == bindparam("of_chain"),
+        t.unspent_outputs.c.txid == bindparam("of_txid"),
+        t.unspent_outputs.c.vout == bindparam("of_vout"),
+    ),
+    ["spent_height"],
+)
+_FAMILY = Statement(
+    lambda _: (
+        select(_x.txid)
+        .where(_x.chain == bindparam("chain"), _x.family == bindparam("family"))
+        .order_by(_x.first_seen, _x.txid)
+    )
+)
+_RIVALS = Statement(
+    lambda _: (
+        select(_x.txid, _x.first_seen)
+        .join(t.spend_keys, (t.spend_keys.c.chain == _x.chain) & (t.spend_keys.c.txid == _x.txid))
+        .where(t.spend_keys.c.chain == bindparam("chain"), t.spend_keys.c.key == bindparam("key"))
+        .where(t.spend_keys.c.txid != bindparam("txid"))
+    )
+)
+_HIGHEST = 2**63 - 1
 _NET = select(_m.received, _m.sent, _m.fee)
 _NET_SINCE = Statement(
     lambda _: _NET.where(
@@ -80,16 +113,13 @@ class LedgerRepository:
 
     def transaction(self, chain: ChainId, txid: TxId) -> StoredTransaction | None:
         """The transaction, None if it never concerned us."""
-        c = t.transactions.c
-        row = self._c.execute(select(t.transactions).where(c.chain == str(chain), c.txid == txid)).one_or_none()
+        row = _TRANSACTION.row(self._c, chain=str(chain), txid=txid)
         return None if row is None else _stored(row)
 
     def in_state(self, chain: ChainId, state: OutflowState) -> list[StoredTransaction]:
         """Every transaction in `state`, oldest first."""
         c = t.transactions.c
-        query = (
-            select(t.transactions).where(c.chain == str(chain), c.state == str(state)).order_by(c.first_seen, c.txid)
-        )
+        query = select(*_WHOLE).where(c.chain == str(chain), c.state == str(state)).order_by(c.first_seen, c.txid)
         return [_stored(row) for row in self._c.execute(query)]
 
     def txids_in(self, chain: ChainId, state: OutflowState) -> tuple[TxId, ...]:
@@ -111,9 +141,8 @@ class LedgerRepository:
             "family": stored.family,
             "facts": transaction_to_json(tx),
         }
-        upsert(self._c, t.transactions, row, ("chain", "txid"))
-        keys = [{"chain": chain, "key": key, "txid": tx.txid} for key in tx.spend_keys]
-        insert_all_if_new(self._c, t.spend_keys, keys)
+        _SAVE.run(self._c, row)
+        _SPEND_KEY.run_all(self._c, ({"chain": chain, "key": key, "txid": tx.txid} for key in tx.spend_keys))
 
     def set_state(self, chain: ChainId, txids: Sequence[TxId], state: OutflowState) -> None:
         """Change the state of transactions and of their outflows alike."""
@@ -126,23 +155,14 @@ class LedgerRepository:
 
     def rivals(self, chain: ChainId, tx: ChainTransaction) -> tuple[TxId, ...]:
         """Other transactions that consume one of the same inputs or nonces, oldest first."""
-        k, x = t.spend_keys.c, t.transactions.c
         found: dict[TxId, datetime] = {}
-        keys = list(tx.spend_keys)
-        for low in range(0, len(keys), 500):
-            query = (
-                select(x.txid, x.first_seen)
-                .join(t.spend_keys, (k.chain == x.chain) & (k.txid == x.txid))
-                .where(k.chain == str(chain), k.key.in_(keys[low : low + 500]), k.txid != tx.txid)
-            )
-            found.update((row.txid, row.first_seen) for row in self._c.execute(query))
+        for key in tx.spend_keys:
+            found.update(_RIVALS.rows(self._c, chain=str(chain), key=key, txid=tx.txid))
         return tuple(sorted(found, key=lambda txid: (found[txid], txid)))
 
     def family(self, chain: ChainId, family: TxId) -> tuple[TxId, ...]:
         """Every transaction of a family."""
-        c = t.transactions.c
-        query = select(c.txid).where(c.chain == str(chain), c.family == family).order_by(c.first_seen, c.txid)
-        return tuple(self._c.execute(query).scalars())
+        return tuple(row[0] for row in _FAMILY.rows(self._c, chain=str(chain), family=family))
 
     def at_height(self, chain: ChainId, height: int) -> tuple[TxId, ...]:
         """Transactions included at `height`."""
@@ -173,8 +193,7 @@ class LedgerRepository:
             }
             for m in moved
         ]
-        if rows:
-            self._c.execute(insert(t.movements), rows)
+        _MOVEMENT.run_all(self._c, rows)
 
     def movements(
         self, *, since: datetime | None = None, until: datetime | None = None, heights: tuple[int, int] | None = None
@@ -230,17 +249,17 @@ class LedgerRepository:
             }
             for o in outputs
         ]
-        insert_all_if_new(self._c, t.unspent_outputs, rows)
+        _OUTPUT.run_all(self._c, rows)
 
     def spend(self, chain: ChainId, height: int, outpoints: Iterable[Outpoint]) -> None:
         """Note that a block at `height` spent these outputs."""
-        c = t.unspent_outputs.c
-        for outpoint in outpoints:
-            self._c.execute(
-                update(t.unspent_outputs)
-                .where(c.chain == str(chain), c.txid == outpoint.txid, c.vout == outpoint.vout)
-                .values(spent_height=height)
-            )
+        _SPEND.run_all(
+            self._c,
+            (
+                {"of_chain": str(chain), "of_txid": outpoint.txid, "of_vout": outpoint.vout, "spent_height": height}
+                for outpoint in outpoints
+            ),
+        )
 
     def unspent(self, chain: ChainId) -> dict[Outpoint, TxOutput]:
         """Everything of ours that is unspent at the cursor."""
@@ -303,14 +322,14 @@ class LedgerRepository:
         return txids
 
 
-def _stored(row: Row[Any]) -> StoredTransaction:
-    block = None if row.height is None else BlockRef(row.height, row.block_hash)
+def _stored(row: Sequence[Any]) -> StoredTransaction:
+    chain, _, state, height, block_hash, block_time, first_seen, family, facts = row
     return StoredTransaction(
-        chain=ChainId.parse(row.chain),
-        tx=transaction_from_json(row.facts),
-        state=OutflowState(row.state),
-        first_seen=row.first_seen,
-        family=row.family,
-        block=block,
-        block_time=row.block_time,
+        chain=ChainId.parse(chain),
+        tx=transaction_from_json(facts),
+        state=OutflowState(state),
+        first_seen=first_seen,
+        family=family,
+        block=None if height is None else BlockRef(height, block_hash),
+        block_time=block_time,
     )

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     Connection,
-    Row,
     ScalarSelect,
     Select,
+    bindparam,
     exists,
     func,
     or_,
@@ -24,7 +24,8 @@ from walletwatch.store import tables as t
 from walletwatch.store.codecs import payments_from_json, payments_to_json
 from walletwatch.store.filters import Filter, narrow
 from walletwatch.store.histories import PastOutflow, asset_of, chain_of, past_outflow
-from walletwatch.store.inserts import insert_all_if_new, insert_if_new
+from walletwatch.store.inserts import inserting_new
+from walletwatch.store.statements import Statement
 
 _GONE = (str(OutflowState.ORPHANED), str(OutflowState.REPLACED))
 """States that no limit counts."""
@@ -35,6 +36,45 @@ def next_change() -> ScalarSelect[int]:
     return select(func.coalesce(func.max(t.outflows.c.changed), 0) + 1).scalar_subquery()
 
 
+def _next_ordinal() -> ScalarSelect[int]:
+    return select(func.coalesce(func.max(t.outflows.c.ordinal), 0) + 1).scalar_subquery()
+
+
+_o, _d = t.outflows.c, t.destinations.c
+_WHOLE = tuple(t.outflows.columns)
+_NEW = inserting_new(t.outflows, changed=next_change(), ordinal=_next_ordinal())
+_CHANGE = Statement(
+    lambda _: update(t.outflows).where(_o.id == bindparam("which")).values(changed=next_change()),
+    [c.name for c in t.outflows.columns if c.name not in ("id", "changed", "ordinal")],
+)
+_REDATE = Statement(
+    lambda _: update(t.destinations).where(
+        _d.chain == bindparam("of_chain"), _d.txid == bindparam("of_txid"), _d.asset == bindparam("of_asset")
+    ),
+    ["broadcast_at"],
+)
+_DESTINATION = inserting_new(t.destinations)
+_BY_ID = Statement(lambda _: select(*_WHOLE).where(_o.id == bindparam("which")))
+_PIECE = 5_000
+_ORDINAL = next(n for n, column in enumerate(_WHOLE) if column.name == "ordinal")
+_JUDGED = Statement(
+    lambda _: (
+        select(*_WHOLE)
+        .where(_o.ordinal > bindparam("place"), _o.ordinal <= bindparam("last"))
+        .where(_o.state != str(OutflowState.ORPHANED), _o.state != str(OutflowState.REPLACED))
+        .order_by(_o.ordinal)
+        .limit(bindparam("most"))
+    )
+)
+_OF_TX = Statement(
+    lambda _: (
+        select(*_WHOLE)
+        .where(_o.chain == bindparam("chain"), _o.txid == bindparam("txid"))
+        .order_by(_o.wallet, _o.asset)
+    )
+)
+
+
 class OutflowRepository:
     """One row an outflow, found again by its stable id."""
 
@@ -43,57 +83,52 @@ class OutflowRepository:
 
     def save(self, outflow: Outflow) -> bool:
         """Insert, or update state, block and (if earlier) times; True if it was new."""
-        row = _row(outflow) | {"changed": next_change()}
-        if insert_if_new(self._c, t.outflows, row | {"ordinal": _next_ordinal()}):
+        row = _row(outflow)
+        if _NEW.run(self._c, row) == 1:
             self._save_destinations(outflow)
             return True
         known = self.get(outflow.id)
         first_seen = outflow.first_seen if known is None else min(known.first_seen, outflow.first_seen)
         broadcast_at = outflow.broadcast_at if known is None else min(known.broadcast_at, outflow.broadcast_at)
-        values = row | {"first_seen": first_seen, "broadcast_at": broadcast_at}
-        self._c.execute(update(t.outflows).where(t.outflows.c.id == outflow.id).values(values))
-        d = t.destinations.c
-        self._c.execute(
-            update(t.destinations)
-            .where(d.chain == str(outflow.chain), d.txid == outflow.tx, d.asset == str(outflow.asset))
-            .values(broadcast_at=broadcast_at)
-        )
+        _CHANGE.run(self._c, row | {"which": row["id"], "first_seen": first_seen, "broadcast_at": broadcast_at})
+        paid = {"of_chain": row["chain"], "of_txid": row["txid"], "of_asset": row["asset"]}
+        _REDATE.run(self._c, paid | {"broadcast_at": broadcast_at})
         return False
 
     def _save_destinations(self, outflow: Outflow) -> None:
-        rows = [
-            {
-                "chain": str(outflow.chain),
-                "txid": outflow.tx,
-                "asset": str(outflow.asset),
-                "ordinal": p.ordinal,
-                "address": p.address.key,
-                "address_text": p.address.text,
-                "amount": p.amount,
-                "broadcast_at": outflow.broadcast_at,
-            }
-            for p in outflow.payments
-        ]
-        insert_all_if_new(self._c, t.destinations, rows)
+        _DESTINATION.run_all(
+            self._c,
+            (
+                {
+                    "chain": str(outflow.chain),
+                    "txid": outflow.tx,
+                    "asset": str(outflow.asset),
+                    "ordinal": p.ordinal,
+                    "address": p.address.key,
+                    "address_text": p.address.text,
+                    "amount": p.amount,
+                    "broadcast_at": outflow.broadcast_at,
+                }
+                for p in outflow.payments
+            ),
+        )
 
     def get(self, outflow_id: str) -> Outflow | None:
         """The outflow with this id."""
-        row = self._c.execute(select(t.outflows).where(t.outflows.c.id == outflow_id)).one_or_none()
-        return None if row is None else _outflow(row)
+        row = _BY_ID.row(self._c, which=outflow_id)
+        return None if row is None else outflow_of(row)
 
     def of_tx(self, chain: ChainId, txid: TxId) -> tuple[Outflow, ...]:
         """The outflows of a transaction."""
-        c = t.outflows.c
-        query = select(t.outflows).where(c.chain == str(chain), c.txid == txid).order_by(c.wallet, c.asset)
-        return tuple(_outflow(row) for row in self._c.execute(query))
+        return tuple(outflow_of(row) for row in _OF_TX.rows(self._c, chain=str(chain), txid=txid))
 
     def find(self, wanted: Filter) -> Iterator[Outflow]:
         """Outflows that fit, oldest first."""
         c = t.outflows.c
-        query = select(t.outflows).order_by(c.broadcast_at, c.id)
+        query = select(*_WHOLE).order_by(c.broadcast_at, c.id)
         fields = [("chain", "chain"), ("tx", "txid"), ("wallet", "wallet"), ("asset", "asset"), ("state", "state")]
         for row in self._c.execute(narrow(query, wanted, c, "broadcast_at", fields)):
-            yield _outflow(row)
+            yield outflow_of(row)
 
     def judged_between(self, chain: ChainId, low: int, high: int) -> Iterator[tuple[int, Outflow]]:
         """(place in the order of judging, outflow) of everything that counts and was judged from the first to the last
@@ -104,10 +139,11 @@ class OutflowRepository:
             o.chain == str(chain), o.height.between(low, high)
         )
         first, last = self._c.execute(ends).one()
-        query = select(t.outflows).where(o.ordinal.between(first or 0, last or 0), o.state.not_in(_GONE))
-        rows = self._c.execution_options(yield_per=5_000).execute(query.order_by(o.ordinal))
-        for row in rows:
-            yield row.ordinal, _outflow(row)
+        place = (first or 1) - 1
+        while rows := _JUDGED.rows(self._c, place=place, last=last or 0, most=_PIECE):
+            for row in rows:
+                yield row[_ORDINAL], outflow_of(row)
+            place = rows[-1][_ORDINAL]
 
     def count_between(self, chain: ChainId, low: int, high: int) -> int:
         """How many outflows `judged_between` gives."""
@@ -179,10 +215,6 @@ class OutflowRepository:
             yield Address(row.address, row.address_text), row.broadcast_at, row.txid
 
 
-def _next_ordinal() -> ScalarSelect[int]:
-    return select(func.coalesce(func.max(t.outflows.c.ordinal), 0) + 1).scalar_subquery()
-
-
 def _row(outflow: Outflow) -> dict[str, Any]:
     return {
         "id": outflow.id,
@@ -205,21 +237,26 @@ def _row(outflow: Outflow) -> dict[str, Any]:
     }
 
 
-def _outflow(row: Row[Any]) -> Outflow:
+def outflow_of(row: Sequence[Any]) -> Outflow:
+    """Of a row of all columns of an outflow, in the table's order."""
+    # fmt: off
+    (name, chain, txid, state, wallet, asset, amount, fee, payments, first_seen, _, height, block_hash, block_time,
+     family, foreign_inputs, traced, *_) = row
+    # fmt: on
     return Outflow(
-        id=row.id,
-        chain=chain_of(row.chain),
-        tx=row.txid,
-        state=OutflowState(row.state),
-        wallet=row.wallet,
-        asset=asset_of(row.asset),
-        amount=row.amount,
-        payments=payments_from_json(row.payments),
-        fee=row.fee,
-        first_seen=row.first_seen,
-        block=None if row.height is None else BlockRef(row.height, row.block_hash),
-        block_time=row.block_time,
-        family=row.family,
-        foreign_inputs=row.foreign_inputs,
-        traced=row.traced,
+        id=name,
+        chain=chain_of(chain),
+        tx=txid,
+        state=OutflowState(state),
+        wallet=wallet,
+        asset=asset_of(asset),
+        amount=amount,
+        payments=payments_from_json(payments),
+        fee=fee,
+        first_seen=first_seen,
+        block=None if height is None else BlockRef(height, block_hash),
+        block_time=block_time,
+        family=family,
+        foreign_inputs=foreign_inputs,
+        traced=traced,
     )
