@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 from pipeline_chains import FakeChain, digest, outsider, payment
 from pipeline_worlds import Pace, Stumble, World
 
-from chains.model import Outpoint, TxInput, TxOutput, UtxoTransaction
+from chains.model import Address, Outpoint, TxInput, TxOutput, UtxoTransaction
+from unit.rules_examples import NAMES
+from walletwatch.domain.outflows import OutflowState
 from walletwatch.pipeline.workers import Tick
 from walletwatch.store.filters import Filter
 
@@ -131,6 +134,38 @@ def test_a_stretch_is_kept_whole_or_not_at_all(blocks: Chain, most: int, fuse: i
         assert cursor.ref.height in {0, min(most, final)}
         assert kept == cursor.ref.height
         assert cursor.final_height in {-1, cursor.ref.height}
+
+
+@pytest.mark.parametrize("most", [1, 3, 64])
+def test_nothing_is_final_above_the_cursor_and_everything_final_is_said_to_be(most: int, tmp_path: Path) -> None:
+    """The node's final height was kept while the cursor stood far below; payments in between then stayed `included`."""
+    fake = grown([[tx] for tx in PAYMENTS] + [[] for _ in range(4)])
+    world = World(tmp_path, fake, APPROVED, Pace(most))
+    chain = world.process.worker.watched.chain
+    while world.process.worker.tick() is not Tick.IDLE:
+        with world.store.reading() as unit:
+            cursor = unit.places.cursor(chain)
+            included = unit.ledger.in_state(chain, OutflowState.INCLUDED)
+        assert cursor is not None
+        assert cursor.final_height <= cursor.ref.height
+        assert all(tx.block is not None and tx.block.height > cursor.final_height for tx in included)
+
+
+def test_who_was_paid_in_one_block_of_a_stretch_is_known_in_the_next(tmp_path: Path) -> None:
+    """Address poisoning: the second address begins and ends like the one that was paid a block before."""
+    payee = Address(b"\x76\xa9\x14" + b"\x21" * 20 + b"\x88\xac", "1B6rJRfjTXwEy36SCs5zofGMmdv2kdZw7P")
+    twin = Address(b"\x76\xa9\x14" + b"\x22" * 20 + b"\x88\xac", "1B6rJ7jucvnxxgp6RrqqDWMb8hkCJdZw7P")
+    paid, poisoned = (
+        replace(tx, outputs=(replace(tx.outputs[0], address=to), tx.outputs[1]))
+        for tx, to in zip(PAYMENTS[4:6], (payee, twin), strict=True)
+    )
+    fake = grown([[paid], [poisoned], [], [], []])
+    rules = (configure({"type": "lookalike_destination"}, amounts=NAMES),)
+    found = [
+        {rule for _, rule, *_ in lived(tmp_path / str(most), fake, Pace(most, rules=rules)).findings({poisoned.txid})}
+        for most in (1, 64)
+    ]
+    assert found == [{"unapproved", "lookalike_destination"}] * 2
 
 
 def test_a_payment_judged_in_a_transaction_that_failed_is_not_taken_for_paid_twice(tmp_path: Path) -> None:

@@ -212,11 +212,10 @@ class ChainWorker:
                 with self.store.transaction() as unit:
                     self.judge.desk.refresh(unit)
                     for facts in stretch.blocks:
-                        found.append((facts.ref, self._ingest(unit, facts, cursor, final)))
+                        reached = min(final, facts.ref.height)
+                        found.append((facts.ref, self._ingest(unit, facts, cursor, reached)))
                         self.memory.learn()
-                        cursor = replace(
-                            cursor, ref=facts.ref, final_height=max(cursor.final_height, min(final, facts.ref.height))
-                        )
+                        cursor = replace(cursor, ref=facts.ref, final_height=max(cursor.final_height, reached))
             except BaseException:
                 self.judge.desk.forget()
                 raise
