@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from approvals_samples import ED, STRANGER, public
 from cli_samples import Run, runner, write_deployment
+from vendors_samples import ASKER, FIRST, authorised, fireblocks
 
 from chains.registry import parse_address
 from walletwatch.approvals.acts import parse_act
@@ -142,3 +143,46 @@ def test_malformed_lines_are_kept_and_told(run: Run, tmp_path: Path) -> None:
     assert (answer.code, answer.out, "1 lines are malformed" in answer.err) == (1, f"1 new acts from {log}\n", True)
     (finding,) = run("findings", "list", "--rule", "feed_malformed", "--format", "json").json()
     assert finding["tx"] is None
+
+
+@pytest.fixture
+def vendor_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    names = (("treasury-9", '"requester"'), ("treasury-8", '"approver"'))
+    people = "".join(f'[[person]]\nid = "{i}"\ndepartment = "treasury"\nroles = [{role}]\n' for i, role in names)
+    feed = (
+        '[[approval_feed]]\ntype = "fireblocks"\npath = "history.json"\nassets = { ETH = "eip155:1/slip44:60" }\n'
+        f'people = {{ "{ASKER}" = "treasury-9", "{FIRST}" = "treasury-8" }}\n'
+    )
+    return runner(monkeypatch, capsys, write_deployment(tmp_path, people + feed))
+
+
+def test_a_vendors_export_is_imported_by_its_feeds_words_and_marked_for_what_it_is(
+    vendor_run: Run, tmp_path: Path
+) -> None:
+    export = tmp_path / "older.json"
+    record = fireblocks(status="QUEUED", authorizationInfo=authorised((FIRST, "APPROVED")))
+    export.write_text(json.dumps([record]), encoding="utf-8")
+    answer = vendor_run("approvals", "import", str(export), "--from", "fireblocks", "--by", "treasury-1")
+    assert (answer.code, answer.out) == (0, f"2 new acts from {export}\n")
+    shown = vendor_run("requests", "show", f"fireblocks:{record['id']}", "--format", "json").json()
+    assert [(a["act"], a["actor"], a["grade"], a["signed"]) for a in shown["acts"]] == [
+        ("request", "treasury-9", "vendor-export", False),
+        ("approve", "treasury-8", "vendor-export", False),
+    ]
+    again = vendor_run("approvals", "import", str(export), "--from", "fireblocks")
+    assert (again.code, again.out) == (0, f"0 new acts from {export}\n")
+    export.write_text(json.dumps([record, {**record, "id": "x", "assetId": "DOGE"}]), encoding="utf-8")
+    bad = vendor_run("approvals", "import", str(export), "--from", "fireblocks")
+    assert (bad.code, "1 records are malformed" in bad.err) == (1, True)
+
+
+def test_an_export_that_nothing_explains_or_nobody_can_read_is_said(vendor_run: Run, tmp_path: Path) -> None:
+    export = tmp_path / "export.json"
+    export.write_text("[{", encoding="utf-8")
+    for arguments, words in (
+        (("--from", "bitgo"), "nothing says who bitgo's users are"),
+        (("--from", "fax"), "--from"),
+        (("--from", "fireblocks"), "is not JSON"),
+    ):
+        answer = vendor_run("approvals", "import", str(export), *arguments)
+        assert (answer.code, words in answer.err) == (2, True)

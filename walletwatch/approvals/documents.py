@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 MAX_DEPTH = 8
@@ -19,31 +20,38 @@ class Unreadable(ValueError):
 
 def parse_object(raw: bytes, what: str) -> dict[str, Any]:
     """The JSON object in `raw`; `what` names it in errors. Raises Unreadable."""
-    try:
-        text = raw.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise Unreadable(f"{what} is not UTF-8 at byte {error.start}") from None
-    _check_depth(text, what)
-    try:
-        value = json.loads(
-            text, object_pairs_hook=_no_name_twice, parse_float=_no_fraction, parse_constant=_no_fraction
-        )
-    except json.JSONDecodeError as error:
-        raise Unreadable(f"{what} is not JSON: {error.msg} at character {error.pos}") from None
-    except ValueError as error:
-        raise Unreadable(f"{what}: {error}") from None
+    value = parse_json(raw, what, MAX_DEPTH, _no_fraction)
     if not isinstance(value, dict):
         raise Unreadable(f"{what} is not a JSON object")
     return value
 
 
-def _check_depth(text: str, what: str) -> None:
+def parse_json(raw: bytes, what: str, max_depth: int, read_fraction: Callable[[str], Any]) -> Any:
+    """JSON without a name that stands twice, NaN, or nesting beyond `max_depth`; `read_fraction` is given the text of
+    each number with a fraction or exponent. Raises Unreadable.
+    """
+    try:
+        text = raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Unreadable(f"{what} is not UTF-8 at byte {error.start}") from None
+    _check_depth(text, what, max_depth)
+    try:
+        return json.loads(
+            text, object_pairs_hook=_no_name_twice, parse_float=read_fraction, parse_constant=_no_fraction
+        )
+    except json.JSONDecodeError as error:
+        raise Unreadable(f"{what} is not JSON: {error.msg} at character {error.pos}") from None
+    except ValueError as error:
+        raise Unreadable(f"{what}: {error}") from None
+
+
+def _check_depth(text: str, what: str, max_depth: int) -> None:
     depth = 0
     for token in _TOKENS.finditer(text):
         if token[0] in "[{":
             depth += 1
-            if depth > MAX_DEPTH:
-                raise Unreadable(f"{what} nests deeper than {MAX_DEPTH}")
+            if depth > max_depth:
+                raise Unreadable(f"{what} nests deeper than {max_depth}")
         elif token[0] in "]}":
             depth -= 1
 

@@ -18,6 +18,7 @@ from walletwatch.domain.times import utc_now
 
 if TYPE_CHECKING:
     from walletwatch.approvals.feeds import Feed
+    from walletwatch.approvals.vendors.exports import ExportFeed
     from walletwatch.settings import Settings
     from walletwatch.store import Store
 
@@ -30,6 +31,9 @@ LISTING = Listing(FIELDS, tuple(text_column(field.replace("_", " "), field) for 
 FileArgument = Annotated[Path, typer.Argument(help="An approval log: one act a line.")]
 SignaturesOption = Annotated[
     str | None, typer.Option(help="required, or none; default: as its feed is configured, else required.")
+]
+VendorOption = Annotated[
+    str | None, typer.Option("--from", help="fireblocks, bitgo or safe: an export of that vendor, read as its feed is.")
 ]
 
 
@@ -55,14 +59,21 @@ def verify(
 
 @app.command("import", epilog="Example: walletwatch approvals import export.jsonl --by treasury-1")
 def import_acts(
-    context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, by: ByOption = "operator"
+    context: typer.Context,
+    file: FileArgument,
+    signatures: SignaturesOption = None,
+    vendor: VendorOption = None,
+    by: ByOption = "operator",
 ) -> None:
-    """Read a log in beside the feeds. Again from where the last import ended; exit 1 if a line is malformed."""
+    """Read a log, or a vendor's export, in beside the feeds. Again from where the last import ended; exit 1 if a line
+    is malformed.
+    """
     from walletwatch.pipeline.feeds import FeedDesk
     from walletwatch.service.applications import Application
 
     settings = session_of(context).settings
-    feed = _open_feed(settings, file, signatures, imported=True)
+    export = _open_export(settings, file, vendor)
+    feed = export or _open_feed(settings, file, signatures, imported=True)
     with Application.open(settings) as application:
         before = _counts(application.store, feed.name)
         desk = FeedDesk(application.store, application.judge, (feed,))
@@ -74,8 +85,34 @@ def import_acts(
         )
     typer.echo(f"{acts} new acts from {file}")
     if malformed:
-        hint = "`walletwatch approvals verify` says why"
-        raise BadAnswer(f"{malformed} lines are malformed", where=str(file), hint=hint)
+        listed = "`walletwatch findings list --rule feed_malformed --format json` says why"
+        hint = listed if export else "`walletwatch approvals verify` says why"
+        what = "records" if export else "lines"
+        raise BadAnswer(f"{malformed} {what} are malformed", where=str(file), hint=hint)
+
+
+def _open_export(settings: Settings, file: Path, vendor: str | None) -> ExportFeed | None:
+    """The file as the vendor's feed, whose users and assets the configuration knows; None for a log."""
+    from walletwatch.approvals.signatures import KeyRing
+    from walletwatch.approvals.sources import FeedUnreadable
+    from walletwatch.service.feeding import open_export
+    from walletwatch.settings.feeds import VENDORS
+
+    read_choice(vendor, VENDORS, "--from")
+    exports = [feed for feed in settings.feeds if feed.is_vendor and vendor in (None, feed.type)]
+    own = next((feed for feed in exports if feed.path and feed.path.resolve() == file.resolve()), None)
+    if vendor is None and own is None:
+        return None
+    if not exports:
+        hint = f'add [[approval_feed]] type = "{vendor}" with its people'
+        raise UsageProblem(f"nothing says who {vendor}'s users are", where="--from", hint=hint)
+    feed = own or exports[0]
+    export = open_export(settings, feed, file, feed.label, KeyRing(settings.people()))
+    try:
+        export.look({}, utc_now())
+    except FeedUnreadable as error:
+        raise UsageProblem(str(error), where=str(file)) from None
+    return export
 
 
 def _open_feed(settings: Settings, file: Path, signatures: str | None, *, imported: bool = False) -> Feed:

@@ -1,0 +1,210 @@
+"""The Safe Transaction Service's multisig transactions as acts, their owners' signatures verified.
+
+Read are `safe`, `to`, `value`, `data`, `operation`, the gas fields, `nonce`, `safeTxHash`, `proposer`,
+`submissionDate`, `isExecuted`, `executionDate`, `transactionHash`, `executor` and `confirmations[{owner, signature,
+submissionDate}]` (docs.safe.global, Safe Transaction Service). `safeTxHash` is recomputed from the fields (EIP-712),
+and who signed from hash and signature. By the last byte of a signature (`Safe.checkNSignatures`): 27 and 28 are ECDSA
+over the hash, above 30 over it as a message (`eth_sign`): these prove their owner, grade `safe-signature`. 1 is a
+hash approved on chain and 0 a contract that is asked on chain: nothing in the export shows either, grade
+`vendor-export`.
+
+Times are the service's word in any case. A confirmation that the service saw only in the executed transaction is
+dated by the execution; it was there before, so the proposal's time is taken.
+
+A Safe transaction that pays nobody (a change of owners, a call) is no act here; its changes of control are watched on
+chain. A MultiSend is a request for each payment in it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from chains.drafts import Draft, Known, NotADraft
+from chains.model import AccountTransaction, Address, Asset, ChainId, Transfer
+from chains.registry import parse_address, read_draft
+from chains.signatures import SignatureKind, read_signature
+from walletwatch.approvals.documents import Unreadable, take_text
+from walletwatch.approvals.signatures import INVALID_SIGNATURE
+from walletwatch.approvals.vendors.records import (
+    Record,
+    Said,
+    Terms,
+    intent_of,
+    take_iso,
+    take_objects,
+    take_word,
+)
+from walletwatch.approvals.writing import make_payload
+from walletwatch.domain.withdrawals import ActKind, Grade
+
+VENDOR = "safe"
+_FIELDS = (
+    "safe",
+    "to",
+    "value",
+    "data",
+    "operation",
+    "gasToken",
+    "safeTxGas",
+    "baseGas",
+    "gasPrice",
+    "refundReceiver",
+    "nonce",
+)
+_HASH = re.compile(r"0x[0-9a-fA-F]{64}")
+_SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2}){65,8192}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Proposal:
+    """A Safe transaction: its hash as recomputed, and why the service's own is none of it (empty if it is)."""
+
+    safe: Address
+    digest: bytes
+    contradiction: str
+    payments: tuple[Transfer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Confirmation:
+    owner: Address
+    at: datetime
+    grade: Grade
+    reason: str
+    """Why the signature is not this owner's, empty if it is or nothing shows it."""
+
+
+def read_multisig(record: Record, terms: Terms) -> Iterator[Said]:
+    """The acts of one multisig transaction; none if it pays nobody."""
+    proposal = _read_proposal(record, terms)
+    if not proposal.payments:
+        return
+    proposed = take_iso(record, "submissionDate")
+    confirmations = [_confirm(c, proposal, proposed, record, terms) for c in take_objects(record, "confirmations", 200)]
+    telling = _Telling(record, terms, proposal, _proposer(record, confirmations, terms), proposed, confirmations)
+    base = f"{VENDOR}:{telling.chain.reference}:0x{proposal.digest.hex()}"
+    for n, payment in enumerate(proposal.payments, 1):
+        yield from telling.tell(f"{base}:{n}" if len(proposal.payments) > 1 else base, payment)
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """A transaction as read, to be told once for each of its payments."""
+
+    record: Record
+    terms: Terms
+    proposal: _Proposal
+    proposer: Address
+    proposed: datetime
+    confirmations: list[_Confirmation]
+
+    @property
+    def chain(self) -> ChainId:
+        return _chain(self.terms)
+
+    def tell(self, request_id: str, payment: Transfer) -> Iterator[Said]:
+        intent = self._intent(payment)
+        asker = self.terms.person(VENDOR, self.proposer.text)
+        yield self._request(make_payload(ActKind.REQUEST, request_id, asker, self.proposed, intent=intent))
+        for c in self.confirmations:
+            actor = self.terms.person(VENDOR, c.owner.text)
+            kid = c.owner.text if c.grade is Grade.SAFE_SIGNATURE else ""
+            approved = make_payload(ActKind.APPROVE, request_id, actor, c.at, intent=intent)
+            yield Said(approved, c.grade, kid, INVALID_SIGNATURE if c.reason else "", c.reason)
+        if self.record.get("isExecuted") is True and take_word(self.record, "transactionHash"):
+            by = self.terms.people.get(take_word(self.record, "executor").lower(), asker)
+            at, txid = take_iso(self.record, "executionDate"), take_text(dict(self.record), "transactionHash")
+            yield Said(make_payload(ActKind.BROADCAST, request_id, by, at, txid=txid))
+
+    def _request(self, payload: dict[str, Any]) -> Said:
+        """Its proposer signed it if they confirmed it: what owners sign is the payment itself."""
+        signed = any(c.owner == self.proposer and c.grade is Grade.SAFE_SIGNATURE for c in self.confirmations)
+        grade, kid = (Grade.SAFE_SIGNATURE, self.proposer.text) if signed else (Grade.VENDOR_EXPORT, "")
+        wrong = self.proposal.contradiction
+        return Said(payload, grade, kid, "content_mismatch" if wrong else "", wrong)
+
+    def _intent(self, payment: Transfer) -> dict[str, str]:
+        safe = self.proposal.safe.text.lower()
+        wallet = next((ours for theirs, ours in self.terms.wallets.items() if theirs.lower() == safe), "")
+        return intent_of(_asset_of(payment, self.terms), payment.amount, payment.receiver.text, wallet=wallet)
+
+
+def _chain(terms: Terms) -> ChainId:
+    if terms.chain is None:
+        raise Unreadable("the chain of the Safe is not configured")
+    return terms.chain
+
+
+def _asset_of(payment: Transfer, terms: Terms) -> Asset:
+    known = next((asset for asset in terms.tokens if asset.id == payment.asset), None)
+    if known is None:
+        raise Unreadable(f"asset {payment.asset} is not configured")
+    return known
+
+
+def _read_proposal(record: Record, terms: Terms) -> _Proposal:
+    claimed = take_word(record, "safeTxHash")
+    if not _HASH.fullmatch(claimed):
+        raise Unreadable("safeTxHash is not 64 hexadecimal digits with 0x")
+    fields = {name: record.get(name) for name in _FIELDS}
+    # With the service's hash at hand the older domain, without the chain's id, would be believed as well.
+    fields |= {} if terms.chain_bound else {"safeTxHash": claimed}
+    safe = _account(record, "safe", terms)
+    tokens = frozenset(bytes.fromhex(a.id.reference[2:]) for a in terms.tokens if a.id.namespace == "erc20")
+    try:
+        draft = read_draft(_chain(terms), json.dumps(fields).encode(), Known(frozenset({safe.key}), tokens=tokens))
+    except (NotADraft, TypeError) as error:
+        raise Unreadable(f"no Safe transaction: {error}") from None
+    if "safe_tx_hash" not in draft.digests:
+        raise Unreadable("the transaction has no nonce")
+    told = draft.digests["safe_tx_hash"]
+    wrong = "" if told == claimed.lower() else f"safeTxHash {claimed} is not the hash of these fields, which is {told}"
+    return _Proposal(safe, bytes.fromhex(told[2:]), wrong, _payments(draft, safe))
+
+
+def _payments(draft: Draft, safe: Address) -> tuple[Transfer, ...]:
+    if not isinstance(draft.transaction, AccountTransaction):
+        return ()
+    return tuple(t for t in draft.transaction.transfers if t.sender == safe and t.receiver != safe and t.amount)
+
+
+def _account(record: Record, name: str, terms: Terms) -> Address:
+    try:
+        return parse_address(_chain(terms), take_text(dict(record), name))
+    except ValueError as error:
+        raise Unreadable(f"{name}: {error}") from None
+
+
+def _proposer(record: Record, confirmations: list[_Confirmation], terms: Terms) -> Address:
+    """Who asked; a record without proposer was confirmed on chain only, and its first owner asked."""
+    if record.get("proposer") is not None:
+        return _account(record, "proposer", terms)
+    if not confirmations:
+        raise Unreadable("it has neither proposer nor confirmations")
+    return min(confirmations, key=lambda c: (c.at, c.owner.key)).owner
+
+
+def _confirm(
+    confirmation: Record, proposal: _Proposal, proposed: datetime, record: Record, terms: Terms
+) -> _Confirmation:
+    owner = _account(confirmation, "owner", terms)
+    at = take_iso(confirmation, "submissionDate")
+    if record.get("executionDate") is not None and at >= take_iso(record, "executionDate"):
+        at = min(at, proposed)
+    if confirmation.get("signature") is None:
+        return _Confirmation(owner, at, Grade.VENDOR_EXPORT, "")
+    text = take_text(dict(confirmation), "signature", 20_000)
+    if not _SIGNATURE.fullmatch(text):
+        return _Confirmation(owner, at, Grade.VENDOR_EXPORT, "the signature has not the form of one")
+    signature = read_signature(_chain(terms), proposal.digest, bytes.fromhex(text[2:]))
+    if signature.kind in {SignatureKind.ON_CHAIN, SignatureKind.CONTRACT}:
+        return _Confirmation(owner, at, Grade.VENDOR_EXPORT, "")
+    if signature.signer != owner:
+        by = signature.signer.text if signature.signer is not None else "nobody"
+        return _Confirmation(owner, at, Grade.VENDOR_EXPORT, f"the signature over the transaction's hash is by {by}")
+    return _Confirmation(owner, at, Grade.SAFE_SIGNATURE, "")
