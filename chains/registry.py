@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from chains.drafts import Draft, Known, NotADraft
+from chains.feeds import PriceFeed
 from chains.model import Address, Asset, ChainId
 from chains.source import ChainSource
 
@@ -119,6 +120,14 @@ def derive(chain: ChainId, descriptor: str, start: int, count: int) -> tuple[Add
     as `open_branches`, and for an index outside 0..2**31 - 1.
     """
     return tuple(address for branch in open_branches(chain, descriptor) for address in branch.derive(start, count))
+
+
+def open_price_feed(spec: SourceSpec, feed: Address) -> PriceFeed:
+    """The price feed whose contract is at `feed`; asks nothing yet. Raises ValueError for a chain without contracts."""
+    if spec.chain.namespace != "eip155":
+        raise ValueError(f"there are no price feeds on {spec.chain}")
+    opened: Callable[[SourceSpec, Address], PriceFeed] = import_module("chains.evm.prices").open_feed
+    return opened(spec, feed)
 
 
 def read_draft(chain: ChainId, content: bytes, known: Known) -> Draft:

@@ -30,6 +30,7 @@ from walletwatch.pipeline.workers import ChainWorker
 from walletwatch.service.deploying import deploy, names_of, policies_of
 from walletwatch.service.feeding import open_feeds
 from walletwatch.service.labelling import load_labels
+from walletwatch.service.prices import ConfiguredPrices
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
 from walletwatch.store import Store, UnitOfWork, open_store
@@ -62,8 +63,11 @@ class Application:
             before=None if before is None else before.desk,
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
-        self._open = ExitStack()
-        self._open.callback(store.close)
+        self._open = ExitStack() if before is None else before._open  # noqa: SLF001 - of its own kind
+        if before is None:
+            self._open.callback(store.close)
+        if isinstance(self.deployment.prices, ConfiguredPrices):
+            self._open.callback(self.deployment.prices.close)
         self.feeds = FeedDesk(store, self.judge, open_feeds(settings, self._open))
         self.unpaid = UnpaidDesk(store, self.judge)
         self._console = console or sys.stdout
@@ -109,6 +113,11 @@ class Application:
     def workers(self) -> list[ChainWorker]:
         """One a configured chain, in order."""
         return [self.worker(chain) for chain in self.settings.chains]
+
+    def read_prices(self) -> None:
+        """Look at every price feed, before somebody needs it. Raises nothing of a node's."""
+        if isinstance(self.deployment.prices, ConfiguredPrices):
+            self.deployment.prices.refresh()
 
     # --- telling ------------------------------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 _BUSY = (Tick.STARTED, Tick.INGESTED, Tick.ROLLED_BACK, Tick.CASE)
 _FEED_POLL = timedelta(seconds=1)
 _UNPAID_POLL = timedelta(seconds=10)
+_PRICE_POLL = timedelta(seconds=10)
 _ADDRESS_POLL = timedelta(seconds=5)
 _SINK_POLL_SECS = 0.25
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.5, 15.0
@@ -114,6 +115,7 @@ class Daemon:
         every = self._metronome.every
         every(_FEED_POLL, self._read_feeds, "feeds")
         every(_ADDRESS_POLL, self._read_addresses, "addresses")
+        every(_PRICE_POLL, self._read_prices, "prices")
         every(timedelta(seconds=30), self._wake_silenced, "silences")
         every(_UNPAID_POLL, self._look_for_unpaid, "unpaid")
         every(self.app.settings.audit.checkpoint_every, self._checkpoint, "checkpoint")
@@ -294,6 +296,12 @@ class Daemon:
     def _post(self, feed: str, body: bytes) -> list[LineAnswer]:
         """Acts that were posted to an endpoint, to the feeds as they are configured now."""
         return self.app.feeds.post(feed, body)
+
+    def _read_prices(self) -> None:
+        try:
+            self.app.read_prices()
+        except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
+            _log.exception("reading the price feeds failed and is tried again")
 
     def _look_for_unpaid(self) -> None:
         try:

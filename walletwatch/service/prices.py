@@ -1,18 +1,25 @@
-"""Prices as configured: fixed, or from a CSV file that somebody keeps (read again when it changes)."""
+"""Prices as configured: fixed, from a CSV file that somebody keeps (read again when it changes), or from a feed."""
 
 from __future__ import annotations
 
 import csv
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from chains.feeds import PriceFeed
 from chains.model import Asset, AssetId, parse_units
+from chains.registry import open_price_feed
 from walletwatch.domain.prices import USD_SCALE, Price, Unknown
 from walletwatch.domain.times import format_utc, parse_utc
+from walletwatch.service.price_feeds import FeedPrices
 from walletwatch.settings import Settings
+from walletwatch.settings.chains import PriceSettings
+
+FEED_TIMEOUT_SECS = 5.0
+"""An answer of one word; somebody may be waiting to judge."""
 
 _MAX_BYTES = 64 * 1024 * 1024
 _DECIMALS = len(str(USD_SCALE)) - 1
@@ -79,8 +86,14 @@ class ConfiguredPrices:
     when it changes (`DatedPrices`).
     """
 
-    def __init__(self, sources: Iterable[tuple[Asset, Quote]], editions: Iterable[Edition] = (lambda: None,)) -> None:
+    def __init__(
+        self,
+        sources: Iterable[tuple[Asset, Quote]],
+        editions: Iterable[Edition] = (lambda: None,),
+        feeds: Iterable[FeedPrices] = (),
+    ) -> None:
         self._editions = tuple(editions)
+        self._feeds = tuple(feeds)
         self._quotes: dict[AssetId, tuple[Asset, Quote]] = {}
         for asset, quote in sources:
             self._quotes.setdefault(asset.id, (asset, quote))
@@ -89,6 +102,16 @@ class ConfiguredPrices:
         """Another one whenever a price of the past may be another; None while some source cannot tell."""
         found = tuple(edition() for edition in self._editions)
         return None if None in found else found
+
+    def refresh(self) -> None:
+        """Look at every feed, so that whoever judges need not wait for a node."""
+        for feed in self._feeds:
+            feed.look()
+
+    def close(self) -> None:
+        """Give back the connections of feeds."""
+        for feed in self._feeds:
+            feed.close()
 
     def price(self, asset: AssetId, at: datetime) -> Price:
         """The price in force at `at`."""
@@ -103,6 +126,7 @@ def open_prices(settings: Settings) -> ConfiguredPrices:
     """The price book of a configuration."""
     sources: list[tuple[Asset, Quote]] = []
     editions: list[Edition] = []
+    feeds: list[FeedPrices] = []
     for price in settings.prices:
         quote: Quote
         edition: Edition = _never_told
@@ -112,10 +136,12 @@ def open_prices(settings: Settings) -> ConfiguredPrices:
         elif price.usd is not None:
             quote, edition = _fixed(price.usd), _fixed_edition
         else:
-            quote = _not_yet(price.source)
+            feed = _open_feed(settings, price)
+            quote, edition = feed.quote, feed.edition
+            feeds.append(feed)
         editions.append(edition)
         sources += [(asset, quote) for asset in settings.priced_assets(price)]
-    return ConfiguredPrices(sources, editions)
+    return ConfiguredPrices(sources, editions, feeds)
 
 
 def _never_told() -> object:
@@ -130,8 +156,13 @@ def _fixed(usd_e8: int) -> Quote:
     return lambda _at: (usd_e8, "configuration", None)
 
 
-def _not_yet(source: str) -> Quote:
-    def refuse(_at: datetime) -> tuple[int, str, datetime | None]:
-        raise Unknown(f"prices from {source} are not read yet: rules that need one are undetermined")
+def _open_feed(settings: Settings, price: PriceSettings) -> FeedPrices:
+    """By the nodes of its chain; they are asked for a price and nothing else, and soon."""
+    chain, address = settings.feed_of(price)
 
-    return refuse
+    def open_now() -> PriceFeed:
+        endpoints = tuple(replace(endpoint, doorbell="") for endpoint in settings.source_spec(chain).endpoints)
+        spec = replace(settings.source_spec(chain), endpoints=endpoints, timeout_secs=FEED_TIMEOUT_SECS)
+        return open_price_feed(spec, address)
+
+    return FeedPrices(f"chainlink {address} on {chain.name}", open_now, price.max_age)

@@ -25,6 +25,7 @@ from walletwatch.settings.drafts import known_assets
 from walletwatch.settings.feeds import FeedSettings
 from walletwatch.settings.fields import Table
 from walletwatch.settings.people import PersonSettings
+from walletwatch.settings.problems import Fault
 from walletwatch.settings.rules import RuleSettings
 from walletwatch.settings.sinks import SinkSettings
 from walletwatch.settings.tables import AuditSettings, LabelsSettings, RunSettings, StoreSettings, TraceSettings
@@ -162,6 +163,21 @@ class Settings(Table):
     def priced_assets(self, price: PriceSettings) -> tuple[Asset, ...]:
         """What a price is for: every asset of its symbol, or the one of its id."""
         return tuple(self.reader.assets(price.asset))
+
+    def feed_of(self, price: PriceSettings) -> tuple[ChainSettings, Address]:
+        """Where the feed of a price lies: on the chain it names, else on its asset's own if that has contracts, else on
+        the only such chain. Raises Fault for one without a feed.
+        """
+        evm = [chain for chain in self.chains if chain.id.namespace == "eip155"]
+        if price.chain is not None:
+            evm = [self.chain(price.chain)]
+        elif len(evm) > 1:
+            own = {asset.id.chain for asset in self.priced_assets(price)}
+            evm = [chain for chain in evm if chain.id in own]
+        if len(evm) != 1 or price.feed is None:
+            raise Fault(f"where the price feed of {price.asset} lies is not clear", 'add chain = "ethereum"')
+        ((_, address),) = self.reader.addresses(price.feed, [evm[0].id])
+        return evm[0], address
 
     def trace_threshold(self) -> Money | None:
         """The smallest value the tracer follows."""
