@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -195,7 +195,7 @@ class FakeSource:
         return self._at(height)
 
     def _facts(self, block: Block, watch: WatchSet) -> BlockFacts:
-        txs = tuple(tx for tx in block.txs if _concerns(tx, watch))
+        txs = tuple(tx for tx in (_resolved(tx, watch) for tx in block.txs) if _concerns(tx, watch))
         time = GENESIS_TIME + timedelta(minutes=10 * block.ref.height)
         return BlockFacts(CHAIN, block.ref, block.parent, time, txs)
 
@@ -236,6 +236,13 @@ class FakeSource:
         if not 0 <= height < len(branch):
             raise BlockGone(f"no block at {height}")
         return branch[height]
+
+
+def _resolved(tx: UtxoTransaction, watch: WatchSet) -> UtxoTransaction:
+    """Inputs of which the node tells nothing are known by the watch set, as in a block's bytes."""
+    known = ((i, watch.outpoints.get(i.outpoint)) for i in tx.inputs)
+    inputs = (i if i.address or o is None else replace(i, value=o.value, address=o.address) for i, o in known)
+    return replace(tx, inputs=tuple(inputs))
 
 
 def _concerns(tx: UtxoTransaction, watch: WatchSet) -> bool:

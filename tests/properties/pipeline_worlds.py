@@ -30,7 +30,7 @@ from walletwatch.pipeline.desks import ApprovalDesk
 from walletwatch.pipeline.feeds import FeedDesk
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.workers import ChainWorker
-from walletwatch.rules.registry import rules_digest, rules_in_force
+from walletwatch.rules.registry import RuleConfig, rules_digest, rules_in_force
 from walletwatch.store import Store, UnitOfWork, open_store
 from walletwatch.store.filters import Filter
 
@@ -107,10 +107,13 @@ class Pager:
 
 @dataclass(frozen=True)
 class Pace:
-    """How a process catches up: `most` final blocks in a transaction, with or without fetching ahead."""
+    """How a process catches up: `most` final blocks in a transaction, with or without fetching ahead. `rules` are in
+    force beside those that always are.
+    """
 
     most: int = 1
     ahead: bool = False
+    rules: tuple[RuleConfig, ...] = ()
 
 
 ONE_BY_ONE = Pace()
@@ -125,7 +128,7 @@ class Process:
         perimeter = Perimeter(CHAIN)
         perimeter.add(Wallet("hot", "hot", CHAIN), [HOT])
         watched = WatchedChain(CHAIN, "fake", BTC, perimeter, start=1, max_reorg=max_reorg)
-        rules = rules_in_force([], feed_configured=True)
+        rules = rules_in_force(pace.rules, feed_configured=True)
         deployment = Deployment(
             chains={CHAIN: watched},
             assets={BTC.id: BTC},

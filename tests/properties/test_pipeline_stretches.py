@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from chains.model import Address, Outpoint, TxInput, TxOutput, UtxoTransaction
 from unit.rules_examples import NAMES
 from walletwatch.domain.outflows import OutflowState
 from walletwatch.pipeline.workers import Tick
+from walletwatch.rules.registry import configure
 from walletwatch.store.filters import Filter
 
 _RAM = Path("/dev/shm")  # noqa: S108 - commits are as durable there as a test needs, and fifty times faster
@@ -35,7 +37,7 @@ def spend_of_change(number: int, spent: UtxoTransaction) -> UtxoTransaction:
     whose: that it is ours is known only from the block before.
     """
     change = spent.outputs[1]
-    source = TxInput(Outpoint(spent.txid, change.vout), change.value, change.address)
+    source = TxInput(Outpoint(spent.txid, change.vout), None, None)
     return UtxoTransaction(digest("tx", number), number, (source,), (TxOutput(0, change.value, outsider(77)),), 0, 100)
 
 
