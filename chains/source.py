@@ -121,10 +121,18 @@ class GivesSecondOpinion(Protocol):
 
 
 @runtime_checkable
+class TellsScanProgress(Protocol):
+    """A source whose `unspent` takes long, and that tells how far it is."""
+
+    def scan_progress(self) -> int | None:
+        """Percent done of an `unspent` under way in another thread, None if there is none or the node does not tell."""
+
+
+@runtime_checkable
 class ChainSource(Protocol):
     """Facts of one chain. Every method may raise the errors of `chains.errors` and nothing else.
 
-    One instance serves one worker thread; `health` and `close` may be called from others.
+    One instance serves one worker thread; `unspent`, `health` and `close` may be called from others.
     """
 
     chain: ChainId

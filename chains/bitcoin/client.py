@@ -130,6 +130,15 @@ class Client:
         """`scantxoutset` for scripts: walks the whole set of unspent outputs, minutes on mainnet."""
         return self._transport.call("scantxoutset", ["start", [f"raw({script.hex()})" for script in scripts]])
 
+    def scan_progress(self) -> int | None:
+        """Percent of the node's scan of unspent outputs, None if none is under way."""
+        status = self._transport.call("scantxoutset", ["status"])
+        return None if status is None else min(100, uint_of(member(status, "progress")))
+
+    def abort_scan(self) -> bool:
+        """End the node's scan of unspent outputs, whoever began it. False if none is under way."""
+        return self._transport.call("scantxoutset", ["abort"]) is True
+
     def _ask_one(self, call: tuple[str, list[Json]]) -> Json | ChainError:
         try:
             return self._transport.call(*call)

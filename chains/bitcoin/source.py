@@ -16,7 +16,7 @@ from chains.bitcoin.mempool import Mempool
 from chains.bitcoin.params import REGTEST, native_asset, network_of
 from chains.bitcoin.readers import fetch_blocks, read_block, read_transaction
 from chains.bitcoin.rests import RestTransport
-from chains.bitcoin.unspents import scan_unspent
+from chains.bitcoin.unspents import Scans, scan_unspent
 from chains.errors import Unsupported
 from chains.model import (
     Address,
@@ -46,7 +46,7 @@ STALE_TIP_SECS: Final = 7200
 class BitcoinSource:
     """Facts of one Bitcoin network from bitcoind endpoints, or from a capture of them.
 
-    Safe for one worker thread; `health` and `close` from any.
+    Safe for one worker thread; `unspent`, `scan_progress`, `health` and `close` from any.
     """
 
     chain: ChainId
@@ -71,6 +71,7 @@ class BitcoinSource:
         self._surveyed_at: float | None = None
         self._pool = open_transport(spec, self._identify, loads_exact, clock, self._door)
         self._ahead = Ahead(clock)
+        self._scans = Scans()
         self._highest = -1
         """The highest block known to exist."""
         self._mempool = Mempool(self._network)
@@ -140,7 +141,11 @@ class BitcoinSource:
 
     def unspent(self, addresses: AbstractSet[Address]) -> Unspent:
         """All unspent outputs of `addresses` at one block; minutes on mainnet."""
-        return self._pool.ask(lambda node: scan_unspent(self._network, Client(node), addresses))
+        return self._pool.ask(lambda node: scan_unspent(self._network, Client(node), addresses, self._scans))
+
+    def scan_progress(self) -> int | None:
+        """Percent done of an `unspent` under way in another thread, None if there is none or the node does not tell."""
+        return self._scans.progress()
 
     def parse_address(self, text: str) -> Address:
         """Read an address of this network. Raises ValueError that says what is wrong."""
@@ -156,8 +161,9 @@ class BitcoinSource:
         return tuple(replace(e, last_error=e.last_error or notes.get(e.name, "")) for e in self._pool.health())
 
     def close(self) -> None:
-        """End waits and pauses, close connections."""
+        """End waits, pauses and the node's scan of unspent outputs; close connections."""
         self._doorbell.close()
+        self._scans.close()
         self._ahead.close()
         self._pool.close()
 

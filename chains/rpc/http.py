@@ -24,8 +24,8 @@ MAX_ANSWER_BYTES: Final = 256 << 20
 """getblock 3 of a full block is about 30 MB; nothing honest comes near this."""
 MAX_BATCH: Final = 100
 _MAX_COOKIE_BYTES = 4096
-PATIENCE_SECS: Final = {"scantxoutset": 1800.0}
-"""Methods that work for minutes before they answer: bitcoind walks 180 million unspent outputs."""
+PATIENCE_SECS: Final[dict[tuple[str, object], float]] = {("scantxoutset", "start"): 1800.0}
+"""Methods, with their first parameter, that work for minutes: bitcoind walks 180 million unspent outputs."""
 _CONNECT_SECS = 5.0
 _CHUNK = 1 << 20
 
@@ -76,7 +76,7 @@ class HttpTransport:
     def call(self, method: str, params: Sequence[Json] = ()) -> Json:
         """The `result` of one call. Raises the errors of `chains.errors`."""
         number = next(self._numbers)
-        patience = max(self._timeout_secs, PATIENCE_SECS.get(method, 0.0))
+        patience = max(self._timeout_secs, PATIENCE_SECS.get((method, params[0] if params else None), 0.0))
         answer = self._post(orjson.dumps(question((method, params), number)), patience)
         return result_of(answer, number, self.name)
 

@@ -50,4 +50,6 @@ def test_a_scan_of_all_unspent_outputs_may_take_minutes(slow: str) -> None:
     with pytest.raises(Unreachable, match="in time"):
         node.call("getblockhash", [0])
     assert node.call("scantxoutset", ["start", []]) == "scantxoutset"
+    with pytest.raises(Unreachable, match="in time"):
+        node.call("scantxoutset", ["status"])
     node.close()

@@ -44,6 +44,7 @@ LISTING = Listing(
         text_column("lag", "lag", right=True),
         Column("nodes", _endpoints),
         text_column("last error", "last_error"),
+        text_column("note", "note"),
     ),
     "no chain is configured",
 )
@@ -92,6 +93,7 @@ def _chain_row(
         "state": _state(report, at, unit.now),
         "endpoints": report.get("endpoints", []),
         "last_error": report.get("last_error", ""),
+        "note": report.get("note", ""),
         "reported_at": None if at is None else format_utc(at),
     }
 

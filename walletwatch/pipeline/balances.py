@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from chains.errors import RpcError, Unsupported
 from chains.model import Address, AssetId, BlockRef, Outpoint, TxOutput
-from chains.source import ChainSource
+from chains.source import ChainSource, Unspent
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.pipeline.deployments import WatchedChain
 from walletwatch.store import UnitOfWork
@@ -89,18 +89,21 @@ def read_amounts(source: ChainSource, addresses: Sequence[Address], asset: Asset
 
 
 def _read_outputs(source: ChainSource, watched: WatchedChain, at: BlockRef) -> Holdings | None:
+    unspent = source.unspent(set(watched.perimeter.addresses.values()))
+    return holdings_of(watched, unspent) if unspent.at == at else None
+
+
+def holdings_of(watched: WatchedChain, unspent: Unspent) -> Holdings:
+    """What the wallets of a coin chain hold, by all their unspent outputs."""
     perimeter = watched.perimeter
-    unspent = source.unspent({a for name in perimeter.names() for a in perimeter.addresses_of(name)})
-    if unspent.at != at:
-        return None
-    amounts: dict[tuple[str, AssetId], int] = defaultdict(int)
+    amounts: dict[Pair, int] = defaultdict(int)
     for name in perimeter.names():
         amounts[name, watched.native.id] = 0
     for output in unspent.outputs.values():
         wallet = perimeter.wallet_of(output.address)
         if wallet is not None:
             amounts[wallet.name, watched.native.id] += output.value
-    return Holdings(at, dict(amounts), dict(unspent.outputs))
+    return Holdings(unspent.at, dict(amounts), dict(unspent.outputs))
 
 
 def keep_holdings(unit: UnitOfWork, watched: WatchedChain, holdings: Holdings) -> None:

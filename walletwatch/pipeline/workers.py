@@ -11,13 +11,13 @@ from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from chains.errors import BlockGone, ChainError, LyingNode, TransientError, Unsupported, WrongChain
+from chains.errors import BlockGone, ChainError, LyingNode, TransientError, WrongChain
 from chains.model import BlockFacts, BlockRef, format_hash
 from chains.source import ChainSource
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.wallets import Perimeter
-from walletwatch.pipeline.balances import Holdings, books_digest, keep_holdings, read_holdings
+from walletwatch.pipeline.balances import keep_holdings
 from walletwatch.pipeline.cases import CaseDesk
 from walletwatch.pipeline.catchups import Look, Stretch, StretchReader
 from walletwatch.pipeline.conservation import Conservation
@@ -27,12 +27,12 @@ from walletwatch.pipeline.gaps import GapKeeper
 from walletwatch.pipeline.ingesting import Ingestion
 from walletwatch.pipeline.judging import Judge
 from walletwatch.pipeline.memories import Memory
+from walletwatch.pipeline.openings import OpeningDesk
 from walletwatch.pipeline.operations import Trouble, day_of, report_trouble
 from walletwatch.pipeline.opinions import SecondOpinions
 from walletwatch.pipeline.waiting import WaitingDesk
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.places import Cursor, CursorMoved
-from walletwatch.tracing.tracers import UTXO_NAMESPACES
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +73,7 @@ class ChainWorker:
         self.waiting = WaitingDesk(watched, judge)
         self.cases = CaseDesk(watched, judge.deployment, judge, source)
         self.reader = StretchReader(self.gaps, self.memory, self.cases)
+        self.openings = OpeningDesk(watched, source, store)
         self.conservation = Conservation(watched, source, store, judge)
         self.halted = ""
         self.wrong_chain = False
@@ -84,7 +85,6 @@ class ChainWorker:
         self._renewed: Perimeter | None = None
         self._failing_since: datetime | None = None
         self._watched_at: datetime | None = None
-        self._tried_holdings: BlockRef | None = None
         self._reported: tuple[tuple[Tick, str], datetime] | None = None
 
     @property
@@ -161,7 +161,7 @@ class ChainWorker:
             self.memory.load(unit)
             self.cases.load(unit)
             report = unit.places.reports().get(str(self.watched.chain))
-        self.memory.watch.complete = cursor.complete_for == books_digest(self.watched)
+        self.memory.watch.complete = self.openings.is_open(cursor)
         if self._watched_at is None and report is not None and report[0].get("watched_at"):
             self._watched_at = datetime.fromisoformat(report[0]["watched_at"])
         self._loaded = True
@@ -174,7 +174,7 @@ class ChainWorker:
         tip = self.source.tip()
         start = self.watched.start
         before = tip if start is None else self._before(start)
-        holdings = self._opening(before, tip)
+        holdings = self.openings.at_start(before, tip)
         with self.store.transaction() as unit:
             unit.places.register(self.watched.chain, self.watched.name, unit.now)
             unit.places.start(self.watched.chain, before, unit.now)
@@ -188,14 +188,6 @@ class ChainWorker:
             unit.audit.append("walletwatch", "chain.started", str(self.watched.chain), payload)
         self._look = Look(self.source, tip, self.store.clock())
         return Tick.STARTED
-
-    def _opening(self, before: BlockRef, tip: BlockRef) -> Holdings | None:
-        """What the wallets hold before the first block: of a past block only an account chain's archive can tell."""
-        past = before != tip
-        if past and (before.height < 0 or self.watched.chain.namespace in UTXO_NAMESPACES):
-            return None
-        holdings = read_holdings(self.source, self.watched, before)
-        return None if holdings is None or (past and holdings.unread) else holdings
 
     def _before(self, start: int) -> BlockRef:
         """The block before `start`; before the genesis block there is none, and nothing is compared with it."""
@@ -282,10 +274,12 @@ class ChainWorker:
             return Tick.CASE
         self._look_at_pending()
         self._settle_finality(cursor)
-        self._complete_books(cursor)
+        if self.openings.open(cursor):
+            self._loaded = False
         self.conservation.check_if_due()
         self._note_stale(cursor)
         self.synced = self.tip == cursor.ref and self.cases.next_behind() is None
+        self.synced = self.synced and not self.openings.is_opening(cursor)
         return Tick.IDLE
 
     def _read_case(self) -> bool:
@@ -317,24 +311,6 @@ class ChainWorker:
         if final > cursor.final_height:
             with self.store.transaction() as unit:
                 self.ingestion.make_final(unit, final)
-
-    def _complete_books(self, cursor: Cursor) -> None:
-        """Read what the wallets hold, once for each configuration; asked again at the next block if the tip moved."""
-        if self._tried_holdings == cursor.ref or not self._needs_holdings(cursor):
-            return
-        self._tried_holdings = cursor.ref
-        try:
-            holdings = read_holdings(self.source, self.watched, cursor.ref)
-        except Unsupported as error:
-            _log.warning("%s: balances cannot be read: %s", self.watched.name, error)
-            return
-        if holdings is not None:
-            with self.store.transaction() as unit:
-                keep_holdings(unit, self.watched, holdings)
-            self._loaded = False
-
-    def _needs_holdings(self, cursor: Cursor) -> bool:
-        return cursor.complete_for != books_digest(self.watched)
 
     # --- never quiet --------------------------------------------------------------------------------------------------
 
@@ -397,6 +373,7 @@ class ChainWorker:
             "tip": None if tip is None else {"height": tip.height, "hash": format_hash(self.watched.chain, tip.hash)},
             "state": "halted" if self.halted else ("failing" if done is Tick.FAILED else "watching"),
             "last_error": self.halted or self.last_error,
+            "note": self.openings.note(),
             "endpoints": [asdict(e) for e in self.source.health()],
             "watched_at": "" if self._watched_at is None else format_utc(self._watched_at),
         }
