@@ -62,12 +62,12 @@ def preflight(
     address: str | None = None,
 ) -> Preflight:
     """Judge what `content` would do on `chain`. `wallet` or `address` say who signs, where the bytes do not. Raises
-    NotADraft, Fault for a chain that is not configured, ValueError for a wallet or address that is none of ours.
+    NotADraft, Fault for a chain that is not configured, ValueError for a wallet or address that is none of ours. Closes
+    `store`.
     """
-    app = Application(settings, store)
-    watched = app.deployment.chains[settings.chain(chain).id]
-    memory = Memory(app.deployment, watched)
-    with store.reading() as unit:
+    with Application(settings, store) as app, store.reading() as unit:
+        watched = app.deployment.chains[settings.chain(chain).id]
+        memory = Memory(app.deployment, watched)
         memory.load(unit)
         draft = read_draft(watched.chain, content, _known(watched, memory, _signer(watched, wallet, address)))
         app.desk.refresh(unit)
