@@ -149,19 +149,22 @@ def test_a_block_that_was_not_there_yet_is_asked_for_again(fetching: Ahead, faul
 
 def test_a_block_of_the_branch_that_was_left_is_asked_for_again(fetching: Ahead) -> None:
     """The worker would else take the stale block for a reorg and step back from a block that stands."""
+    node = Node(faults={12: [None]})
+    read(fetching, node, 10, 11)
+    drain(fetching)
+    node.branch, node.fork = "b", 11
+    facts = read(fetching, node, 12, 13)
+    assert [f.ref.hash for f in facts] == [digest("b:12"), digest("b:13")]
+    assert 13 in node.fetched
+    assert node.asked[-1] == 13
+
+
+def test_a_block_fetched_in_time_extends_what_was_given_though_the_node_left_it_since(fetching: Ahead) -> None:
     node = Node()
     read(fetching, node, 10, 11)
     drain(fetching)
     node.branch, node.fork = "b", 11
-    stale = read(fetching, node, 12)[0]
-    assert stale.ref.hash == digest("a:12")  # it extends what was given before: as if asked for in time
-    fetching.forget()
-    read(fetching, node, 12)
-    node.branch = "c"
-    drain(fetching)
-    (fresh,) = read(fetching, node, 13)
-    assert fresh.parent_hash == digest("c:12")
-    assert node.asked[-1] == 13
+    assert read(fetching, node, 12)[0].ref.hash == digest("a:12")
 
 
 def drain(fetching: Ahead) -> None:
@@ -172,8 +175,9 @@ def drain(fetching: Ahead) -> None:
 
 def test_another_block_than_the_next_drops_what_was_fetched(fetching: Ahead) -> None:
     node = Node()
-    read(fetching, node, 10, 11, 12, 10, 11)
+    read(fetching, node, 10, 11, 12, 10, 11, 12)
     assert node.asked == [10, 11, 10, 11]
+    assert node.fetched.count(12) == 2
 
 
 def test_the_same_block_again_is_asked_of_the_node(fetching: Ahead) -> None:
