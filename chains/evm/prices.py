@@ -71,16 +71,31 @@ class FeedReader:
             raise WrongChain(f"the node is of eip155:{number}, not eip155:{self._number}", endpoint=transport.name)
 
     def latest(self) -> PriceRound:
-        """By `latestRoundData()` and `decimals()` after one block."""
-        return self._pool.ask(self._latest)
-
-    def _latest(self, transport: Transport) -> PriceRound:
-        head = transport.call(*questions.header("latest"))
-        at, block_secs = read_ref(head), quantity(fields_of(head, "block"), "timestamp", "block")
-        calls = [self._call(data) for data in (_LATEST, _DECIMALS, _DESCRIPTION)]
-        answer, decimals, description = read_states(transport, calls, at)
+        """By `latestRoundData()` and `decimals()` after one block, of two endpoints where there are two."""
+        at, block_secs, answers = self._pool.ask(self._latest)
+        self._confirm(at, answers)
+        answer, decimals, description = answers
         _check_quote(description)
         return self._round(_words(_told(answer)), _decimals(_told(decimals)), at, block_secs)
+
+    def _latest(self, transport: Transport) -> tuple[BlockRef, int, list[Json | ChainError]]:
+        head = transport.call(*questions.header("latest"))
+        at, block_secs = read_ref(head), quantity(fields_of(head, "block"), "timestamp", "block")
+        return at, block_secs, read_states(transport, self._questions, at)
+
+    def _confirm(self, at: BlockRef, answers: Sequence[Json | ChainError]) -> None:
+        """Ask a second endpoint the same of the same block; one that is away or not there yet says nothing."""
+        try:
+            others = self._pool.second_opinion(lambda t: read_states(t, self._questions, at))
+        except ChainError:
+            return
+        pairs = ((a, b) for a, b in zip(answers, others, strict=True) if isinstance(a, str) and isinstance(b, str))
+        if any(a != b for a, b in pairs):
+            raise Unsupported(f"two nodes contradict each other about the feed {self._feed} at block {at}")
+
+    @property
+    def _questions(self) -> list[Call]:
+        return [self._call(data) for data in (_LATEST, _DECIMALS, _DESCRIPTION)]
 
     def before(self, later: PriceRound, count: int) -> Sequence[PriceRound]:
         """By `getRoundData`, within the phase of `later`: another phase counts by another contract."""

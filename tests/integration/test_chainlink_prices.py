@@ -234,6 +234,7 @@ class PriceLiar(EvmProxy):
                 row["result"] = (
                     "0x"
                     + {
+                        "forge": raw[:32] + (2 * USD).to_bytes(32, "big") + raw[64:],
                         "negative": raw[:32] + (-USD).to_bytes(32, "big", signed=True) + raw[64:],
                         "short": raw[:-1],
                         "long": raw + bytes(32),
@@ -261,6 +262,23 @@ def test_a_lying_answer_is_undetermined(feed: Feed, tmp_path: Path, fault: str, 
         prices.close()
 
 
+@pytest.mark.parametrize("fault", ["negative", "forge"])
+def test_two_nodes_that_contradict_each_other_give_no_price(feed: Feed, tmp_path: Path, fault: str) -> None:
+    """A captured node that tells another price makes limits in dollars too wide; the other one does not agree."""
+    feed.write(FIRST, USD)
+    with PriceLiar(feed.node.url) as proxy:
+        text = toml(proxy.url, feed).replace(f'["{proxy.url}"]', f'["{proxy.url}", "{feed.node.url}"]')
+        prices = open_prices(Exchange(tmp_path / "two", text).settings())
+        assert prices.price(eth(), soon()).usd_e8 == USD, "two that agree"
+        proxy.fault = lambda call, _number: fault if call["method"] == "eth_call" else "pass"
+        prices.refresh()
+        assert "contradict each other" in why_not_later(prices)
+        proxy.fault = lambda _call, _number: "drop"
+        prices.refresh()
+        assert prices.price(eth(), soon()).usd_e8 == USD, "one that is away contradicts nobody"
+        prices.close()
+
+
 def test_a_node_that_is_away_leaves_the_known_round_good_for_as_long_as_it_promised(feed: Feed, tmp_path: Path) -> None:
     feed.write(FIRST, USD, age=60)
     with PriceLiar(feed.node.url) as proxy:
@@ -278,10 +296,10 @@ def test_a_node_that_is_away_leaves_the_known_round_good_for_as_long_as_it_promi
 # --- the whole way ----------------------------------------------------------------------------------------------------
 
 
-def test_a_limit_in_dollars_is_held_by_the_feed_and_undetermined_without_it(feed: Feed, tmp_path: Path) -> None:
+def test_a_limit_in_dollars_is_held_by_the_feed_and_undetermined_without_it(fresh_anvil: Anvil, tmp_path: Path) -> None:
     """Through the pipeline: the finding's evidence lets a person read the same round again."""
+    node, feed = fresh_anvil, Feed(fresh_anvil)
     feed.write(FIRST, USD)
-    node = feed.node
     deployed = Deployed(tmp_path, [node.url], (OwnWallet("eth-hot", [node.accounts[6]]),), rules=())
     deployed.more += (
         f'\n[[price]]\nasset = "ETH"\nsource = "chainlink"\nfeed = "{feed.contract.address}"\n'
@@ -300,6 +318,7 @@ def test_a_limit_in_dollars_is_held_by_the_feed_and_undetermined_without_it(feed
         assert f"round {FIRST}, answer {USD}" in json.dumps(dict(found.evidence))
         settled(node, feed.contract.send(node.accounts[0], "break_down", True, 8))
         seen.app.read_prices()
+        node.rpc("evm_increaseTime", [60])  # a block's time is a whole second, and may lie before the last good look
         after = node.send(node.accounts[6], "0x" + "5e" * 20, value=ETHER)
         settled(node, after)
         seen.settle()
