@@ -88,14 +88,19 @@ class ScanDesk:
         scan = self._scan
         if scan is None or scan.thread.is_alive():
             return None
-        if scan.found is None or scan.digest != digest:
+        if scan.error is not None:
             self._give_up(scan.error)
             return None
-        if scan.found.at.height > at.height:
+        if scan.found is not None and scan.found.at.height > at.height:
             return None
-        outputs = self._roll_forward(scan.found, scan.addresses, at)
+        outputs = None
+        if scan.found is not None and scan.digest == digest:
+            outputs = self._roll_forward(scan.found, scan.addresses, at)
         self._scan, self._failed = None, ""
-        return None if outputs is None else holdings_of(self._watched, Unspent(at, outputs))
+        if outputs is not None:
+            return holdings_of(self._watched, Unspent(at, outputs))
+        self._begin(digest)
+        return None
 
     def _begin(self, digest: str) -> None:
         if self._again_at is not None and self._clock() < self._again_at:
@@ -104,11 +109,9 @@ class ScanDesk:
         self._scan.begin(self._source)
         self._scan.thread.join(PATIENCE_SECS)
 
-    def _give_up(self, error: BaseException | None) -> None:
-        """This scan failed, or other addresses are ours by now. What is worth another try is raised."""
+    def _give_up(self, error: BaseException) -> None:
+        """This scan failed. What is worth another try is raised."""
         self._scan = None
-        if error is None:
-            return
         if not isinstance(error, PermanentError):
             raise error
         self._failed = str(error)
