@@ -61,6 +61,7 @@ class StoreFacts:
         self._windows = windows
         self._own = self._txid if isinstance(subject, Outflow) else b""
         self._reach = Reach() if recall is None else recall.reach
+        self._tails = None if recall is None else recall.tails
         self._paid: dict[Address, tuple[int, Sequence[Receipt]]] = {}
         self.kept: dict[Any, Any] = {}
         """Answers given before (`recalls.once`)."""
@@ -319,15 +320,17 @@ class StoreFacts:
         """When it last spent anything."""
         tx, at = self._txid, self._at
         paid = self._unit.history.last_paying_at(wallet, tx, at, self._place)
-        moved = self._unit.history.last_spent_at(wallet, tx, at)
+        moved = self._last_spent_at(wallet)
         return max((m for m in (paid, moved) if m is not None), default=None)
+
+    def _last_spent_at(self, wallet: str) -> datetime | None:
+        return self._unit.history.last_spent_at(wallet, self._txid, self._at)
 
     @once
     def past(self, wallet: str, limit: int) -> Past:
         """What its last transactions add up to."""
-        tails = Tails() if self._recall is None else self._recall.tails
         but = (str(self._chain), self._txid)
-        return tails.past(self._unit, wallet, but, self._at, self._place, limit)
+        return (self._tails or Tails()).past(self._unit, wallet, but, self._at, self._place, limit)
 
     @once
     def frozen_at(self, wallet: str) -> datetime | None:

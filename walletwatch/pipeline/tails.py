@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 
 from chains.model import ChainTransaction, TxId
-from walletwatch.pipeline.windows import ticks
+from walletwatch.pipeline.windows import NEVER, ticks
 from walletwatch.rules.pasts import Past, Trait
 from walletwatch.store import UnitOfWork
 from walletwatch.store.histories import LAST_PLACE, Changed
 
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _MOST_TRAITS = 50_000
 _SLACK = 1_000
 """So many more than were asked for may be held before the oldest are dropped."""
@@ -86,7 +85,9 @@ class Tail:
 class Tails:
     """Every wallet that was asked about. Whoever uses it says first what changed (`follow`)."""
 
-    def __init__(self) -> None:
+    def __init__(self, upto: Callable[[], int] = lambda: LAST_PLACE) -> None:
+        self._upto = upto
+        """Only what was judged before this place is there."""
         self._tails: dict[str, Tail] = {}
         self._traits: dict[Said, Trait] = {}
 
@@ -147,7 +148,7 @@ class Tails:
                 tail.add(said, self._trait(unit, said), ticks(change.row.broadcast_at), change.row.ordinal)
 
     def _load(self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], asked: int) -> Tail:
-        found = unit.history.past_of(wallet, but[1], _NEVER, LAST_PLACE, asked)
+        found = unit.history.past_of(wallet, but[1], NEVER, self._upto(), asked)
         tail = Tail(ticks(found[-1].broadcast_at) if len(found) >= asked else -1, asked)
         for one in reversed(found):
             said = (one.chain, one.tx, one.block_hash)

@@ -12,8 +12,8 @@ from walletwatch.domain.prices import Unknown
 from walletwatch.rules.facts import Periods, Spent
 from walletwatch.store.histories import PastOutflow
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 _DAY, _SECOND = 86_400 * 10**6, 10**6
 
 Value = Callable[[AssetId, int, datetime], int]
@@ -25,7 +25,7 @@ Scope = tuple[str | None, AssetId | None]
 
 def ticks(moment: datetime) -> int:
     """Microseconds since 1970, exact."""
-    past = moment - _EPOCH
+    past = moment - EPOCH
     return past.days * _DAY + past.seconds * _SECOND + past.microseconds
 
 
@@ -122,7 +122,7 @@ class Windows:
         self._past = past
         self._value = value
         self._edition = edition
-        self._asked: tuple[datetime, int] = (_EPOCH, 0)
+        self._asked: tuple[datetime, int] = (EPOCH, 0)
         self._series: dict[Scope, Series] = {}
         self._reach: dict[Scope, int] = {}
         self._periods: dict[tuple[object, ...], _Summed] = {}
@@ -160,9 +160,9 @@ class Windows:
         return self._asked[1]
 
     def _load(self, at: datetime, back: timedelta, wallet: str | None, asset: AssetId | None) -> Series:
-        after = max(at - back, _EPOCH)
+        after = max(at - back, EPOCH)
         series = Series(ticks(after))
-        for row in reversed(self._past(after, _NEVER, wallet, asset)):
+        for row in reversed(self._past(after, NEVER, wallet, asset)):
             series.add(ticks(row.broadcast_at), row, self._usd)
         return series
 

@@ -11,7 +11,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from chains.model import TxId
+from chains.model import Address, TxId
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.payments import MatchResult
@@ -19,16 +19,16 @@ from walletwatch.domain.prices import Unknown
 from walletwatch.labels.books import LabelBook
 from walletwatch.pipeline.deployments import Deployment
 from walletwatch.pipeline.facts import StoreFacts
-from walletwatch.pipeline.windows import Windows
+from walletwatch.pipeline.recalls import once
 from walletwatch.rules.engine import judge
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rule_type, rules_digest
 from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.service.backtest_pasts import KnownPast
 from walletwatch.service.deploying import deploy
 from walletwatch.service.labelling import load_labels
 from walletwatch.settings import Settings
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.filters import Filter
-from walletwatch.store.histories import PastOutflow
 
 Progress = Callable[[int, int], None]
 """Called with (outflows done, outflows in all)."""
@@ -162,14 +162,9 @@ class _Trial:
         self._rules = tuple(c for c in rules if usable[c.id])
         self._skipped = tuple(c.id for c in rules if not usable[c.id])
         self._digest = rules_digest(rules)
-        self._place = 0
-        self._windows = Windows(self._past, lambda a, units, at: deployment.prices.price(a, at).value_e8(units))
-        self._payees = PayeeIndex()
+        self._known = KnownPast(unit, deployment.prices)
         self._findings: list[Finding] = []
         self._told: dict[TxId, datetime] = {}
-
-    def _past(self, after: datetime, until: datetime, wallet: str | None, asset: Any) -> list[PastOutflow]:
-        return self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self._place)
 
     def run(self, chain: Any, heights: tuple[int, int], progress: Progress | None) -> BacktestResult:
         """Judge everything."""
@@ -179,11 +174,13 @@ class _Trial:
         judged = self._unit.outflows.judged_between(chain, *heights)
         for _, group in groupby(judged, key=lambda pair: pair[1].tx):
             outflows = list(group)
-            self._take_in(outflows)
+            self._known.take_in(outflows)
             block = outflows[0][1].block
-            if outflows[0][1].chain != chain or block is None or not heights[0] <= block.height <= heights[1]:
+            meant = outflows[0][1].chain == chain and block is not None and heights[0] <= block.height <= heights[1]
+            told = meant and self._judge_transaction([o for _, o in outflows])
+            self._known.go_on(outflows)
+            if not meant:
                 continue
-            told = self._judge_transaction([o for _, o in outflows])
             first = outflows[0][1]
             span = [min([*span[:1], first.broadcast_at]), max([*span[1:], first.broadcast_at])]
             if told and _family(first) not in self._told:
@@ -198,35 +195,22 @@ class _Trial:
         lead = self._lead_time(chain, span)
         return BacktestResult(tuple(self._findings), done, len(self._told), by_day, lead, self._skipped, self._digest)
 
-    def _take_in(self, outflows: list[tuple[int, Outflow]]) -> None:
-        """Know the outflows of one transaction from now on."""
-        self._place = outflows[-1][0]
-        for place, o in outflows:
-            self._windows.add(PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, place))
-
     def _judge_transaction(self, outflows: list[Outflow]) -> bool:
         """Whether somebody would be told of it."""
         found = [finding for outflow in outflows for finding in self._ask(outflow)]
         self._findings += found
-        for payment in outflows[0].payments:
-            self._payees.add(payment.address)
+        self._known.meet(outflows[0])
         return any(finding.mode is Mode.ENFORCE for finding in found)
 
     def _ask(self, outflow: Outflow) -> tuple[Finding, ...]:
-        facts = PastFacts(
-            self._unit,
-            self._deployment,
-            outflow,
-            self._transaction,
-            self._payees,
-            self._windows,
-            self._place,
-        )
+        facts = PastFacts(self._unit, self._deployment, outflow, self._transaction, self._known)
         return judge(outflow, facts, self._rules, self._digest, outflow.broadcast_at)
 
     def _transaction(self, outflow: Outflow) -> Any:
-        stored = self._unit.ledger.transaction(outflow.chain, outflow.tx)
-        return None if stored is None else stored.tx
+        tx = self._unit.ledger.decode(str(outflow.chain), outflow.tx)
+        if tx is not None:
+            self._known.tails.note(str(outflow.chain), b"" if outflow.block is None else outflow.block.hash, tx)
+        return tx
 
     def _lead_time(self, chain: Any, span: list[datetime]) -> int | None:
         """From the first telling about lost value to the largest loss."""
@@ -260,14 +244,37 @@ class PastFacts(StoreFacts):
         deployment: Deployment,
         outflow: Outflow,
         transaction: Callable[[Outflow], Any],
-        payees: PayeeIndex,
-        windows: Windows,
-        place: int,
+        known: KnownPast,
     ) -> None:
-        super().__init__(unit, deployment, outflow, None, payees, _no_match, lambda _chain, _to: (), windows)
+        super().__init__(unit, deployment, outflow, None, _NOBODY, _no_match, lambda _chain, _to: (), known.windows)
         self._read = transaction
         self._outflow = outflow
-        self._known_up_to = place
+        self._known = known
+        self._known_up_to = known.place
+        self._tails = known.tails
+        self._reach = known.reach
+
+    def payee_index(self) -> PayeeIndex:
+        """Who was paid on the way."""
+        return self._known.payees()
+
+    @once
+    def first_paid_at(self, destination: Address) -> datetime | None:
+        """When it was first paid before this transaction."""
+        if self._place <= self._known.before:
+            return super().first_paid_at(destination)  # a part of the transaction was judged before
+        span = self._known.paid(self._chain, destination, self._txid, self._place)
+        return None if span is None or span[0] > self._at else span[0]
+
+    @once
+    def _last_paid_at(self, destination: Address) -> datetime | None:
+        span = self._known.paid(self._chain, destination, self._txid, self._place)
+        if self._place <= self._known.before or (span is not None and span[1] > self._at):
+            return super()._last_paid_at(destination)
+        return None if span is None else span[1]
+
+    def _last_spent_at(self, wallet: str) -> datetime | None:
+        return self._known.last_spent_at(wallet, self._txid, self._at)
 
     def transaction(self) -> Any:
         """The transaction as last known; read when asked for."""
@@ -277,6 +284,9 @@ class PastFacts(StoreFacts):
 
     def _book(self, wallet: str, asset: Any) -> tuple[int, int]:  # noqa: ARG002 - the base's signature
         raise Unknown(f"what {wallet} held at that time is not kept")
+
+
+_NOBODY = PayeeIndex()
 
 
 def _no_match() -> MatchResult:

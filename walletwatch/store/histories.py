@@ -178,6 +178,13 @@ def _latest_spending() -> Select[Any]:
     return select(func.max(found, type_=UtcTime())).where(found <= _time("until"))
 
 
+_SPENDINGS = Statement(
+    lambda _: (
+        select(case((_x.first_seen < _m.block_time, _x.first_seen), else_=_m.block_time), _m.txid)
+        .join(t.transactions, (_x.chain == _m.chain) & (_x.txid == _m.txid))
+        .where(_m.wallet == _text("wallet"), _m.sent != 0)
+    )
+)
 _NEAR = Statement(lambda _: _spending().where(_m.block_time <= _time("until")).order_by(_m.block_time.desc()).limit(1))
 _LATEST_SPENDING = Statement(lambda _: _latest_spending())
 _BEGINNING = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -265,6 +272,10 @@ class HistoryRepository:
             if len(found) >= limit or len(rows) < 2 * limit:
                 break
         return list(islice(found.values(), limit))
+
+    def spendings(self, wallet: str) -> list[tuple[datetime, TxId]]:
+        """(broadcast time, transaction) of everything in the books by which the wallet spent, in no order."""
+        return [(at, tx) for at, tx in _SPENDINGS.rows(self._c, wallet=wallet)]
 
     def last_spent_at(self, wallet: str, but: TxId, until: datetime) -> datetime | None:
         """Broadcast time, up to `until`, of the wallet's latest transaction in the books that spent anything, other
