@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import signal
+import sys
+from contextlib import closing
 from typing import Annotated
 
 import typer
@@ -24,6 +26,7 @@ def run(
     settings = session.load(need_secrets=True)
     if not settings.chains:
         raise UsageProblem("nothing to watch", where=str(settings.file), hint="add a [[chain]] and a [[wallet]]")
+    from walletwatch.cli.run_progress import show_on
     from walletwatch.service.applications import Application
     from walletwatch.service.daemons import Daemon
 
@@ -32,5 +35,6 @@ def run(
         for name in (signal.SIGINT, signal.SIGTERM):
             signal.signal(name, lambda *_: daemon.stop.set())
         signal.signal(signal.SIGHUP, lambda *_: daemon.reload.set())
-        ended = daemon.run(until_synced=until_synced)
+        with closing(show_on(sys.stderr)) as progress:
+            ended = daemon.run(until_synced=until_synced, show=progress if until_synced else None)
     raise typer.Exit(int(ended))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 
@@ -36,6 +36,10 @@ _PRICE_POLL = timedelta(seconds=10)
 _ADDRESS_POLL = timedelta(seconds=5)
 _SINK_POLL_SECS = 0.25
 _FIRST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.5, 15.0
+
+
+Show = Callable[[Sequence[ChainWorker]], None]
+"""Shows people how far the workers have come."""
 
 
 class Ended(IntEnum):
@@ -71,8 +75,10 @@ class Daemon:
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
-    def run(self, *, until_synced: bool = False) -> Ended:
-        """Watch, judge and tell. Returns when `stop` is set or, if asked for, when nothing is left to do."""
+    def run(self, *, until_synced: bool = False, show: Show | None = None) -> Ended:
+        """Watch, judge and tell. Returns when `stop` is set or, if asked for, when nothing is left to do. Meanwhile
+        `show` is called ten times a second, in this thread.
+        """
         self.app.record_start()
         self._workers = self.app.workers()
         self._dispatcher = self.app.dispatcher()
@@ -86,7 +92,7 @@ class Daemon:
             for worker in self._workers:
                 self._begin(self._watch, worker, f"chain {worker.watched.name}")
             self._begin_telling()
-            ended = self._wait(until_synced=until_synced)
+            ended = self._wait(until_synced=until_synced, show=show)
         finally:
             self.stop.set()
             self._wake.set()
@@ -126,8 +132,10 @@ class Daemon:
 
     # --- waiting ------------------------------------------------------------------------------------------------------
 
-    def _wait(self, *, until_synced: bool) -> Ended:
+    def _wait(self, *, until_synced: bool, show: Show | None) -> Ended:
         while not self.stop.wait(0.1):
+            if show is not None:
+                show(self._workers)
             if self.reload.is_set():
                 self.reload.clear()
                 self._read_configuration()
