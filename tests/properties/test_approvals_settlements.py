@@ -14,8 +14,8 @@ from properties.approvals_worlds import OTHER_TX, PEOPLE, PLACES, TX, World, no_
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
-from walletwatch.approvals.settlements import EXACT, Leeway, Terms
-from walletwatch.domain.payments import MatchResult, Payment
+from walletwatch.approvals.settlements import EXACT, Leeway
+from walletwatch.domain.payments import MatchResult, Payment, Terms
 from walletwatch.domain.withdrawals import ActKind, Request
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

@@ -40,7 +40,7 @@ def test_the_example_loads_and_uses_every_table(example: Settings) -> None:
     assert written == {*LISTS, *SINGLES, "timezone", "include"}
     assert example.notes() == ()
     assert example.timezone == "Asia/Tokyo"
-    assert [rule.rule_id for rule in example.rules] == ["btc-max", "eth-max", "first-payment", "lookalike_destination"]
+    assert {"btc-max", "eth-max", "first-payment", "lookalike_destination"} < {rule.rule_id for rule in example.rules}
     assert example.sinks[0].min_severity is Severity.MEDIUM
     assert example.sinks[0].slack_url().reveal() == "https://slack.com/api/"
 

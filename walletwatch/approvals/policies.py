@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum
@@ -12,6 +12,8 @@ from typing import Any
 import rfc8785
 
 from chains.model import AssetId, ChainId
+from walletwatch.domain.calendars import BusinessHours
+from walletwatch.domain.payments import Terms
 from walletwatch.domain.people import Person
 from walletwatch.domain.prices import Price
 from walletwatch.domain.withdrawals import Intent
@@ -68,6 +70,14 @@ class Policy:
     requester_may_approve: bool = False
     max_age: timedelta | None = None
     min_delay: timedelta | None = None
+    hours: BusinessHours | None = None
+    """Approvals given outside do not count."""
+    tolerance: tuple[Threshold, ...] = ()
+    """Per asset, by how many base units a payment may differ from its request; 0 where none is named."""
+    fee_deducted: bool = False
+    """The receiver bears the fee: so much may be missing."""
+    parts: int = 1
+    """Up to so many transactions may pay one request together."""
     chains: tuple[ChainId, ...] = ()
     assets: tuple[AssetId, ...] = ()
     wallets: tuple[str, ...] = ()
@@ -79,6 +89,8 @@ class Policy:
             raise ValueError(f"policy {self.name!r}: a quorum below 1 would approve by silence")
         if any(group.min < 1 for group in self.groups):
             raise ValueError(f"policy {self.name!r}: a group's min is at least 1")
+        if self.parts < 1 or any(t.asset is None for t in self.tolerance):
+            raise ValueError(f"policy {self.name!r}: one part at least, and tolerances in coins")
         object.__setattr__(self, "digest", "sha256:" + hashlib.sha256(rfc8785.dumps(self.as_json())).hexdigest())
 
     def may_approve(self, person: Person) -> bool:
@@ -117,8 +129,23 @@ class Policy:
         """Whether the tier is told by a value in USD."""
         return self.min_value is not None and self.min_value.asset is None
 
+    def terms(self, asset: AssetId) -> Terms:
+        """How payments of `asset` may differ from their requests."""
+        units = max((t.units for t in self.tolerance if t.asset == asset), default=0)
+        return Terms(units, self.fee_deducted, self.parts)
+
     def as_json(self) -> dict[str, Any]:
-        """The normal form. Durations are whole microseconds as text, amounts base units as text."""
+        """The normal form. Durations are whole microseconds as text, amounts base units as text. What a policy does not
+        use is left out where it came after the first release, so that digests stay what they were.
+        """
+        return self._core_json() | {
+            **({} if self.hours is None else {"hours": self.hours.as_json()}),
+            **({"tolerance": [_threshold_json(t) for t in self.tolerance]} if self.tolerance else {}),
+            **({"fee_deducted": True} if self.fee_deducted else {}),
+            **({"parts": str(self.parts)} if self.parts > 1 else {}),
+        }
+
+    def _core_json(self) -> dict[str, Any]:
         return {
             "name": self.name,
             "quorum": self.quorum,
@@ -132,11 +159,42 @@ class Policy:
             "wallets": sorted(self.wallets),
         }
 
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Policy:
+        """Read what `as_json` wrote."""
+        hours = value.get("hours")
+        return cls(
+            name=value["name"],
+            quorum=value["quorum"],
+            groups=tuple(Group(g["min"], g["role"], g["department"]) for g in value["groups"]),
+            min_value=_threshold_of(value["min_value"]),
+            requester_may_approve=value["requester_may_approve"],
+            max_age=_span_of(value["max_age"]),
+            min_delay=_span_of(value["min_delay"]),
+            hours=None if hours is None else BusinessHours.from_json(hours),
+            tolerance=tuple(t for t in map(_threshold_of, value.get("tolerance", ())) if t is not None),
+            fee_deducted=value.get("fee_deducted", False),
+            parts=int(value.get("parts", "1")),
+            chains=tuple(map(ChainId.parse, value["chains"])),
+            assets=tuple(map(AssetId.parse, value["assets"])),
+            wallets=tuple(value["wallets"]),
+        )
+
 
 def _threshold_json(limit: Threshold | None) -> dict[str, str] | None:
     if limit is None:
         return None
     return {"units": str(limit.units), "asset": "USD" if limit.asset is None else str(limit.asset)}
+
+
+def _threshold_of(value: Mapping[str, str] | None) -> Threshold | None:
+    if value is None:
+        return None
+    return Threshold(int(value["units"]), None if value["asset"] == "USD" else AssetId.parse(value["asset"]))
+
+
+def _span_of(micros: str | None) -> timedelta | None:
+    return None if micros is None else timedelta(microseconds=int(micros))
 
 
 def _micros(span: timedelta | None) -> str | None:
@@ -154,6 +212,21 @@ class PolicyVersion:
     policies: tuple[Policy, ...]
     since: datetime | None = None
 
+    @property
+    def document(self) -> list[dict[str, Any]]:
+        """The policies in their normal form, in order."""
+        return [policy.as_json() for policy in self.policies]
+
+    @property
+    def digest(self) -> str:
+        """`sha256:` + hex SHA-256 of the canonical JSON of the document."""
+        return "sha256:" + hashlib.sha256(rfc8785.dumps(self.document)).hexdigest()
+
+    @classmethod
+    def from_document(cls, document: Iterable[Mapping[str, Any]], since: datetime | None) -> PolicyVersion:
+        """The version whose `document` was kept."""
+        return cls(tuple(map(Policy.from_json, document)), since)
+
 
 @dataclass(frozen=True, slots=True)
 class PolicyHistory:
@@ -170,6 +243,17 @@ class PolicyHistory:
     def of(cls, policies: Iterable[Policy]) -> PolicyHistory:
         """These policies, since ever."""
         return cls((PolicyVersion(tuple(policies)),))
+
+    @property
+    def has_leeway(self) -> bool:
+        """Whether any policy lets payments differ from their requests."""
+        policies = (policy for version in self.versions for policy in version.policies)
+        return any(policy.tolerance or policy.fee_deducted or policy.parts > 1 for policy in policies)
+
+    @property
+    def has_parts(self) -> bool:
+        """Whether any policy lets several transactions pay one request."""
+        return any(policy.parts > 1 for version in self.versions for policy in version.policies)
 
     def place(self, moment: datetime) -> int:
         """Which version was in force at `moment`; before the first one, the first."""

@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 
 from chains.model import AssetId
 from walletwatch.approvals.policies import Policy, PolicyHistory, candidates
-from walletwatch.domain.payments import Spending
+from walletwatch.domain.calendars import BusinessHours
+from walletwatch.domain.payments import Spending, Terms
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.times import format_utc
@@ -83,6 +84,26 @@ def authoriser(
         return authorise(request, Moment.of(spending, request), policies=policies, people=people, price_of=price_of)
 
     return judge
+
+
+def leeway_of(spending: Spending, *, policies: PolicyHistory, price_of: PriceOf) -> Callable[[Request], Terms] | None:
+    """By how much payments may differ from their requests, as the policy in force when each was last approved says;
+    where a price leaves several policies, the strictest of them. None if no policy gives any leeway.
+    """
+    if not policies.has_leeway:
+        return None
+
+    def terms(request: Request) -> Terms:
+        approved = [act.at for act in request.acts if act.kind is ActKind.APPROVE and not act.refused]
+        version = policies.versions[policies.place(max(approved, default=spending.broadcast_at))]
+        price, _ = _find_price(request, policies, price_of)
+        given = [
+            p.terms(request.intent.asset) for p in candidates(version.policies, request.intent, spending.wallets, price)
+        ]
+        return Terms(min(t.tolerance for t in given), all(t.fee_deducted for t in given), min(t.parts for t in given))
+
+    known: dict[str, Terms] = {}
+    return lambda request: known.get(request.id) or known.setdefault(request.id, terms(request))
 
 
 def authorise(
@@ -230,7 +251,17 @@ def _wrong_time(act: Act, policy: Policy, request: Request, moment: Moment) -> R
     if policy.min_delay is not None and delay < policy.min_delay:
         words = f"approved {delay.total_seconds():.0f} s after the request, sooner than {policy.min_delay}"
         return RefusedAct(act, "approval_too_fast", words)
+    closed = "" if policy.hours is None else _closed(policy.hours, act.at)
+    if closed:
+        return RefusedAct(act, "approver_not_authorised", f"{act.actor} may not approve at that hour: {closed}")
     return None
+
+
+def _closed(hours: BusinessHours, at: datetime) -> str:
+    try:
+        return hours.closed_because(at)
+    except Unknown as why:
+        return str(why)
 
 
 def _read_withdrawals(request: Request, moment: Moment) -> tuple[Act | None, list[RefusedAct]]:
@@ -270,6 +301,8 @@ def _explain(
         f"{intent.amount} base units of {intent.asset} to {intent.destination}"
     )
     asks = "; ".join([f"{policy.quorum} person{'s' if policy.quorum > 1 else ''}", *map(str, policy.groups)])
+    if policy.hours is not None:
+        asks += f"; given {policy.hours}"
     yield f"policy {policy.name!r} asks for {asks}" if policy.name else "no policy fits: one approver is asked for"
     for act in decision.counted:
         yield f"{act.kind} by {act.actor} at {format_utc(act.at)} counts"

@@ -16,22 +16,11 @@ from itertools import islice
 from chains.model import MAX_AMOUNT
 from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.searches import UNREAD, Search
-from walletwatch.domain.payments import Match, Payment
+from walletwatch.domain.payments import Match, Payment, Terms
 from walletwatch.domain.withdrawals import Request
 
 _MOST_REQUESTS = 1_000
 """Requests to one destination that are paired at once; with more the answer says that not all were read."""
-
-
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """How a payment may differ from its request: by `tolerance` base units either way; with `fee_deducted` the receiver
-    bears fee, so that as much as the transaction's fee may be missing; up to `parts` transactions pay it together.
-    """
-
-    tolerance: int = 0
-    fee_deducted: bool = False
-    parts: int = 1
 
 
 EXACT = Terms()

@@ -98,3 +98,14 @@ class MatchResult:
     """Why near misses may not be the nearest ones: the search was cut short. Else empty."""
     void: tuple[Act, ...] = ()
     """Request acts that would have explained an unexplained payment, and count for nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How a payment may differ from its request: by `tolerance` base units either way; with `fee_deducted` the receiver
+    bears fee, so that as much as the transaction's fee may be missing; up to `parts` transactions pay it together.
+    """
+
+    tolerance: int = 0
+    fee_deducted: bool = False
+    parts: int = 1

@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chains.model import Address, AssetId, ChainId, TxId
+from chains.model import MAX_AMOUNT, Address, AssetId, ChainId, TxId
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
-from walletwatch.approvals.policies import Policy, PolicyHistory
-from walletwatch.approvals.quorums import Moment, authorise, authoriser
+from walletwatch.approvals.policies import Policy, PolicyHistory, PolicyVersion
+from walletwatch.approvals.quorums import Moment, authorise, authoriser, leeway_of
+from walletwatch.approvals.settlements import Leeway
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.payments import MatchResult, Spending
 from walletwatch.domain.people import People
@@ -66,7 +67,8 @@ class ApprovalDesk:
         before: ApprovalDesk | None = None,
     ) -> None:
         self._people = people
-        self._policies = PolicyHistory.of(policies)
+        self._present = PolicyVersion(tuple(policies))
+        self._policies = PolicyHistory((self._present,))
         self._price_of = price_of
         self._configured = configured
         self._lock: AbstractContextManager[bool] = threading.RLock()
@@ -101,10 +103,33 @@ class ApprovalDesk:
             if act.kind is ActKind.REQUEST and self._book.void(act.request_id):
                 self._voided.add(act.request_id)
         if fresh:
+            self._recall_policies(unit)
             self.retire(unit.approvals.paid_for_good())
 
+    def keep_policies(self, unit: UnitOfWork) -> None:
+        """The policies of this desk are in force from now on: what was approved before stays under those of its time.
+        Recorded, and read again by every later start.
+        """
+        digest = self._present.digest
+        if unit.approvals.keep_policies(digest, self._present.document, unit.now):
+            payload = {"digest": digest, "policies": self._present.document}
+            unit.audit.append("walletwatch", "policies.changed", "policies", payload)
+        self._recall_policies(unit)
+
+    def _recall_policies(self, unit: UnitOfWork) -> None:
+        """Every version that was kept; the present one too, where it was not kept yet."""
+        kept = unit.approvals.policies()
+        versions = [PolicyVersion.from_document(k.document, k.since) for k in kept]
+        if not kept or kept[-1].digest != self._present.digest:
+            versions.append(replace(self._present, since=unit.now if kept else None))
+        self._policies = PolicyHistory(tuple(versions))
+
     def retire(self, request_ids: Iterable[str]) -> None:
-        """These requests were paid for good: matching need not pass over them again."""
+        """These requests were paid for good: matching need not pass over them again. Where a policy lets several
+        transactions pay one request, more may be to come.
+        """
+        if self._policies.has_parts:
+            return
         for request_id in request_ids:
             self._book.retire(request_id)
 
@@ -137,8 +162,21 @@ class ApprovalDesk:
         )
         # What paid a request for good may still be judged again, by a late act: to itself its request is not spent.
         self.reopen(a.request_id for tx in spending.family for a in unit.approvals.allocations_of(spending.chain, tx))
-        result = match(spending, self._book, SpentRequests(unit, family), ask, unit.approvals.trouble())
+        leeway = self._leeway(unit, spending, family)
+        result = match(spending, self._book, SpentRequests(unit, family), ask, unit.approvals.trouble(), leeway)
         return replace(result, void=self._void_for(result)) if result.unexplained and self._voided else result
+
+    def _leeway(self, unit: UnitOfWork, spending: Spending, family: TxId) -> Leeway | None:
+        price = self._price_of
+        terms = leeway_of(spending, policies=self._policies, price_of=lambda a: price(a, spending.broadcast_at))
+        if terms is None:
+            return None
+
+        def paid(request_id: str) -> tuple[int, int]:
+            amount, count = unit.approvals.paid_by_others(request_id, family)
+            return MAX_AMOUNT if amount is None else amount, count
+
+        return Leeway(terms, paid)
 
     def _void_for(self, result: MatchResult) -> tuple[Act, ...]:
         """Request acts that open nothing and name just what was paid: somebody tried."""
@@ -165,7 +203,13 @@ class ApprovalDesk:
             unit.approvals.clear_allocations(spending.chain, spending.tx, spending.asset)
         unit.approvals.allocate(
             Allocation(
-                spending.chain, spending.tx, spending.asset, m.payment.ordinal, m.authorisation.request.id, family
+                spending.chain,
+                spending.tx,
+                spending.asset,
+                m.payment.ordinal,
+                m.authorisation.request.id,
+                family,
+                m.payment.amount,
             )
             for m in result.matches
         )
@@ -184,6 +228,7 @@ class ApprovalDesk:
             from_block_time_only=any(time is not None for time in times),
             family=unit.ledger.family(first.chain, first.family) or (first.tx,),
             seen_at=seen_at,
+            fee=sum(o.fee for o in outflows) if first.asset.namespace == "slip44" else 0,
         )
 
 

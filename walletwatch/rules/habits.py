@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import available_timezones
 
-import holidays
 from pydantic import Field, field_validator
 
+from walletwatch.domain.calendars import (
+    DAYS,
+    BusinessHours,
+    check_calendar,
+    check_dates,
+    check_days,
+    check_hours,
+    local_time,
+)
 from walletwatch.domain.findings import PASS, Severity, Verdict, VerdictKind, violation
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.prices import Unknown
 from walletwatch.domain.times import format_utc
 from walletwatch.rules.evidence import amount_json, say_amount, say_duration
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import Duration, Params, Texts
 from walletwatch.rules.registry import rule
-
-_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-_HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][0-9])")
 
 
 class DormantWalletParams(Params):
@@ -38,15 +41,13 @@ class OffHoursParams(Params):
     calendar: str = "JP"
     timezone: str = "Asia/Tokyo"
     hours: str = "09:00-18:00"
-    days: Texts = _DAYS[:5]
+    days: Texts = DAYS[:5]
     closed: Texts = ()
 
     @field_validator("calendar")
     @classmethod
     def _country(cls, code: str) -> str:
-        if code not in holidays.list_supported_countries():
-            raise ValueError(f"no holiday calendar for {code[:20]!r}; an ISO 3166 code such as JP is expected")
-        return code
+        return check_calendar(code)
 
     @field_validator("timezone")
     @classmethod
@@ -58,24 +59,31 @@ class OffHoursParams(Params):
     @field_validator("hours")
     @classmethod
     def _span(cls, text: str) -> str:
-        begin, end = read_hours(text)
-        if begin == end or max(begin, end) > 24 * 60:
-            raise ValueError("the hours must begin and end at different times of the day")
-        return text
+        return check_hours(text)
 
     @field_validator("days")
     @classmethod
     def _weekdays(cls, days: tuple[str, ...]) -> tuple[str, ...]:
-        if not days or set(days) - set(_DAYS):
-            raise ValueError(f"must name days out of {', '.join(_DAYS)}")
+        check_days(days)
         return days
 
     @field_validator("closed")
     @classmethod
     def _dates(cls, dates: tuple[str, ...]) -> tuple[str, ...]:
-        for text in dates:
-            date.fromisoformat(text if len(text) == 10 else f"2024-{text}")
+        check_dates(dates)
         return dates
+
+    @property
+    def business(self) -> BusinessHours:
+        """The hours as such."""
+        return _business(self.timezone, self.hours, self.days, self.calendar, self.closed)
+
+
+@lru_cache(maxsize=64)
+def _business(
+    timezone: str, hours: str, days: tuple[str, ...], calendar: str, closed: tuple[str, ...]
+) -> BusinessHours:
+    return BusinessHours(timezone, hours, days, calendar, closed)
 
 
 class AfterFreezeParams(Params):
@@ -113,35 +121,6 @@ def dormant_wallet(outflow: Outflow, facts: Facts, params: DormantWalletParams) 
     return Verdict(VerdictKind.UNDETERMINED, reason, evidence, Severity.INFO)
 
 
-@lru_cache(maxsize=1_000)
-def read_hours(text: str) -> tuple[int, int]:
-    """Minutes of the day of `09:00-18:00`. Raises ValueError."""
-    match = _HOURS.fullmatch(text)
-    if match is None:
-        raise ValueError('hours are written like "09:00-18:00"')
-    return int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-
-
-@lru_cache(maxsize=1_000)
-def _local(moment: datetime, timezone: str) -> datetime:
-    """Asked by every rule of the kind of the same outflow."""
-    return moment.astimezone(ZoneInfo(timezone))
-
-
-@lru_cache(maxsize=64)
-def _calendar(country: str, year: int) -> holidays.HolidayBase:
-    return holidays.country_holidays(country, years=year, expand=False)
-
-
-@lru_cache(maxsize=10_000)
-def holiday_name(country: str, day: date) -> str:
-    """The public holiday on `day`, empty if none. Raises Unknown for a year the calendar does not cover."""
-    calendar = _calendar(country, day.year)
-    if not calendar.start_year <= day.year <= calendar.end_year:
-        raise Unknown(f"the holiday calendar of {country} does not cover {day.year}")
-    return str(calendar.get(day, ""))
-
-
 @rule(
     type="off_hours",
     family="pattern",
@@ -151,8 +130,8 @@ def holiday_name(country: str, day: date) -> str:
 )
 def off_hours(outflow: Outflow, facts: Facts, params: OffHoursParams) -> Verdict:
     """Violated by a broadcast time outside business hours. Unknown where the holiday calendar ends."""
-    local = _local(outflow.broadcast_at, params.timezone)
-    why = closed_because(local, params)
+    local = local_time(outflow.broadcast_at, params.timezone)
+    why = params.business.closed_because(local)
     if not why:
         return PASS
     said = say_amount(facts, outflow.asset, outflow.amount)
@@ -171,26 +150,6 @@ def _hours_json(outflow: Outflow, local: datetime, params: OffHoursParams, why: 
         "days": list(params.days),
         "calendar": params.calendar,
     }
-
-
-def closed_because(local: datetime, params: OffHoursParams) -> str:
-    """Why there is no business at `local` time; empty in business hours. The hours after midnight of a span that runs
-    over it belong to the day on which it began.
-    """
-    begin, end = read_hours(params.hours)
-    minute = local.hour * 60 + local.minute
-    over_midnight = end < begin
-    day = local.date() - timedelta(days=1) if over_midnight and minute < end else local.date()
-    name = holiday_name(params.calendar, day)
-    if name:
-        return f"public holiday, {name}"
-    date_text = day.isoformat()
-    if date_text in params.closed or date_text[5:] in params.closed:
-        return f"closed on {day}"
-    if _DAYS[day.weekday()] not in params.days:
-        return f"{day:%A}"
-    open_now = minute >= begin or minute < end if over_midnight else begin <= minute < end
-    return "" if open_now else f"outside {params.hours}"
 
 
 @rule(

@@ -177,3 +177,9 @@ class Application:
             configuration=self.settings.digest,
             rules=self.deployment.rules_digest,
         )
+        self.keep_policies()
+
+    def keep_policies(self) -> None:
+        """From now on approvals count by the policies of this configuration; earlier ones by those of their time."""
+        with self.desk.held(), self.store.transaction() as unit:
+            self.desk.keep_policies(unit)

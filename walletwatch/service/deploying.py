@@ -17,7 +17,7 @@ from walletwatch.labels.books import LabelBook
 from walletwatch.pipeline.deployments import Deployment, TraceDefaults, WatchedChain
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rules_digest, rules_in_force
 from walletwatch.service.prices import open_prices
-from walletwatch.settings import AmountReader, Settings
+from walletwatch.settings import AmountReader, Money, Settings
 from walletwatch.settings.chains import ChainSettings
 
 Labels = Callable[[ChainId, Address, datetime], tuple[Label, ...]]
@@ -45,18 +45,24 @@ def policies_of(settings: Settings) -> tuple[Policy, ...]:
             name=terms.name,
             quorum=terms.quorum,
             groups=tuple(Group(role=g.role or "", department=g.department or "", min=g.min) for g in terms.groups),
-            min_value=None
-            if terms.min_value is None
-            else Threshold(terms.min_value.units, None if terms.min_value.asset is None else terms.min_value.asset.id),
+            min_value=None if terms.min_value is None else _threshold(terms.min_value),
             requester_may_approve=terms.requester_may_approve,
             max_age=terms.max_age,
             min_delay=terms.min_delay,
+            hours=terms.hours,
+            tolerance=tuple(map(_threshold, terms.tolerance)),
+            fee_deducted=terms.fee_deducted,
+            parts=terms.parts,
             chains=terms.chains,
             assets=terms.assets,
             wallets=terms.wallets,
         )
         for terms in settings.policy_terms()
     )
+
+
+def _threshold(money: Money) -> Threshold:
+    return Threshold(money.units, None if money.asset is None else money.asset.id)
 
 
 def watched_chain(settings: Settings, chain: ChainSettings) -> WatchedChain:

@@ -98,6 +98,7 @@ def record_change(old: Application, change: Change) -> None:
     }
     with old.store.transaction() as unit:
         unit.audit.append("walletwatch", "config.reloaded", str(change.app.settings.file), payload)
+        change.app.desk.keep_policies(unit)
 
 
 def record_refusal(app: Application, problems: list[str]) -> None:

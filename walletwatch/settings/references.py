@@ -7,6 +7,7 @@ from typing import Any
 
 from chains.model import AssetId, ChainId
 from walletwatch.settings.amounts import UnknownName
+from walletwatch.settings.approvals import PolicySettings
 from walletwatch.settings.drafts import Draft, coin_of
 from walletwatch.settings.entries import Entry
 from walletwatch.settings.problems import Fault, KeyPath, Problem, did_you_mean
@@ -172,15 +173,31 @@ def _check_amounts(draft: Draft) -> Iterator[Problem]:
     if "trace" in draft.singles:
         entries.append((draft.singles["trace"], ()))
     for entry, chains in entries:
-        if not entry.has("min_value") or entry.value.min_value is None:
-            continue
-        try:
-            draft.reader.read(entry.value.min_value, chains)
-        except UnknownName as fault:
-            if not _perhaps_known(draft, entry.value.min_value.partition(" ")[2].strip()):
-                yield entry.problem("min_value", str(fault), fault.hint)
-        except Fault as fault:
-            yield entry.problem("min_value", str(fault), fault.hint)
+        if entry.has("min_value") and entry.value.min_value is not None:
+            yield from _check_amount(draft, entry, ("min_value",), entry.value.min_value, chains)
+    for entry, chains in entries:
+        if entry.has("tolerance") and isinstance(entry.value, PolicySettings):
+            for n, text in enumerate(entry.value.tolerance):
+                yield from _check_amount(draft, entry, ("tolerance", n), text, chains, coins_only=True)
+
+
+def _check_amount(
+    draft: Draft,
+    entry: Entry[Any],
+    key: tuple[str | int, ...],
+    text: str,
+    chains: tuple[ChainId, ...],
+    *,
+    coins_only: bool = False,
+) -> Iterator[Problem]:
+    try:
+        if draft.reader.read(text, chains).asset is None and coins_only:
+            yield entry.problem(key, "must be an amount of an asset", 'write tolerance = ["0.00001 BTC"]')
+    except UnknownName as fault:
+        if not _perhaps_known(draft, text.partition(" ")[2].strip()):
+            yield entry.problem(key, str(fault), fault.hint)
+    except Fault as fault:
+        yield entry.problem(key, str(fault), fault.hint)
 
 
 def _check_paths(draft: Draft) -> Iterator[Problem]:

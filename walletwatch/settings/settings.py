@@ -16,6 +16,7 @@ from pydantic import PrivateAttr
 
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.registry import Branch, SourceSpec
+from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
 from walletwatch.domain.wallets import Perimeter, Wallet
 from walletwatch.settings.amounts import AmountReader, Money
@@ -43,6 +44,10 @@ class PolicyTerms:
     requester_may_approve: bool
     max_age: timedelta | None
     min_delay: timedelta | None
+    hours: BusinessHours | None
+    tolerance: tuple[Money, ...]
+    fee_deducted: bool
+    parts: int
     chains: tuple[ChainId, ...]
     assets: tuple[AssetId, ...]
     wallets: tuple[str, ...]
@@ -248,6 +253,10 @@ class Settings(Table):
             requester_may_approve=policy.requester_may_approve,
             max_age=policy.max_age,
             min_delay=policy.min_delay,
+            hours=policy.business_hours(self.timezone),
+            tolerance=tuple(self.reader.read(text, meant) for text in policy.tolerance),
+            fee_deducted=policy.fee_deducted,
+            parts=policy.parts,
             chains=chains,
             assets=tuple(asset.id for name in policy.assets for asset in self.reader.assets(name, chains)),
             wallets=policy.wallets,

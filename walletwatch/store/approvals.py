@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, insert, select
 
 from chains.model import AssetId, ChainId, TxId
 from walletwatch.domain.outflows import OutflowState
@@ -39,6 +39,17 @@ class Allocation:
     ordinal: int
     request_id: str
     family: TxId
+    amount: int | None = None
+    """Base units; None where it was not kept: then it used up the whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPolicies:
+    """The approval policies as they stood from `since` on (None: since ever), in their normal form."""
+
+    digest: str
+    document: tuple[Mapping[str, Any], ...]
+    since: datetime | None
 
 
 class ApprovalRepository:
@@ -160,6 +171,7 @@ class ApprovalRepository:
                 "ordinal": a.ordinal,
                 "request_id": a.request_id,
                 "family": a.family,
+                "amount": a.amount,
             }
             upsert(self._c, t.allocations, row, ("chain", "txid", "asset", "ordinal"))
 
@@ -180,6 +192,14 @@ class ApprovalRepository:
         )
         txid: TxId | None = self._c.execute(query).scalar_one_or_none()
         return txid
+
+    def paid_by_others(self, request_id: str, but_family: TxId) -> tuple[int | None, int]:
+        """(base units, transactions) that paid of it outside `but_family`; None if some of it is not known."""
+        c = t.allocations.c
+        query = select(c.txid, c.amount).where(c.request_id == request_id, c.family != but_family)
+        rows = self._c.execute(query).all()
+        amounts = [row.amount for row in rows]
+        return None if None in amounts else sum(amounts), len({row.txid for row in rows})
 
     def spent_ids(self, but_family: TxId) -> list[str]:
         """Every request that a transaction outside `but_family` used up."""
@@ -254,6 +274,26 @@ class ApprovalRepository:
         query = select(t.allocations).where(c.chain == str(chain), c.txid == tx).order_by(c.asset, c.ordinal)
         return [_allocation(r) for r in self._c.execute(query)]
 
+    # --- what was asked of approvals, and when ------------------------------------------------------------------------
+
+    def keep_policies(self, digest: str, document: Sequence[Mapping[str, Any]], at: datetime) -> bool:
+        """The policies with this digest are in force from `at` on; the first ones kept are in force since ever. False
+        if they are those in force already.
+        """
+        c = t.policy_versions.c
+        latest = self._c.execute(select(c.digest).order_by(c.id.desc()).limit(1)).scalar_one_or_none()
+        if latest == digest:
+            return False
+        row = {"digest": digest, "document": list(document), "since": None if latest is None else at, "kept_at": at}
+        self._c.execute(insert(t.policy_versions).values(row))
+        return True
+
+    def policies(self) -> list[KeptPolicies]:
+        """Every version there was, oldest first."""
+        rows = self._c.execute(select(t.policy_versions).order_by(t.policy_versions.c.id))
+        return [KeptPolicies(r.digest, tuple(r.document), r.since) for r in rows]
+
 
 def _allocation(r: Any) -> Allocation:
-    return Allocation(ChainId.parse(r.chain), r.txid, AssetId.parse(r.asset), r.ordinal, r.request_id, r.family)
+    chain, asset = ChainId.parse(r.chain), AssetId.parse(r.asset)
+    return Allocation(chain, r.txid, asset, r.ordinal, r.request_id, r.family, r.amount)

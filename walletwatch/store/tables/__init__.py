@@ -9,6 +9,7 @@ from walletwatch.store.tables.judged import (
     findings,
     malformed_lines,
     outbox,
+    policy_versions,
     silences,
 )
 from walletwatch.store.tables.observed import (
@@ -58,6 +59,7 @@ __all__ = [
     "movements",
     "outbox",
     "outflows",
+    "policy_versions",
     "silences",
     "spend_keys",
     "transactions",

@@ -13,7 +13,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
-from walletwatch.store.columns import Hash, JsonText, UtcTime
+from walletwatch.store.columns import BaseUnits, Hash, JsonText, UtcTime
 from walletwatch.store.tables.base import RowId, metadata, text
 
 acts = Table(
@@ -65,8 +65,19 @@ allocations = Table(
     Column("ordinal", BigInteger, nullable=False),
     text("request_id"),
     Column("family", Hash, nullable=False),
+    Column("amount", BaseUnits),
     PrimaryKeyConstraint("chain", "txid", "asset", "ordinal"),
     Index(None, "request_id"),
+)
+
+policy_versions = Table(
+    "policy_versions",
+    metadata,
+    Column("id", RowId, primary_key=True),
+    text("digest"),
+    Column("document", JsonText, nullable=False),
+    Column("since", UtcTime),
+    Column("kept_at", UtcTime, nullable=False),
 )
 
 
