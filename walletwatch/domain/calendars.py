@@ -65,7 +65,7 @@ class BusinessHours:
         return {
             "timezone": self.timezone,
             "hours": self.hours,
-            "days": sorted(self.days),
+            "days": [day for day in DAYS if day in self.days],
             "calendar": self.calendar,
             "closed": sorted(self.closed),
         }
