@@ -63,7 +63,7 @@ class Application:
             before=None if before is None else before.desk,
         )
         self.judge = Judge(self.deployment, self.desk, self.teller)
-        self._open = ExitStack() if before is None else before._open  # noqa: SLF001 - of its own kind
+        self._open: ExitStack = ExitStack() if before is None else before._open  # noqa: SLF001 - of its own kind
         if before is None:
             self._open.callback(store.close)
         if isinstance(self.deployment.prices, ConfiguredPrices):
