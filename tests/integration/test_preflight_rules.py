@@ -133,3 +133,31 @@ def test_a_replacement_counts_once_and_not_beside_what_it_replaces(watched: tupl
     assert "day-payee" not in {r["rule_id"] for r in bumped["reasons"]}
     another = str(made.hot.cli("walletcreatefundedpsbt", [], {address: "1"}, 0, {"fee_rate": 5})["psbt"])
     assert "day-payee" in {r["rule_id"] for r in preflight(made, another)["reasons"]}
+
+
+def test_what_a_policy_lets_the_receiver_bear_is_explained_before_signing_too(
+    tmp_path: Path, fresh_bitcoind: Bitcoind
+) -> None:
+    with SlackServer() as slack:
+        made = open_exchange(tmp_path, fresh_bitcoind, slack)
+        with made.watched():
+            pass
+        address = made.strangers.address()
+        request = made.approve(SATS, address)
+        options = {"fee_rate": 5, "subtractFeeFromOutputs": [0]}
+        psbt = str(made.hot.cli("walletcreatefundedpsbt", [], {address: "1"}, 0, options)["psbt"])
+        strict = preflight(made, psbt)
+        assert [r["rule"] for r in strict["reasons"]] == ["amount_mismatch"]
+        assert (strict["payments"][0]["request"], strict["payments"][0]["differs"]) == (request, "amount")
+        assert strict["shown_hash"] != [strict["payments"][0]["intent_hash"]]
+        text = made.exchange.config.read_text()
+        made.exchange.config.write_text(text.replace("quorum = 2\n", "quorum = 2\nfee_deducted = true\n"))
+        assert preflight(made, psbt)["verdict"] == "violation", "the policy in force when it was approved counts"
+        with made.watched():
+            pass
+        address = made.strangers.address()
+        request = made.approve(SATS, address)
+        psbt = str(made.hot.cli("walletcreatefundedpsbt", [], {address: "1"}, 0, options)["psbt"])
+        lenient = preflight(made, psbt)
+        assert (lenient["verdict"], lenient["requests"]) == ("pass", [request])
+        assert lenient["shown_hash"] == [lenient["payments"][0]["intent_hash"]]

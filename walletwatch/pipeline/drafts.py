@@ -249,7 +249,8 @@ def _spending(outflows: Sequence[Outflow], family: tuple[TxId, ...]) -> Spending
     first = outflows[0]
     wallets = tuple(o.wallet for o in outflows)
     at = first.first_seen
-    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at)
+    fee = sum(o.fee for o in outflows) if first.asset.namespace == "slip44" else 0
+    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at, fee)
 
 
 def _moving(moves: Sequence[OwnMove], family: tuple[TxId, ...]) -> Spending:
