@@ -100,18 +100,21 @@ def _safe_draft(file: SafeFile, network: Network, known: Known) -> Draft:
 
 
 def _safe_hashes(file: SafeFile, safe: bytes, network: Network) -> tuple[dict[str, str], list[Doubt]]:
-    """The hash the owners sign, recomputed; none without a nonce. Safes before 1.3 sign without the chain's id."""
+    """The hash the owners sign, recomputed; none without a nonce. Safes before 1.3 sign without the chain's id: which
+    of the two it is, the file's own hash tells, or the device's screen.
+    """
     if file.nonce is None:
         text = "the file gives no nonce, so that the hash its owners will sign cannot be told"
         return {}, [Doubt(text)] if file.claimed_hash else []
-    hashes = {n: safe_tx_hash(file.execution, safe, file.nonce, n) for n in (network.number, None)}
-    if file.claimed_hash in hashes.values():
+    present, old = (safe_tx_hash(file.execution, safe, file.nonce, n) for n in (network.number, None))
+    if file.claimed_hash in (present, old):
         return {"safe_tx_hash": "0x" + file.claimed_hash.hex()}, []
-    told = "0x" + hashes[network.number].hex()
+    both = {"safe_tx_hash": "0x" + present.hex(), "safe_tx_hash_before_1_3": "0x" + old.hex()}
     if not file.claimed_hash:
-        return {"safe_tx_hash": told}, []
-    text = f"the file says the Safe transaction's hash is 0x{file.claimed_hash.hex()}; its fields hash to {told}"
-    return {"safe_tx_hash": told}, [Doubt(text, wrong=True)]
+        return both, []
+    claimed = "0x" + file.claimed_hash.hex()
+    text = f"the file says the Safe transaction's hash is {claimed}; its fields hash to 0x{present.hex()}"
+    return both, [Doubt(text, wrong=True)]
 
 
 def _draft(kind: str, spoken: Spoken, reading: CallReading, digests: dict[str, str], network: Network) -> Draft:

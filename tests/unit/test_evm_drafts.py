@@ -22,7 +22,7 @@ from chains.evm.calls import MULTI_SENDS
 from chains.evm.drafts import read_draft
 from chains.evm.encodings import rlp_encode
 from chains.evm.raws import read_raw
-from chains.evm.safe import InnerOperation, read_execution, recover_signers, safe_tx_hash
+from chains.evm.safe import InnerOperation, read_execution, recover_signers
 from chains.evm.safe_files import execution_calldata, pack
 from chains.model import AccountTransaction, ChainId, ControlKind, TransferKind
 from data.ethereum.samples import BYBIT_SAFE, BYBIT_SIGNERS, bybit_raw
@@ -193,10 +193,14 @@ def test_bybit_s_owners_signed_the_hash_that_is_told_before_they_sign() -> None:
     execution = read_execution(calldata)
     assert execution is not None
     draft = read(as_json(bybit_json()), SAFE_KNOWN)
-    told = bytes.fromhex(draft.digests["safe_tx_hash"][2:])
     owners = frozenset(bytes.fromhex(a[2:]) for a in BYBIT_SIGNERS)
-    hashes = {told, safe_tx_hash(execution, SAFE, 71, None)}
-    assert any(set(recover_signers(execution, h, owners)) == owners for h in hashes)
+    found = {
+        name: set(recover_signers(execution, bytes.fromhex(digest[2:]), owners)) == owners
+        for name, digest in draft.digests.items()
+    }
+    assert found == {"safe_tx_hash": False, "safe_tx_hash_before_1_3": True}, "the Safe was of version 1.1.1"
+    claimed = bybit_json(safeTxHash=draft.digests["safe_tx_hash_before_1_3"])
+    assert read(as_json(claimed), SAFE_KNOWN).digests["safe_tx_hash"] == draft.digests["safe_tx_hash_before_1_3"]
     assert execution_calldata(execution) == calldata
 
 

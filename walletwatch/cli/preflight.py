@@ -109,4 +109,5 @@ def _summary(whole: dict[str, Any]) -> str:
 
 
 def _digests(whole: dict[str, Any]) -> list[str]:
-    return [name for name in ("txid", "unsigned_txid", "safe_tx_hash", "signing_hash", "tx") if name in whole]
+    names = ("txid", "unsigned_txid", "safe_tx_hash", "safe_tx_hash_before_1_3", "signing_hash", "tx")
+    return [name for name in names if name in whole]
