@@ -32,6 +32,7 @@ VENDORS = {
     "alembic": "sqlalchemy and alembic only in walletwatch.store",
     "apscheduler": "apscheduler only in walletwatch.service.scheduler",
     "slack_sdk": "slack_sdk only in walletwatch.alerts.slack",
+    "h11": "h11 only in walletwatch.service.endpoints",
 }
 
 # contract, the package that the import is planted in, what is imported
@@ -63,6 +64,7 @@ PLANTS = [
     (VENDORS["alembic"], "walletwatch.cli", "alembic"),
     (VENDORS["apscheduler"], "walletwatch.service", "apscheduler"),
     (VENDORS["slack_sdk"], "walletwatch.alerts", "slack_sdk"),
+    (VENDORS["h11"], "walletwatch.approvals", "h11"),
 ]
 
 
