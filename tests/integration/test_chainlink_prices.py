@@ -14,10 +14,12 @@ from evm_pipelines import ANVIL, DATA, ETHER, Deployed, OwnWallet, settled, watc
 from evm_proxies import EvmProxy
 from exchanges import Exchange
 from lying_proxies import Call
+from typer.testing import CliRunner
 
 from chains.model import AssetId
 from nodes.anvils import Anvil
 from nodes.contracts import Compiled, Contract, deploy
+from walletwatch.cli.main import app
 from walletwatch.domain.prices import Unknown
 from walletwatch.service.prices import ConfiguredPrices, open_prices
 from walletwatch.settings import SettingsError
@@ -324,6 +326,16 @@ def test_a_limit_in_dollars_is_held_by_the_feed_and_undetermined_without_it(fres
         seen.settle()
         (found,) = seen.findings("transaction_limit", after)
         assert (str(found.verdict), "does not answer" in found.summary) == ("undetermined", True)
+
+
+def test_check_live_asks_the_feed(feed: Feed, tmp_path: Path) -> None:
+    exchange = Exchange(tmp_path, toml(feed.node.url, feed))
+    broken = CliRunner().invoke(app, ["--config", str(exchange.config), "check", "--live"])
+    assert "BAD price of ETH: round" in broken.output
+    feed.write(FIRST, USD, age=60)
+    well = CliRunner().invoke(app, ["--config", str(exchange.config), "check", "--live"])
+    assert "ok  price of ETH: 3,456.12345678 USD, of " in well.output
+    assert feed.contract.address in well.output
 
 
 def test_on_which_chain_a_feed_lies_must_be_clear(feed: Feed, tmp_path: Path) -> None:

@@ -212,6 +212,17 @@ def test_bybit_s_transaction_is_a_delegated_call_and_no_payment() -> None:
     assert facts(draft).transfers == ()
 
 
+def test_the_signed_execution_says_the_same_as_the_proposal() -> None:
+    """What an account carries to the chain is read down to what the Safe is told."""
+    (proposed,) = read(as_json(bybit_json()), SAFE_KNOWN).control
+    draft = read(bybit_raw(), SAFE_KNOWN)
+    (change,) = draft.control
+    assert (change.kind, change.account, change.after) == (proposed.kind, proposed.account, proposed.after)
+    assert facts(draft).sender.text == "0x0fa09C3A328792253f8dee7116848723b72a6d2e"
+    foreign = read(bybit_raw(), KNOWN)
+    assert "none of ours" in foreign.doubts[0].text
+
+
 def typed_data(inner: dict[str, Any]) -> dict[str, Any]:
     domain = {"chainId": "1", "verifyingContract": inner["safe"]}
     return {"primaryType": "SafeTx", "types": {}, "domain": domain, "message": inner}

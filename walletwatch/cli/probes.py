@@ -8,11 +8,15 @@ from dataclasses import dataclass
 import typer
 
 from chains.errors import ChainError, PermanentError, WrongChain
+from chains.model import AssetId, format_units
 from chains.registry import open_source
 from chains.source import ChainSource, WatchSet
 from walletwatch.alerts.ports import Notifier, Refused, Sent
 from walletwatch.cli.errors import Exit, Unavailable, UsageProblem
+from walletwatch.domain.prices import Unknown
+from walletwatch.domain.times import format_utc, utc_now
 from walletwatch.service.applications import Application
+from walletwatch.service.prices import ConfiguredPrices, open_prices
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
 from walletwatch.store import StoreError, open_store
@@ -45,6 +49,7 @@ def _ask(settings: Settings) -> Iterator[Probe]:
     yield database
     for chain in settings.chains:
         yield from _ask_chain(settings, chain)
+    yield from _ask_prices(settings)
     if database.code is Exit.FINE:
         with Application.open(settings) as application:
             for name in application.sinks:
@@ -120,6 +125,26 @@ def _balance_reader(settings: Settings, wallet: str) -> Callable[[ChainSource], 
         return f"{addresses[0].text} holds {units} base units of {source.native.symbol}"
 
     return ask
+
+
+def _ask_prices(settings: Settings) -> Iterator[Probe]:
+    """Each price from a feed or a file, as it is now: a limit in USD is undetermined without it."""
+    prices = open_prices(settings)
+    try:
+        for price in settings.prices:
+            if price.source != "fixed":
+                yield _ask_price(prices, price.asset, settings.priced_assets(price)[0].id)
+    finally:
+        prices.close()
+
+
+def _ask_price(prices: ConfiguredPrices, name: str, asset: AssetId) -> Probe:
+    try:
+        found = prices.price(asset, utc_now())
+    except Unknown as unknown:
+        return Probe(f"price of {name}", str(unknown), Exit.UNREACHABLE)
+    of = "" if found.at is None else f", of {format_utc(found.at)}"
+    return Probe(f"price of {name}", f"{format_units(found.usd_e8, 8)} USD{of}, {found.source}")
 
 
 def _ask_sink(notifier: Notifier) -> Probe:
