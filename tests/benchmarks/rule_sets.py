@@ -9,6 +9,12 @@ from unit.rules_examples import NAMES
 from walletwatch.rules.registry import RuleConfig, configure
 
 Table = dict[str, Any]
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _day(n: int) -> str:
+    return f"2027-01-{n + 1:02}"
+
 
 MAKERS: tuple[Callable[[int], Table], ...] = (
     lambda n: {"type": "transaction_limit", "max": f"{50 + n} BTC"},
@@ -30,7 +36,7 @@ MAKERS: tuple[Callable[[int], Table], ...] = (
     lambda n: {"type": "test_then_drain", "window": f"{24 + n}h"},
     lambda n: {"type": "multi_asset_drain", "window": f"{30 + n}m"},
     lambda n: {"type": "dormant_wallet", "idle": f"{90 + n}d"},
-    lambda n: {"type": "off_hours", "closed": ["12-31", f"2027-01-{n + 1:02}"]},
+    lambda n: {"type": "off_hours", "hours": "00:00-24:00", "days": list(DAYS), "calendar": "US", "closed": [_day(n)]},
     lambda n: {"type": "fee_anomaly", "max_rate": 1_000 + n, "last": 100 + n},
     lambda n: {"type": "signing_fingerprint", "last": 100 + n},
     lambda n: {"type": "unusual_signers", "last": 100 + n},

@@ -178,8 +178,8 @@ class Judge:
 
     def _keep(self, unit: UnitOfWork, finding: Finding) -> bool:
         """Keep a finding and record it; False if it is known (at most one for its key, whatever happens)."""
-        settled = finding.verdict is VerdictKind.VIOLATION and unit.findings.settle(finding)
-        if not settled and not unit.findings.add(finding):
+        is_new = unit.findings.add(finding)
+        if not is_new and not (finding.verdict is VerdictKind.VIOLATION and unit.findings.settle(finding)):
             return False
         payload = {
             "finding": finding.id,

@@ -15,7 +15,7 @@ from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
 from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import upsert
+from walletwatch.store.inserts import overwriting, upsert
 from walletwatch.store.statements import Statement
 
 _OUTCOMES = {
@@ -41,6 +41,17 @@ _STANDING = Statement(
         .where(_a.opened_at <= bindparam("at"))
     )
 )
+
+
+_SAVE = overwriting(t.alerts, ("id",))
+_BY_FINGERPRINT = Statement(lambda _: select(_a.id).where(_a.fingerprint == bindparam("fingerprint")))
+_AGAIN_DUE = Statement(
+    lambda _: update(t.outbox).where(
+        t.outbox.c.alert == bindparam("of_alert"), t.outbox.c.sink == bindparam("at_sink")
+    ),
+    ("state", "version", "due_at", "attempts", "changed_at"),
+)
+_FIRST_DUE = Statement(lambda _: insert(t.outbox), [c.name for c in t.outbox.columns if c.name != "id"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +82,7 @@ class AlertRepository:
 
     def save(self, alert: Alert) -> None:
         """Insert or overwrite."""
-        upsert(self._c, t.alerts, _row(alert), ("id",))
+        _SAVE.run(self._c, _row(alert))
 
     def get(self, alert_id: str) -> Alert | None:
         """The alert with this id, with its deliveries."""
@@ -79,7 +90,8 @@ class AlertRepository:
 
     def by_fingerprint(self, fingerprint: str) -> Alert | None:
         """The alert that gathers this fingerprint."""
-        return self._one(t.alerts.c.fingerprint == fingerprint)
+        row = _BY_FINGERPRINT.row(self._c, fingerprint=fingerprint)
+        return None if row is None else self.get(row[0])
 
     def _one(self, condition: Any) -> Alert | None:
         row = self._c.execute(select(t.alerts).where(condition)).one_or_none()
@@ -126,17 +138,12 @@ class AlertRepository:
 
     def tell(self, alert: Alert, sinks: Iterable[str], now: datetime) -> None:
         """Make the alert's present version due at every sink, in the transaction that changed the alert."""
-        c = t.outbox.c
         for sink in sinks:
             row = {"alert": alert.id, "sink": sink, "state": "due", "version": alert.version, "due_at": now}
-            known = self._c.execute(
-                update(t.outbox)
-                .where(c.alert == alert.id, c.sink == sink)
-                .values(row | {"attempts": 0, "changed_at": now})
-            )
-            if known.rowcount == 0:
-                new = {"told_version": 0, "attempts": 0, "leased_until": None, "remote_id": "", "last_error": ""}
-                self._c.execute(insert(t.outbox).values(row | new | {"changed_at": now}))
+            row |= {"attempts": 0, "changed_at": now}
+            if not _AGAIN_DUE.run(self._c, row | {"of_alert": alert.id, "at_sink": sink}):
+                new = {"told_version": 0, "leased_until": None, "remote_id": "", "last_error": ""}
+                _FIRST_DUE.run(self._c, row | new)
 
     def has_due(self, sink: str, now: datetime) -> bool:
         """Whether a claim would find anything."""

@@ -6,14 +6,15 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, bindparam, func, select, update
 
 from chains.model import ChainId, TxId
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.times import format_utc
 from walletwatch.store import tables as t
 from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import insert_if_new
+from walletwatch.store.inserts import inserting_new
+from walletwatch.store.statements import Statement
 
 _FIELDS = [
     ("chain", "chain"),
@@ -27,6 +28,14 @@ _FIELDS = [
 ]
 
 
+_f = t.findings.c
+_NEW = inserting_new(t.findings)
+_SETTLE = Statement(
+    lambda _: update(t.findings).where(_f.id == bindparam("which"), _f.verdict == str(VerdictKind.UNDETERMINED)),
+    [c.name for c in t.findings.columns if c.name not in ("id", "found_at", "resolved")],
+)
+
+
 class FindingRepository:
     """Written once; later only resolved, never removed."""
 
@@ -35,17 +44,12 @@ class FindingRepository:
 
     def add(self, finding: Finding) -> bool:
         """Keep a finding; False if one with this key was kept before."""
-        return insert_if_new(self._c, t.findings, _row(finding))
+        return _NEW.run(self._c, _row(finding)) == 1
 
     def settle(self, finding: Finding) -> bool:
         """An undetermined finding that can be judged now becomes the violation it is; False if nothing changed."""
-        c = t.findings.c
-        changed = self._c.execute(
-            update(t.findings)
-            .where(c.id == finding.id, c.verdict == str(VerdictKind.UNDETERMINED))
-            .values({k: v for k, v in _row(finding).items() if k not in ("id", "found_at")})
-        )
-        return bool(changed.rowcount)
+        row = {k: v for k, v in _row(finding).items() if k not in ("id", "found_at")}
+        return bool(_SETTLE.run(self._c, row | {"which": finding.id}))
 
     def amend(self, finding_id: str, summary: str, evidence: dict[str, Any]) -> None:
         """Replace the evidence of a running finding (a feed's malformed lines of one day)."""
