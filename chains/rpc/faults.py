@@ -48,6 +48,7 @@ _REST_WARM_UP = "service temporarily unavailable: "
 _UNSUPPORTED_TEXTS = (
     "pruned data",
     "has been pruned",
+    "block not available",  # bitcoind's getrawtransaction of a block that was pruned
     "missing trie node",
     "historical state",
     "state is not available",

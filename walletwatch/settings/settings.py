@@ -151,6 +151,7 @@ class Settings(Table):
             record_to=record_to,
             contract_wallets=tuple(address for name in safes for address in self.addresses_of(name)),
             prove_contents=chain.prove,
+            history=chain.history_endpoint(),
         )
 
     def source_specs(self) -> tuple[SourceSpec, ...]:
