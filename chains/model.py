@@ -262,6 +262,8 @@ class UtxoTransaction:
     signing: SigningFacts | None = None
     outlook: MempoolOutlook | None = field(default=None, compare=False)
     """While pending, of those that spend from the watch set: a moment's view, no part of what the transaction is."""
+    evidence: str = ""
+    """The public name of the foreign source it is known by, empty where our own node showed it."""
 
     @property
     def is_coinbase(self) -> bool:

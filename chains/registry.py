@@ -47,6 +47,8 @@ class SourceSpec:
     tokens: tuple[Asset, ...] = ()
     timeout_secs: float = 20.0
     record_to: Path | None = None
+    history: Endpoint | None = None
+    """An explorer that serves the tracer where the nodes have pruned a block (Bitcoin, Esplora's API)."""
     contract_wallets: tuple[Address, ...] = ()
     """Wallets that are contracts (Safes): who controls them is read from their storage (account chains)."""
     prove_contents: bool = False

@@ -121,6 +121,16 @@ class GivesSecondOpinion(Protocol):
 
 
 @runtime_checkable
+class ReadsPast(Protocol):
+    """A source that may know another way to a past block than its own nodes, for following thefts alone."""
+
+    def past_block(self, height: int, watch: WatchSet, txids: Iterable[TxId]) -> BlockFacts:
+        """As `ChainSource.block`; by a foreign source where our nodes have pruned the block, which then shows the
+        transactions `txids` and those that spend from `watch.outpoints`, marked by `UtxoTransaction.evidence`.
+        """
+
+
+@runtime_checkable
 class TellsScanProgress(Protocol):
     """A source whose `unspent` takes long, and that tells how far it is."""
 

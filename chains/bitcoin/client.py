@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from chains.bitcoin.answers import bytes_of, hash_of, member, uint_of
-from chains.bitcoin.blocks import parse_header
+from chains.bitcoin.blocks import Header, parse_header
 from chains.bitcoin.params import Network
 from chains.errors import BlockGone, ChainError, LyingNode, RpcError, Unsupported, WrongChain
 from chains.model import BlockRef, Outpoint
@@ -47,14 +47,23 @@ class Client:
         """
         wanted = self.block_hash(height)
         try:
-            header = self._transport.call("getblockheader", [wanted.hex(), False])
+            self._header(wanted)
         except Unsupported:
             return wanted  # a capture from before this was asked
+        return wanted
+
+    def header(self, height: int) -> Header:
+        """The header of the block at `height` on the best chain, which a node keeps of blocks that it pruned."""
+        return self._header(self.block_hash(height))
+
+    def _header(self, wanted: bytes) -> Header:
+        try:
+            header = parse_header(bytes_of(self._transport.call("getblockheader", [wanted.hex(), False])))
         except BlockGone:
             raise LyingNode(f"the node does not know its own block {wanted.hex()}") from None
-        if parse_header(bytes_of(header)).hash != wanted:
+        if header.hash != wanted:
             raise LyingNode(f"asked for the header of block {wanted.hex()}, got another")
-        return wanted
+        return header
 
     def chain_info(self) -> ChainInfo:
         """Where the node stands."""

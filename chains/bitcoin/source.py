@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from typing import Final
 from chains.bitcoin import addresses, client
 from chains.bitcoin.client import ChainInfo, Client
 from chains.bitcoin.doorbells import Doorbell
+from chains.bitcoin.explorers import open_explorer
 from chains.bitcoin.mempool import Mempool
 from chains.bitcoin.params import REGTEST, native_asset, network_of
 from chains.bitcoin.readers import fetch_blocks, read_block, read_transaction
@@ -72,6 +73,7 @@ class BitcoinSource:
         self._pool = open_transport(spec, self._identify, loads_exact, clock, self._door)
         self._ahead = Ahead(clock)
         self._scans = Scans()
+        self._explorer = open_explorer(self._network, spec.history, clock) if spec.history is not None else None
         self._highest = -1
         """The highest block known to exist."""
         self._mempool = Mempool(self._network)
@@ -119,6 +121,18 @@ class BitcoinSource:
             lambda view: self._pool.ask(lambda node: read_block(self._network, Client(view(node)), height, watch)),
         )
 
+    def past_block(self, height: int, watch: WatchSet, txids: Iterable[TxId]) -> BlockFacts:
+        """As `block`; where our nodes have pruned it, by the explorer that is configured. Raises Unsupported if none
+        is.
+        """
+        try:
+            return self.block(height, watch)
+        except Unsupported:
+            if self._explorer is None:
+                raise
+        header = self._pool.ask(lambda node: Client(node).header(height))
+        return self._explorer.block(BlockRef(height, header.hash), header, watch, txids)
+
     def pending(self, watch: WatchSet) -> PendingFacts:
         """Unconfirmed transactions that touch `watch`, and those that compete with one which did."""
         transactions = self._pool.ask(lambda node: self._mempool.look(Client(node), watch))
@@ -158,7 +172,8 @@ class BitcoinSource:
     def health(self) -> tuple[EndpointHealth, ...]:
         """Every endpoint as last met; beside no trouble of its own, that it gives no blocks by REST."""
         notes = {t.name: t.note for t in self._pool.transports if isinstance(t, RestTransport)}
-        return tuple(replace(e, last_error=e.last_error or notes.get(e.name, "")) for e in self._pool.health())
+        nodes = tuple(replace(e, last_error=e.last_error or notes.get(e.name, "")) for e in self._pool.health())
+        return nodes if self._explorer is None else (*nodes, self._explorer.health())
 
     def close(self) -> None:
         """End waits, pauses and the node's scan of unspent outputs; close connections."""
@@ -166,6 +181,8 @@ class BitcoinSource:
         self._scans.close()
         self._ahead.close()
         self._pool.close()
+        if self._explorer is not None:
+            self._explorer.close()
 
     def _door(self, endpoint: Endpoint, transport: HttpTransport) -> Transport:
         return RestTransport(transport, self._clock) if endpoint.rest else transport

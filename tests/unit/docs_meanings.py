@@ -59,6 +59,8 @@ MEANINGS: dict[tuple[str, str], str] = {
     ("chain", "check_balances"): "how often, at most, the books are held to what the node says the wallets hold (EVM)",
     ("chain", "prove"): "prove each block's transactions, receipts and logs by its header: for nodes that are not your "
     "own (EVM; Bitcoin's blocks always are)",
+    ("chain", "history"): "the base of an explorer's Esplora API: where your nodes have pruned a block it tells what "
+    "stolen coins did in it, marked as foreign evidence; never asked to judge (Bitcoin)",
     ("chain", "insecure"): "allow plain http to other machines for all endpoints of the chain",
     ("endpoints", "url"): "where the node answers (plain http only on this very machine, unless `insecure`), or "
     '`"recorded:FILE"`: a capture made by `walletwatch record`',

@@ -9,7 +9,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from chains.errors import Unsupported
 from chains.model import BlockRef, ChainTransaction, TxId, format_hash
+from chains.source import ChainSource, ReadsPast, WatchSet
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.domain.cases import Case, Seed
 from walletwatch.pipeline.cases import CaseDesk, default_options, open_case, seeds_of
@@ -38,7 +40,7 @@ def start(settings: Settings, chain_name: str, theft: Theft, *, name: str, by: s
         worker.source.identify()
         block = _block_of(application, chain, theft)
         ref = worker.source.ref_at(block)
-        found = worker.source.transaction(theft.tx, ref)
+        found = _find(worker.source, theft.tx, ref)
         if found is None:
             text = format_hash(chain.id, theft.tx)
             raise UsageProblem(f"the node does not know {text} in block {block}", where="--tx, --height")
@@ -48,6 +50,17 @@ def start(settings: Settings, chain_name: str, theft: Theft, *, name: str, by: s
             case = open_case(unit, worker.watched, seeds, options, by=by, name=name)
         typer.echo(f"case {case.name} ({case.id}): {len(case.seeds)} seeds from block {case.start_height}")
         _read_up(application, worker.cases, case, worker.source.tip().height)
+
+
+def _find(source: ChainSource, tx: TxId, ref: BlockRef) -> ChainTransaction | None:
+    """The transaction in the block `ref`, where our node has pruned it by whoever else may tell."""
+    try:
+        return source.transaction(tx, ref)
+    except Unsupported:
+        if not isinstance(source, ReadsPast):
+            raise
+    facts = source.past_block(ref.height, WatchSet(complete=True), {tx})
+    return next((found for found in facts.transactions if found.txid == tx), None)
 
 
 def _block_of(application: Application, chain: ChainSettings, theft: Theft) -> int:

@@ -19,7 +19,7 @@ from chains.model import (
     UtxoTransaction,
     format_hash,
 )
-from chains.source import ChainSource, WatchSet
+from chains.source import ChainSource, ReadsPast, WatchSet
 from walletwatch.domain.cases import Case, CaseState, Seed, TraceOptions, case_id
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.prices import Unknown
@@ -172,13 +172,18 @@ class CaseDesk:
         while True:
             watch = WatchSet(complete=self._watched.chain.namespace in UTXO_NAMESPACES)
             _add(watch, addresses, outpoints, followed.outputs)
-            facts = self._source.block(height, watch)
+            facts = self._past_block(height, watch, stored.case)
             result = followed.tracer.step(facts.ref, facts.time, facts.transactions)
             followed.outputs.update(_outputs_of(result.relevant))
             if result.complete:
                 return facts, result
             addresses |= result.new_addresses
             outpoints |= result.new_outpoints
+
+    def _past_block(self, height: int, watch: WatchSet, case: Case) -> BlockFacts:
+        if isinstance(self._source, ReadsPast):
+            return self._source.past_block(height, watch, {seed.tx for seed in case.seeds if seed.height == height})
+        return self._source.block(height, watch)
 
     def keep_past(self, unit: UnitOfWork, stored: StoredCase, facts: BlockFacts, result: StepResult) -> bool:
         """Keep one block of the past. True once the case stands where the chain does, and is live."""

@@ -13,7 +13,7 @@ from chains.registry import Endpoint
 from walletwatch.settings.fields import AssetRef, ChainRef, Duration, Items, LocalPath, Name, Table, UsdE8
 from walletwatch.settings.problems import Fault
 from walletwatch.settings.secrets import Resolver, resolver_of
-from walletwatch.settings.urls import Url, WebSocketUrl, plain_http, read_url
+from walletwatch.settings.urls import HttpUrl, Url, WebSocketUrl, plain_http, read_url
 
 MAX_CONFIRMATIONS = 10_000
 FINALITY_TAGS = ("finalized", "safe", "latest")
@@ -101,6 +101,8 @@ class ChainSettings(Table):
     """How often, at most, the books are held to what the node says the wallets hold (account chains)."""
     prove: bool = False
     """Prove every block's transactions, receipts and logs by its header: for nodes that are not one's own (EVM)."""
+    history: HttpUrl | None = None
+    """An explorer's Esplora API: where our nodes have pruned a block it tells what stolen coins did in it (Bitcoin)."""
     insecure: bool = False
 
     def faults(self) -> Iterator[Fault]:
@@ -118,6 +120,10 @@ class ChainSettings(Table):
             )
         if self.prove and self.id is not None and self.id.namespace != "eip155":
             yield Fault("Bitcoin's blocks are always proved", "remove prove", key="prove", involves=("id",))
+        if self.history is not None and self.id is not None and self.id.namespace != "bip122":
+            yield Fault("is for Bitcoin chains alone", "remove history", key="history", involves=("id",))
+        if self.history is not None and not self.insecure:
+            yield from plain_http(self.history, key=("history",), involves=("insecure",))
         for n, endpoint in enumerate(self.endpoints or ()):
             yield from self._endpoint_faults(n, endpoint)
 
@@ -136,6 +142,12 @@ class ChainSettings(Table):
             if given and not fits:
                 message = f"has no meaning for a node of {self.name}"
                 yield Fault(message, f"remove {key}", key=("endpoints", n, key), involves=("id",))
+
+    def history_endpoint(self) -> Endpoint | None:
+        """The explorer, under its host's name. Raises SecretMissing."""
+        if self.history is None:
+            return None
+        return Endpoint(self.history.shown.rpartition("//")[2], self.history.reveal())
 
     @property
     def final_after(self) -> tuple[int, str | None]:

@@ -91,6 +91,7 @@ def _utxo_to_json(tx: UtxoTransaction) -> Json:
         "locktime": tx.locktime,
         "signing": _signing_to_json(tx.signing),
         "outlook": _outlook_to_json(tx.outlook),
+        **({"evidence": tx.evidence} if tx.evidence else {}),
     }
 
 
@@ -175,6 +176,7 @@ def _utxo_from_json(value: Mapping[str, Any]) -> UtxoTransaction:
         locktime=value["locktime"],
         signing=_signing_from_json(value["signing"]),
         outlook=_outlook_from_json(value.get("outlook")),
+        evidence=value.get("evidence", ""),
     )
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from chains.model import AssetId, TxId
 from walletwatch.domain.cases import Case, TaintModel
@@ -54,8 +56,9 @@ def build_trace(
     held: Mapping[TaintModel, Mapping[bytes, Held]],
     labels: LabelLookup,
     gaps: tuple[str, ...],
+    foreign: Mapping[TxId, str] = MappingProxyType({}),
 ) -> Trace:
-    """The trace of `asset` by `model`; totals by every model."""
+    """The trace of `asset` by `model`; totals by every model. `foreign`: transactions a foreign source told of."""
     ledger = ledgers[model]
     flows = [flow for flow in ledger.flows if flow.asset == asset]
     rests = [rest for rest in ledger.rests if rest.asset == asset]
@@ -66,10 +69,10 @@ def build_trace(
         asset=asset,
         stolen=totals[model].stolen,
         nodes=_nodes(case, flows, rests, held[model], labels),
-        edges=tuple(_edge(flow) for flow in flows),
+        edges=tuple(_edge(flow, foreign.get(flow.moment.tx, "")) for flow in flows),
         stops=_stops(case, rests),
         totals=totals,
-        gaps=gaps,
+        gaps=(*gaps, *_foreign_gaps(flows, foreign)),
     )
 
 
@@ -144,7 +147,14 @@ def _node(case: Case, draft: _Draft, held: Mapping[bytes, Held], labels: LabelLo
     )
 
 
-def _edge(flow: Flow) -> TraceEdge:
+def _foreign_gaps(flows: Sequence[Flow], foreign: Mapping[TxId, str]) -> Iterator[str]:
+    """That a source which is not ours was believed, and how far."""
+    counts = Counter(foreign[tx] for tx in {flow.moment.tx for flow in flows} if tx in foreign)
+    for source, count in sorted(counts.items()):
+        yield f"{count} transactions are known by {source}: each proved by our headers, what it left out is not"
+
+
+def _edge(flow: Flow, evidence: str = "") -> TraceEdge:
     return TraceEdge(
         source=flow.source.id,
         target=flow.target.id,
@@ -155,6 +165,7 @@ def _edge(flow: Flow) -> TraceEdge:
         height=flow.moment.block.height,
         time=flow.moment.time,
         bounds=flow.bounds,
+        evidence=evidence,
     )
 
 

@@ -13,6 +13,7 @@ from chains.model import (
     BlockRef,
     ChainTransaction,
     Outpoint,
+    TxId,
     UtxoTransaction,
 )
 from walletwatch.domain.cases import Case, CaseEvent, Opening, TaintModel
@@ -75,6 +76,8 @@ class Tracer:
             self._fold = AccountFold(case, labels, opening or _nobody_knows, native, told)
         self._named_addresses: set[bytes] = set()
         self._named_outpoints: set[Outpoint] = set()
+        self._foreign: dict[TxId, str] = {}
+        """Transactions known by a foreign source, and its name."""
 
     def watch(self) -> tuple[AbstractSet[bytes], AbstractSet[Outpoint]]:
         """Address keys and outpoints that the next block must be searched for. Coin chains name outpoints, and
@@ -119,6 +122,8 @@ class Tracer:
             if fold.concerns(tx):
                 fold.advance(tx, Moment(block, time, tx.txid, tx.index))
                 relevant.append(tx)
+                if tx.evidence:
+                    self._foreign[tx.txid] = tx.evidence
                 made.update(o for o in (Outpoint(tx.txid, out.vout) for out in tx.outputs) if o in fold.watched)
         new = made - self._named_outpoints
         self._named_outpoints |= new
@@ -147,7 +152,7 @@ class Tracer:
         asset = asset or self.case.assets[0]
         ledgers: dict[TaintModel, Ledger] = {m: book.ledger for m, book in self._fold.books.items()}
         held = {m: holdings_of(book, asset) for m, book in self._fold.books.items()}
-        return build_trace(self.case, model, asset, ledgers, held, self.labels, tuple(self._fold.gaps))
+        return build_trace(self.case, model, asset, ledgers, held, self.labels, tuple(self._fold.gaps), self._foreign)
 
     def results(self, model: TaintModel | None = None) -> tuple[Trace, ...]:
         """A trace for each stolen asset."""

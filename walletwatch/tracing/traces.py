@@ -45,7 +45,9 @@ class TraceNode:
 
 @dataclass(frozen=True, slots=True)
 class TraceEdge:
-    """`amount` base units moved from node to node in `tx`, of which `tainted`."""
+    """`amount` base units moved from node to node in `tx`, of which `tainted`. `evidence` names the foreign source that
+    told of it, empty for our own node.
+    """
 
     source: str
     target: str
@@ -56,6 +58,7 @@ class TraceEdge:
     height: int
     time: datetime
     bounds: Bounds | None = None
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +178,7 @@ def _edge_as_json(edge: TraceEdge, chain: ChainId) -> dict[str, Any]:
         "height": edge.height,
         "time": format_utc(edge.time),
         **_bounds_as_json(edge.bounds),
+        **({"evidence": "foreign", "source": edge.evidence} if edge.evidence else {}),
     }
 
 
