@@ -27,18 +27,33 @@ def story_object(session: Session, unit: UnitOfWork, tx: bytes, wanted: Filter) 
     alerts = [alert_object(alert) for alert in _alerts_about(unit, alert_ids)]
     ids = list(dict.fromkeys(request for row in outflows for request in row["requests"]))
     requests = [row for request in ids for row in request_rows(session, unit, _about_request(request))]
+    nearest = [name for name in _named_by(findings) if name not in ids]
+    near_requests = [row for request in nearest for row in request_rows(session, unit, _about_request(request))]
     cases = [s.case.id for s in unit.cases.find() if any(seed.tx == tx for seed in s.case.seeds)]
-    subjects = {tx.hex(), f"0x{tx.hex()}", *cases, *ids}
+    subjects = {tx.hex(), f"0x{tx.hex()}", *cases, *ids, *nearest}
     subjects |= {row["id"] for rows in (outflows, findings, alerts) for row in rows}
     return {
         "tx": tx.hex(),
         "outflows": outflows,
         "requests": requests,
+        "near_requests": near_requests,
         "findings": findings,
         "alerts": alerts,
         "cases": cases,
         "entries": _entries(unit, subjects),
     }
+
+
+def _named_by(findings: list[dict[str, Any]]) -> dict[str, str]:
+    """The requests that findings name, and in what the payment differs from each: DMM Bitcoin's theft stood beside an
+    approved request for the same amount.
+    """
+    found: dict[str, str] = {}
+    for row in findings:
+        differs = {m["request_id"]: m.get("differs", "") for m in row["evidence"].get("mismatches", ())}
+        for request in row["evidence"].get("request_ids", ()):
+            found[request] = found.get(request) or differs.get(request, "")
+    return found
 
 
 def _alerts_about(unit: UnitOfWork, findings: set[str]) -> list[Any]:
@@ -68,6 +83,8 @@ def story_text(story: dict[str, Any], zone: ZoneInfo, form: Format) -> str:
     lines += [line for row in story["requests"] for line in _request_lines(row, zone)]
     if story["outflows"] and not story["requests"]:
         lines.append("No request explains it.")
+    if story["near_requests"]:
+        lines += _near_lines(story, zone)
     lines += [f"{row['severity']}: {row['summary']} (rule {row['rule_id']}, {row['id']})" for row in story["findings"]]
     lines += [line for row in story["alerts"] for line in _alert_lines(row, zone)]
     lines += [f"It is followed as case {case}." for case in story["cases"]]
@@ -91,6 +108,15 @@ def _request_lines(row: dict[str, Any], zone: ZoneInfo) -> list[str]:
         for act in row["acts"]
     ]
     return [head, *acts]
+
+
+def _near_lines(story: dict[str, Any], zone: ZoneInfo) -> list[str]:
+    differs = _named_by(story["findings"])
+    lines = []
+    for row in story["near_requests"]:
+        why = f"differs in its {differs[row['id']]}" if differs.get(row["id"]) else "is named by a finding"
+        lines += [f"The nearest request {why}:", *_request_lines(row, zone)]
+    return lines
 
 
 def _alert_lines(row: dict[str, Any], zone: ZoneInfo) -> list[str]:

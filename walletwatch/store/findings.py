@@ -48,7 +48,7 @@ class FindingRepository:
 
     def settle(self, finding: Finding) -> bool:
         """An undetermined finding that can be judged now becomes the violation it is; False if nothing changed."""
-        row = {k: v for k, v in _row(finding).items() if k not in ("id", "found_at")}
+        row = {k: v for k, v in _row(finding).items() if k not in ("id", "found_at", "resolved")}
         return bool(_SETTLE.run(self._c, row | {"which": finding.id}))
 
     def amend(self, finding_id: str, summary: str, evidence: dict[str, Any]) -> None:
@@ -127,6 +127,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "evidence": dict(finding.evidence),
         "rules_digest": finding.rules_digest,
         "found_at": finding.found_at,
+        "resolved": None,
     }
 
 
