@@ -12,7 +12,10 @@ from vendors_samples import ASKER, FIRST, authorised, fireblocks
 from chains.registry import parse_address
 from walletwatch.approvals.acts import parse_act
 from walletwatch.approvals.writing import make_intent, make_payload, sign_act
+from walletwatch.cli.errors import Exit
+from walletwatch.cli.probes import _ask_feed
 from walletwatch.domain.withdrawals import Act
+from walletwatch.service.applications import Application
 from walletwatch.settings import load
 from walletwatch.store import open_store
 
@@ -186,3 +189,29 @@ def test_an_export_that_nothing_explains_or_nobody_can_read_is_said(vendor_run: 
     ):
         answer = vendor_run("approvals", "import", str(export), *arguments)
         assert (answer.code, words in answer.err) == (2, True)
+
+
+def test_a_live_check_looks_at_every_feed_and_keeps_nothing(tmp_path: Path) -> None:
+    people = '[[person]]\nid = "treasury-9"\ndepartment = "treasury"\nroles = ["requester"]\n'
+    feeds = "".join(
+        f"[[approval_feed]]\n{feed}\n"
+        for feed in (
+            'type = "jsonl"\npath = "log.jsonl"',
+            'type = "http"\nlisten = "127.0.0.1:9"',
+            'type = "table"\nurl = "sqlite:///absent.db"\ntable = "acts"',
+            'type = "fireblocks"\npath = "history.json"\npeople = { u = "treasury-9" }\nassets = { B = "BTC" }',
+        )
+    )
+    config = write_deployment(tmp_path, people + feeds)
+    (tmp_path / "log.jsonl").write_bytes(b"".join(lines_of("request", "approve")) + b"broken\n")
+    (tmp_path / "history.json").write_text("[]", encoding="utf-8")
+    with Application.open(load(config, environ={}, need_secrets=False)) as application:
+        told = [_ask_feed(feed, application.store) for feed in application.feeds.sources]
+        with application.store.reading() as unit:
+            assert unit.approvals.count_acts() == 0
+    assert [(probe.what, probe.said, probe.code) for probe in told] == [
+        ("approval feed log.jsonl", f"{tmp_path / 'log.jsonl'}: 2 new acts, 1 malformed lines", Exit.FINE),
+        ("approval feed http", "is taken at 127.0.0.1:9 while the daemon runs", Exit.FINE),
+        ("approval feed table", "the table cannot be read (OperationalError)", Exit.UNREACHABLE),
+        ("approval feed history.json", f"{tmp_path / 'history.json'}: 0 new acts, 0 malformed lines", Exit.FINE),
+    ]

@@ -17,7 +17,9 @@ EXAMPLE = "walletwatch check --live"
 
 def check(
     context: typer.Context,
-    live: Annotated[bool, typer.Option("--live", help="Also ask each node, the database and the sinks.")] = False,
+    live: Annotated[
+        bool, typer.Option("--live", help="Also ask each node, the database, the approval feeds and the sinks.")
+    ] = False,
 ) -> None:
     """Tell every fault of the configuration. All at once, with file, line and what to do."""
     session = session_of(context)

@@ -1,4 +1,4 @@
-"""Asking the world whether it is as the configuration says: database, nodes, sinks."""
+"""Asking the world whether it is as the configuration says: database, nodes, approval feeds, sinks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from chains.model import AssetId, format_units
 from chains.registry import open_source
 from chains.source import ChainSource, WatchSet
 from walletwatch.alerts.ports import Notifier, Refused, Sent
+from walletwatch.approvals.posts import PostedFeed
+from walletwatch.approvals.sources import ActSource, FeedUnreadable
 from walletwatch.cli.errors import Exit, Unavailable, UsageProblem
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.times import format_utc, utc_now
@@ -19,7 +21,7 @@ from walletwatch.service.applications import Application
 from walletwatch.service.prices import ConfiguredPrices, open_prices
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
-from walletwatch.store import StoreError, open_store
+from walletwatch.store import Store, StoreError, open_store
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def _ask(settings: Settings) -> Iterator[Probe]:
     yield from _ask_prices(settings)
     if database.code is Exit.FINE:
         with Application.open(settings) as application:
+            for feed in application.feeds.sources:
+                yield _ask_feed(feed, application.store)
             for name in application.sinks:
                 yield _ask_sink(application.notifier(name))
 
@@ -145,6 +149,23 @@ def _ask_price(prices: ConfiguredPrices, name: str, asset: AssetId) -> Probe:
         return Probe(f"price of {name}", str(unknown), Exit.UNREACHABLE)
     of = "" if found.at is None else f", of {format_utc(found.at)}"
     return Probe(f"price of {name}", f"{format_units(found.usd_e8, 8)} USD{of}, {found.source}")
+
+
+def _ask_feed(feed: ActSource, store: Store) -> Probe:
+    """Looks at what is new, and keeps nothing of it."""
+    what = f"approval feed {feed.name}"
+    if isinstance(feed, PostedFeed):
+        return Probe(what, f"is taken at {feed.place} while the daemon runs")
+    with store.reading() as unit:
+        known = unit.approvals.feed(feed.name)
+    try:
+        taken = feed.look({} if known is None else known.position, store.clock())
+    except FeedUnreadable as error:
+        return Probe(what, str(error), Exit.UNREACHABLE)
+    if taken is not None and taken.rewritten:
+        return Probe(what, f"{feed.place}: {taken.rewritten['change']}", Exit.UNREACHABLE)
+    new = "nothing new" if taken is None else f"{len(taken.acts)} new acts, {len(taken.malformed)} malformed lines"
+    return Probe(what, f"{feed.place}: {new}{' and more' if taken is not None and taken.more else ''}")
 
 
 def _ask_sink(notifier: Notifier) -> Probe:
