@@ -75,7 +75,7 @@ def results_of(answer: Json, numbers: Sequence[int], endpoint: str) -> list[Json
         result_of(answer, numbers[0], endpoint)
         raise Unreachable("a batch was answered by a single result", endpoint=endpoint)
     by_number = {a.get("id"): a for a in answer if isinstance(a, dict) and isinstance(a.get("id"), int)}
-    if len(by_number) != len(answer) or len(answer) > len(numbers):
+    if len(by_number) != len(answer) or not by_number.keys() <= set(numbers):
         raise LyingNode("a batch answer repeats or invents questions", endpoint=endpoint)
     return [_result_or_error(by_number.get(number), number, endpoint) for number in numbers]
 

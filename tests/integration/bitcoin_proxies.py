@@ -24,6 +24,19 @@ class LyingProxy(lying_proxies.LyingProxy):
         self.upstream = self.node.url
 
     def distort(self, fault: str, call: dict[str, Any], said: bytes, authorization: str) -> bytes:
+        """The answer to `call` made a lie, by itself or as one of a batch."""
+        rows = json.loads(said)
+        if not isinstance(rows, list):
+            return self._distort_one(fault, call, said, authorization)
+        lied = [
+            json.loads(self._distort_one(fault, call, json.dumps(row, separators=(",", ":")).encode(), authorization))
+            if row["id"] == call["id"]
+            else row
+            for row in rows
+        ]
+        return json.dumps(lied).encode()
+
+    def _distort_one(self, fault: str, call: dict[str, Any], said: bytes, authorization: str) -> bytes:
         if fault == "other-question":
             return said.replace(f'"id":{call["id"]}'.encode(), b'"id":0')
         if fault == "other-chain":
