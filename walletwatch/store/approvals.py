@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select
 
 from chains.model import AssetId, ChainId, TxId
 from walletwatch.domain.outflows import OutflowState
@@ -15,7 +15,8 @@ from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import act_from_json, act_to_json, transaction_from_json
 from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import insert_if_new, upsert
+from walletwatch.store.inserts import insert_if_new, overwriting, upsert
+from walletwatch.store.statements import Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,34 @@ class KeptPolicies:
     digest: str
     document: tuple[Mapping[str, Any], ...]
     since: datetime | None
+
+
+_a, _x = t.allocations.c, t.transactions.c
+_ALLOCATE = overwriting(t.allocations, ("chain", "txid", "asset", "ordinal"))
+_CLEAR = Statement(
+    lambda _: delete(t.allocations).where(
+        _a.chain == bindparam("chain"), _a.txid == bindparam("txid"), _a.asset == bindparam("asset")
+    )
+)
+_ALLOCATED = Statement(
+    lambda _: (
+        select(_a.asset, _a.ordinal, _a.request_id, _a.family, _a.amount)
+        .where(_a.chain == bindparam("chain"), _a.txid == bindparam("txid"))
+        .order_by(_a.asset, _a.ordinal)
+    )
+)
+_OF_OTHERS = (_a.request_id == bindparam("request_id"), _a.family != bindparam("family"))
+_SPENT_BY = Statement(
+    lambda _: (
+        select(_a.txid)
+        .join(t.transactions, (_x.chain == _a.chain) & (_x.txid == _a.txid))
+        .where(*_OF_OTHERS)
+        .order_by(_x.first_seen, _a.txid)
+        .limit(1)
+    )
+)
+_PAID = Statement(lambda _: select(_a.txid, _a.amount).where(*_OF_OTHERS))
+_TROUBLE = Statement(lambda _: select(t.feeds.c.feed, t.feeds.c.trouble).where(t.feeds.c.trouble != ""))
 
 
 class ApprovalRepository:
@@ -173,33 +202,23 @@ class ApprovalRepository:
                 "family": a.family,
                 "amount": a.amount,
             }
-            upsert(self._c, t.allocations, row, ("chain", "txid", "asset", "ordinal"))
+            _ALLOCATE.run(self._c, row)
 
     def clear_allocations(self, chain: ChainId, tx: TxId, asset: AssetId) -> None:
         """Forget what a transaction used up, before it is matched again."""
-        c = t.allocations.c
-        self._c.execute(delete(t.allocations).where(c.chain == str(chain), c.txid == tx, c.asset == str(asset)))
+        _CLEAR.run(self._c, {"chain": str(chain), "txid": tx, "asset": str(asset)})
 
     def spent_by(self, request_id: str, but_family: TxId) -> TxId | None:
         """The first transaction outside `but_family` that used up this request, None if none did."""
-        a, x = t.allocations.c, t.transactions.c
-        query = (
-            select(a.txid)
-            .join(t.transactions, (x.chain == a.chain) & (x.txid == a.txid))
-            .where(a.request_id == request_id, a.family != but_family)
-            .order_by(x.first_seen, a.txid)
-            .limit(1)
-        )
-        txid: TxId | None = self._c.execute(query).scalar_one_or_none()
+        row = _SPENT_BY.row(self._c, request_id=request_id, family=but_family)
+        txid: TxId | None = None if row is None else row[0]
         return txid
 
     def paid_by_others(self, request_id: str, but_family: TxId) -> tuple[int | None, int]:
         """(base units, transactions) that paid of it outside `but_family`; None if some of it is not known."""
-        c = t.allocations.c
-        query = select(c.txid, c.amount).where(c.request_id == request_id, c.family != but_family)
-        rows = self._c.execute(query).all()
-        amounts = [row.amount for row in rows]
-        return None if None in amounts else sum(amounts), len({row.txid for row in rows})
+        rows = _PAID.rows(self._c, request_id=request_id, family=but_family)
+        amounts = [amount for _, amount in rows]
+        return None if None in amounts else sum(amounts), len({txid for txid, _ in rows})
 
     def spent_ids(self, but_family: TxId) -> list[str]:
         """Every request that a transaction outside `but_family` used up."""
@@ -254,8 +273,7 @@ class ApprovalRepository:
 
     def trouble(self) -> str:
         """Why the approvals cannot be consulted now, in the words of the feeds that cannot be read; else empty."""
-        rows = self._c.execute(select(t.feeds.c.feed, t.feeds.c.trouble).where(t.feeds.c.trouble != ""))
-        return "; ".join(f"{r.feed}: {r.trouble}" for r in rows)
+        return "; ".join(f"{feed}: {trouble}" for feed, trouble in _TROUBLE.rows(self._c))
 
     def spent(self, request_ids: Sequence[str] | None = None) -> dict[str, Allocation]:
         """The first allocation of each of these requests (of all, if None)."""
@@ -270,9 +288,11 @@ class ApprovalRepository:
 
     def allocations_of(self, chain: ChainId, tx: TxId) -> list[Allocation]:
         """What a transaction used up."""
-        c = t.allocations.c
-        query = select(t.allocations).where(c.chain == str(chain), c.txid == tx).order_by(c.asset, c.ordinal)
-        return [_allocation(r) for r in self._c.execute(query)]
+        ordinals = _ALLOCATED.rows(self._c, chain=str(chain), txid=tx)
+        return [
+            Allocation(chain, tx, AssetId.parse(asset), ordinal, request_id, family, amount)
+            for asset, ordinal, request_id, family, amount in ordinals
+        ]
 
     # --- what was asked of approvals, and when ------------------------------------------------------------------------
 
