@@ -189,6 +189,19 @@ def test_a_contracts_signature_and_none_at_all_are_the_services_word(export: Exp
     assert [a.refused for a in approvals] == ["", ""]
 
 
+def test_a_transaction_whose_number_another_one_took_is_cancelled(tmp_path: Path, owned: Owned) -> None:
+    export = Export(tmp_path, owned)
+    waiting, taken = owned.record(), owned.record(value=2 * ETHER)
+    (request,) = export.acts(waiting)
+    executed = {"isExecuted": True, "executionDate": "2026-11-22T01:30:00Z", "transactionHash": "0x" + "cd" * 32}
+    acts = export.acts(waiting, taken | executed, owned.record() | {"nonce": 7, "safeTxHash": "0x" + "ab" * 32})
+    told = [(a.kind.value, a.request_id) for a in acts if a.kind.value != "request"]
+    assert told == [("cancel", request.request_id), ("broadcast", acts[-2].request_id)]
+    (cancel,) = (a for a in acts if a.kind.value == "cancel")
+    assert (cancel.actor, cancel.refused, cancel.intent_hash) == ("treasury-1", "", request.intent_hash)
+    assert cancel.at == datetime(2026, 11, 22, 1, 30, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("forge", ["other key", "other transaction", "one bit", "too short", "no number"])
 def test_a_confirmation_that_is_not_its_owners_is_an_invalid_signature(
     export: Export, owned: Owned, forge: str

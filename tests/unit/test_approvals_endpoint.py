@@ -213,6 +213,12 @@ def test_more_lines_than_the_rate_are_told_to_come_later() -> None:
     assert int(response.getheader("Retry-After") or 0) > 0
 
 
+def test_a_long_line_counts_as_several() -> None:
+    with listening(Kept(), rate=LineRate(50)) as address:
+        assert ask(address, b"x" * 60_000)[0] == 200
+        assert ask(address, b"short\n")[0] == 429
+
+
 def test_the_rate_recovers_with_time() -> None:
     now = [0.0]
     rate = LineRate(60, lambda: now[0])

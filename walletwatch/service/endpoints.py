@@ -31,6 +31,8 @@ MAX_HEAD = 16_384
 """Bytes of request line and headers."""
 MAX_CONNECTIONS = 32
 _DRAIN_SECS = 2.0
+_LINE_BYTES = 1024
+"""So much of a body counts as one line at least: the rate bounds what is stored."""
 
 Poster = Callable[[bytes], list[LineAnswer]]
 """Keeps the lines of a body; returns when they are on disk."""
@@ -188,7 +190,7 @@ class _Conversation(socketserver.BaseRequestHandler):
             raise Refused(400, "the body is empty")
         if lines > MAX_LINES:
             raise Refused(413, f"{lines} lines; at most {MAX_LINES} at once")
-        self.server.rules.rate.take(lines)
+        self.server.rules.rate.take(max(lines, len(body) // _LINE_BYTES))
 
     def _answer(self, status: int, headers: Mapping[str, str], content: dict[str, Any]) -> None:
         raw = json.dumps(content, ensure_ascii=True).encode()

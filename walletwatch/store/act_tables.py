@@ -67,7 +67,7 @@ class ActTable:
         try:
             with self._engine.connect() as connection:
                 return [_row(*found) for found in connection.execute(query)]
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, UnicodeError) as error:
             # Only the kind: the words of a driver may hold user, host and the statement.
             kind = type(getattr(error, "orig", None) or error).__name__
             raise FeedUnreadable(f"the table cannot be read ({kind})") from None

@@ -26,7 +26,7 @@ from walletwatch.approvals.sources import FeedUnreadable, Taken
 from walletwatch.approvals.vendors.bitgo import read_approval
 from walletwatch.approvals.vendors.fireblocks import read_transaction
 from walletwatch.approvals.vendors.records import ReadRecord, Record, Said, Terms
-from walletwatch.approvals.vendors.safe import read_multisig
+from walletwatch.approvals.vendors.safe import mark_replaced, read_multisig
 from walletwatch.approvals.writing import write_unsigned
 from walletwatch.domain.withdrawals import Act, Grade
 
@@ -95,7 +95,7 @@ class ExportFeed:
         if position.get("stamp") == list(stamp):
             return None
         if self._parsed is None or self._parsed[0] != stamp:
-            self._parsed = (stamp, _read_export(self.path))
+            self._parsed = (stamp, _read_export(self.path, self.vendor))
         export = self._parsed[1]
         seen: dict[str, list[Any]] = dict(position.get("seen", {}))
         changed, more = _changed(export.records, seen)
@@ -145,7 +145,7 @@ def _stamp(path: Path) -> tuple[str, ...]:
     return tuple(str(part) for part in (s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns))
 
 
-def _read_export(path: Path) -> _Export:
+def _read_export(path: Path, vendor: str) -> _Export:
     """What the file holds. Raises FeedUnreadable."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -159,6 +159,7 @@ def _read_export(path: Path) -> _Export:
         raise FeedUnreadable(f"{path}: is larger than {MAX_FILE} bytes")
     try:
         records = parse_records(raw)
+        records = mark_replaced(records) if vendor == "safe" else records
     except Unreadable as error:
         raise FeedUnreadable(f"{path}: {error}") from None
     return _Export([_Item.of(record) for record in records], hashlib.sha256(raw).hexdigest())

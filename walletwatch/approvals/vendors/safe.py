@@ -11,6 +11,8 @@ hash approved on chain and 0 a contract that is asked on chain: nothing in the e
 Times are the service's word in any case. A confirmation that the service saw only in the executed transaction is
 dated by the execution; it was there before, so the proposal's time is taken.
 
+A Safe uses each number (nonce) once: where a transaction was executed, the others with its number are cancelled.
+
 A Safe transaction that pays nobody (a change of owners, a call) is no act here; its changes of control are watched on
 chain. A MultiSend is a request for each payment in it.
 """
@@ -36,6 +38,7 @@ from walletwatch.approvals.vendors.records import (
     Terms,
     intent_of,
     take_iso,
+    take_object,
     take_objects,
     take_word,
 )
@@ -56,6 +59,8 @@ _FIELDS = (
     "refundReceiver",
     "nonce",
 )
+_REPLACED = "walletwatch:replaced"
+"""What `mark_replaced` notes on a record: when, and who proposed the transaction that took its number."""
 _HASH = re.compile(r"0x[0-9a-fA-F]{64}")
 _SIGNATURE = re.compile(r"0x(?:[0-9a-fA-F]{2}){65,8192}")
 
@@ -77,6 +82,23 @@ class _Confirmation:
     grade: Grade
     reason: str
     """Why the signature is not this owner's, empty if it is or nothing shows it."""
+
+
+def mark_replaced(records: list[Any]) -> list[Any]:
+    """The records, each that can be executed no more with a note of what took its number, so that it is read again."""
+    executed = {_number(r): r for r in records if isinstance(r, dict) and r.get("isExecuted") is True}
+    return [_marked(r, executed.get(_number(r))) if isinstance(r, dict) else r for r in records]
+
+
+def _number(record: Record) -> tuple[str, str]:
+    return str(record.get("safe")).lower(), str(record.get("nonce"))
+
+
+def _marked(record: dict[str, Any], executed: Record | None) -> dict[str, Any]:
+    own = {name: value for name, value in record.items() if name != _REPLACED}
+    if executed is None or record.get("isExecuted") is True:
+        return own
+    return {**own, _REPLACED: {"at": executed.get("executionDate"), "by": executed.get("proposer")}}
 
 
 def read_multisig(record: Record, terms: Terms) -> Iterator[Said]:
@@ -116,6 +138,10 @@ class _Telling:
             kid = c.owner.text if c.grade is Grade.SAFE_SIGNATURE else ""
             approved = make_payload(ActKind.APPROVE, request_id, actor, c.at, intent=intent)
             yield Said(approved, c.grade, kid, INVALID_SIGNATURE if c.reason else "", c.reason)
+        if _REPLACED in self.record:
+            replaced = take_object(self.record, _REPLACED)
+            by = self.terms.people.get(take_word(replaced, "by").lower(), asker)
+            yield Said(make_payload(ActKind.CANCEL, request_id, by, take_iso(replaced, "at"), intent=intent))
         if self.record.get("isExecuted") is True and take_word(self.record, "transactionHash"):
             by = self.terms.people.get(take_word(self.record, "executor").lower(), asker)
             at, txid = take_iso(self.record, "executionDate"), take_text(dict(self.record), "transactionHash")
