@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self, runtime_checkable
@@ -118,6 +118,18 @@ class GivesSecondOpinion(Protocol):
 
     def second_ref_at(self, height: int) -> BlockRef:
         """As `ChainSource.ref_at`, of another endpoint. Raises Unsupported if there is none."""
+
+
+@runtime_checkable
+class GivesSecondTransactions(Protocol):
+    """The same with transactions, for families where a block's hash does not say what its inputs were worth."""
+
+    def second_transactions(
+        self, height: int, txids: Sequence[TxId]
+    ) -> tuple[BlockRef, Sequence[ChainTransaction | None]]:
+        """As `ChainSource.ref_at`, and as `ChainSource.transaction` in that block, all of one other endpoint. Raises
+        Unsupported if there is none.
+        """
 
 
 @runtime_checkable

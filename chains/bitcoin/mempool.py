@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,11 +15,17 @@ from chains.bitcoin.params import Network
 from chains.bitcoin.readers import Resolved, resolve
 from chains.bitcoin.signing import signing_facts
 from chains.errors import LyingNode
-from chains.model import Outpoint, UtxoTransaction
+from chains.model import MempoolOutlook, Outpoint, UtxoTransaction
 from chains.source import WatchSet
 
 MAX_CONTESTED: Final = 20_000
 """Inputs of matches that are remembered after the match left the mempool, so that a rival is seen."""
+
+
+OUTLOOK_SECS: Final = 60.0
+"""How long what the node said of a waiting transaction's chances is taken as true."""
+MAX_REFRESHED: Final = 20
+"""Outlooks asked for anew at a look: a batch of eleven questions each."""
 
 
 @dataclass(slots=True)
@@ -31,11 +38,14 @@ class Mempool:
     """
 
     network: Network
+    clock: Callable[[], float] = time.monotonic
     _waiting: dict[bytes, bytes] = field(default_factory=dict)
     _facts: dict[bytes, UtxoTransaction] = field(default_factory=dict)
     _contested: dict[bytes, None] = field(default_factory=dict)
     """Outpoints as wire bytes, oldest first."""
     _seen_watch: object = None
+    _asked_at: dict[bytes, float] = field(default_factory=dict)
+    """When the outlook of each that has one was last asked for, longest ago first."""
 
     def look(self, client: Client, watch: WatchSet) -> tuple[UtxoTransaction, ...]:
         """Transactions that wait now and touch `watch`, in order of txid."""
@@ -43,15 +53,31 @@ class Mempool:
         for gone in [txid for txid in self._waiting if txid not in txids]:
             del self._waiting[gone]
             self._facts.pop(gone, None)
+            self._asked_at.pop(gone, None)
         fresh = self._fetch(client, sorted(txids - self._waiting.keys()))
         self._waiting.update(fresh)
         signature = _signature(watch)
         if signature != self._seen_watch:
             self._facts.clear()
+            self._asked_at.clear()
             fresh = self._waiting
+        self._refresh(client)
         self._judge(client, fresh, watch)
         self._seen_watch = signature
         return tuple(self._facts[txid] for txid in sorted(self._facts))
+
+    def _refresh(self, client: Client) -> None:
+        """Ask anew for outlooks that are a minute old, those longest ago first, a few at each look."""
+        due = self.clock() - OUTLOOK_SECS
+        for txid in [txid for txid, at in self._asked_at.items() if at <= due][:MAX_REFRESHED]:
+            outlook = self._ask_outlook(client, txid)
+            if outlook is not None:
+                self._facts[txid] = replace(self._facts[txid], outlook=outlook)
+
+    def _ask_outlook(self, client: Client, txid: bytes) -> MempoolOutlook | None:
+        self._asked_at.pop(txid, None)
+        self._asked_at[txid] = self.clock()
+        return ask_outlook(client, txid)
 
     def _fetch(self, client: Client, txids: list[bytes]) -> dict[bytes, bytes]:
         fetched: dict[bytes, bytes] = {}
@@ -113,7 +139,7 @@ class Mempool:
             del self._contested[next(iter(self._contested))]
         signing = signing_facts(tx, prevouts, watch.addresses)
         facts = transaction_facts(self.network, tx, -1, prevouts, signing)
-        return facts if signing is None else replace(facts, outlook=ask_outlook(client, tx.txid))
+        return facts if signing is None else replace(facts, outlook=self._ask_outlook(client, tx.txid))
 
 
 def _touching(suspects: dict[bytes, bytes], watch: WatchSet, own: set[bytes]) -> set[bytes]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -76,7 +76,7 @@ class BitcoinSource:
         self._explorer = open_explorer(self._network, spec.history, clock) if spec.history is not None else None
         self._highest = -1
         """The highest block known to exist."""
-        self._mempool = Mempool(self._network)
+        self._mempool = Mempool(self._network, clock)
         self._doorbell = Doorbell([endpoint.doorbell for endpoint in spec.endpoints])
 
     def identify(self) -> None:
@@ -99,6 +99,19 @@ class BitcoinSource:
     def second_ref_at(self, height: int) -> BlockRef:
         """The same by another endpoint than the one asked last. Raises Unsupported if there is none."""
         return self._pool.second_opinion(lambda node: BlockRef(height, Client(node).proven_hash(height)))
+
+    def second_transactions(
+        self, height: int, txids: Sequence[TxId]
+    ) -> tuple[BlockRef, tuple[UtxoTransaction | None, ...]]:
+        """The block at `height` and transactions of it by another endpoint than the one asked last. Raises Unsupported
+        if there is none.
+        """
+
+        def ask(node: Transport) -> tuple[BlockRef, tuple[UtxoTransaction | None, ...]]:
+            ref = BlockRef(height, Client(node).proven_hash(height))
+            return ref, tuple(read_transaction(self._network, Client(node), txid, ref) for txid in txids)
+
+        return self._pool.second_opinion(ask)
 
     def final_height(self) -> int:
         """The tip's height minus confirmations plus one; -1 if no block has that many."""

@@ -7,6 +7,7 @@ from itertools import count
 
 import pytest
 
+from chains.bitcoin.mempool import OUTLOOK_SECS
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.model import Address, ChainTransaction, Outpoint, UtxoTransaction
@@ -185,3 +186,26 @@ def test_a_child_that_pays_for_its_parent_is_seen_with_it(
     assert only.txid.hex() == parent
     watch.addresses.add(source.parse_address(payee).key)
     assert {tx.txid.hex() for tx in source.pending(watch).transactions} == {parent, child}
+
+
+def test_the_outlook_of_what_waits_is_asked_again_each_minute(node: Bitcoind, hot: BitcoinWallet) -> None:
+    """An alert said "in about 2 hours" until it was mined, though a child had long pulled it up."""
+    now = [0.0]
+    endpoint = Endpoint("node", node.url, node.cookie)
+    source = BitcoinSource(SourceSpec("btc", REGTEST.chain, (endpoint,)), clock=lambda: now[0])
+    watch = watch_of(source, hot, complete=True)
+    parent = hot.cli("send", {node.wallet("miner").address(): "1"}, None, "unset", 2)["txid"]
+
+    def outlook() -> object:
+        (found,) = [tx for tx in utxo(source.pending(watch).transactions) if tx.txid.hex() == parent]
+        return found.outlook
+
+    first = outlook()
+    change = next(coin for coin in hot.cli("listunspent", 0) if coin["txid"] == parent)
+    inputs = [{"txid": parent, "vout": change["vout"]}]
+    assert hot.cli("sendall", [hot.address()], None, "unset", 50, {"inputs": inputs})["complete"]
+    now[0] += OUTLOOK_SECS - 1
+    assert outlook() == first
+    now[0] += 1
+    assert outlook() != first
+    source.close()

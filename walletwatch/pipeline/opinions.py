@@ -5,12 +5,12 @@ finding.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
 from chains.errors import BlockGone, ChainError
-from chains.model import BlockRef, format_hash
-from chains.source import ChainSource, GivesSecondOpinion
+from chains.model import BlockFacts, BlockRef, ChainTransaction, UtxoTransaction, format_hash
+from chains.source import ChainSource, GivesSecondOpinion, GivesSecondTransactions
 from walletwatch.domain.findings import Finding, Severity
 from walletwatch.pipeline.deployments import WatchedChain
 
@@ -43,12 +43,37 @@ class SecondOpinions:
         if now - self._since <= PATIENCE:
             raise BlockGone(f"the endpoints disagree on block {seen.height}: {seen.hash.hex()} or {other.hash.hex()}")
 
-    def confirm_findings(self, ref: BlockRef, findings: Iterable[Finding]) -> None:
-        """Tell if a critical finding rests on a block that another endpoint does not have. The alert went out before:
-        it is late to be silent about a theft, and not to say that a node may be lying.
+    def confirm_findings(self, facts: BlockFacts, findings: Iterable[Finding]) -> None:
+        """Tell if a critical finding rests on a block that another endpoint does not have, or on a transaction whose
+        inputs were worth something else by its word. The alert went out before: it is late to be silent about a theft,
+        and not to say that a node may be lying.
         """
-        if any(finding.severity is Severity.CRITICAL for finding in findings):
-            self._other_than(ref)
+        accused = {finding.tx for finding in findings if finding.severity is Severity.CRITICAL}
+        if not accused:
+            return
+        transactions = [tx for tx in facts.transactions if tx.txid in accused]
+        if isinstance(self._source, GivesSecondTransactions):
+            self._compare(self._source, facts.ref, transactions)
+        else:
+            self._other_than(facts.ref)
+
+    def _compare(
+        self, source: GivesSecondTransactions, ref: BlockRef, transactions: Sequence[ChainTransaction]
+    ) -> None:
+        """A coin chain's block proves its transactions, and not what their inputs were: that is the node's word."""
+        try:
+            other_ref, others = source.second_transactions(ref.height, [tx.txid for tx in transactions])
+        except ChainError as error:
+            _log.debug("no second opinion on block %s: %s", ref, error)
+            return
+        if other_ref != ref:
+            self._tell_blocks(ref, other_ref)
+            return
+        for tx, other in zip(transactions, others, strict=True):
+            if _contradict(tx, other):
+                text = format_hash(self._watched.chain, tx.txid)
+                summary = f"{self._watched.name}: the endpoints disagree on what the inputs of {text} were"
+                self._tell("node_disagreement", summary, f"{ref.height}/{text[:16]}")
 
     def _other_than(self, ref: BlockRef) -> BlockRef | None:
         """The block another endpoint has at `ref.height` if it is not `ref`, which is told. None if it agrees, knows
@@ -63,7 +88,19 @@ class SecondOpinions:
             return None
         if other == ref:
             return None
+        self._tell_blocks(ref, other)
+        return other
+
+    def _tell_blocks(self, ref: BlockRef, other: BlockRef) -> None:
         hashes = " or ".join(format_hash(self._watched.chain, block.hash) for block in (ref, other))
         summary = f"{self._watched.name}: the endpoints disagree on block {ref.height}: {hashes}"
         self._tell("node_disagreement", summary, f"{ref.height}/{other.hash.hex()[:16]}")
-        return other
+
+
+def _contradict(ours: ChainTransaction, theirs: ChainTransaction | None) -> bool:
+    """Whether two nodes tell of different inputs; what one of them does not know contradicts nothing."""
+    if not isinstance(ours, UtxoTransaction) or not isinstance(theirs, UtxoTransaction):
+        return False
+    pairs = zip(ours.inputs, theirs.inputs, strict=False)
+    told = ((a, b) for a, b in pairs if a.value is not None and b.value is not None)
+    return any((a.outpoint, a.value, a.address) != (b.outpoint, b.value, b.address) for a, b in told)

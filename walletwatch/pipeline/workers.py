@@ -197,7 +197,7 @@ class ChainWorker:
 
     def _take_in(self, cursor: Cursor, stretch: Stretch, final: int) -> Tick:
         """Judge blocks in order, all in one transaction: a crash leaves all of them to do, or none."""
-        found: list[tuple[BlockRef, tuple[Finding, ...]]] = []
+        found: list[tuple[BlockFacts, tuple[Finding, ...]]] = []
         with self.judge.desk.held():
             self.feeds.read()
             try:
@@ -205,7 +205,7 @@ class ChainWorker:
                     self.judge.desk.refresh(unit)
                     for facts in stretch.blocks:
                         reached = min(final, facts.ref.height)
-                        found.append((facts.ref, self._ingest(unit, facts, cursor, reached)))
+                        found.append((facts, self._ingest(unit, facts, cursor, reached)))
                         self.memory.learn()
                         cursor = replace(cursor, ref=facts.ref, final_height=max(cursor.final_height, reached))
             except BaseException:
@@ -213,8 +213,8 @@ class ChainWorker:
                 raise
         self.place, self._watched_at = cursor.ref, self.store.clock()
         self.cases.committed(stretch.blocks[-1])
-        for ref, findings in found:
-            self.opinions.confirm_findings(ref, findings)
+        for facts, findings in found:
+            self.opinions.confirm_findings(facts, findings)
         if stretch.error is not None:
             raise stretch.error
         return Tick.INGESTED
