@@ -264,3 +264,27 @@ def test_what_was_acknowledged_survives_kill_9(tmp_path: Path, fresh_anvil: Anvi
         daemon.stderr.close()
     assert sum(a["duplicate"] for a in again) == 3 * len(known)
     assert sum(a["taken"] for a in again) == 3 * (len(tried) - len(known))
+
+
+@pytest.mark.postgres
+def test_two_processes_that_take_posts_never_give_a_line_twice(postgres_url: str, tmp_path: Path) -> None:
+    """Behind one address two daemons may listen; where a feed stands is locked, or a malformed line would hide one."""
+    exchange = Exchange(tmp_path / "exchange", "", feeds=feed_toml(1), database=postgres_url)
+    answers: list[list[str]] = []
+
+    def run(daemon: int) -> None:
+        with Application.open(exchange.settings()) as app:
+            for n in range(6):
+                signed = exchange.sign_request(f"W-{daemon}-{n}", ANVIL, ETH, 10**18, PAYEE)
+                answers.append(results(app, b"".join(signed) + b"broken %d %d\n" % (daemon, n)))
+
+    threads = [threading.Thread(target=run, args=(daemon,)) for daemon in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [["taken", "taken", "taken", "malformed"]] * 12
+    with Application.open(exchange.settings()) as app:
+        with app.store.reading() as unit:
+            broken = [m["line"] for m in unit.approvals.malformed("posts")]
+        assert sorted([line for _, _, line in kept(app.store)] + broken) == list(range(1, 49))
