@@ -97,6 +97,13 @@ class _Server(socketserver.ThreadingTCPServer):
         """Whether there is a place for one more; it is given back when its thread ends."""
         return self._places.acquire(blocking=False)
 
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no thread could be started: the connection is closed, its place is free
+            self._places.release()
+            raise
+
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         try:
             super().process_request_thread(request, client_address)
