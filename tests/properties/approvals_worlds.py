@@ -9,7 +9,8 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from chains.model import Address, AssetId, ChainId, TxId
-from walletwatch.approvals.policies import Group, Policy, PolicyHistory
+from walletwatch.approvals.policies import Group, Policy, PolicyHistory, PolicyVersion
+from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.payments import Payment, Spending
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.prices import Price
@@ -34,6 +35,13 @@ POLICIES = (
     PolicyHistory.of([]),
     PolicyHistory.of([Policy("two", quorum=2, groups=(Group(1, department="compliance"),))]),
     PolicyHistory.of([Policy("timed", max_age=timedelta(minutes=40), min_delay=timedelta(minutes=2))]),
+    PolicyHistory.of([Policy("hours", hours=BusinessHours("Asia/Tokyo", "09:05-09:40"))]),
+    PolicyHistory(
+        (PolicyVersion((Policy("lax"),)), PolicyVersion((Policy("strict", quorum=2),), START + timedelta(minutes=25)))
+    ),
+    PolicyHistory(
+        (PolicyVersion((Policy("strict", quorum=2),)), PolicyVersion((Policy("lax"),), START + timedelta(minutes=25)))
+    ),
 )
 WALLETS = ("hot-1", "hot-2")
 

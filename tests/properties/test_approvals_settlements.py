@@ -10,14 +10,21 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chains.model import Address, TxId
-from properties.approvals_worlds import OTHER_TX, PEOPLE, PLACES, TX, World, no_price, worlds
+from properties.approvals_worlds import ASSET, CHAIN, OTHER_TX, PEOPLE, PLACES, TX, World, no_price, worlds
+from unit.rules_facts import MemoryFacts
+from unit.rules_facts import World as Known
 from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
 from walletwatch.approvals.settlements import EXACT, Leeway
+from walletwatch.domain.findings import Severity, VerdictKind
+from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.payments import MatchResult, Payment, Terms
 from walletwatch.domain.withdrawals import ActKind, Request
+from walletwatch.rules.engine import judge
+from walletwatch.rules.registry import default_rules
 
+RULES = default_rules(feed_configured=True)
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 
 
@@ -80,8 +87,8 @@ def answer_of(case: Case) -> MatchResult:
     return match(case.world.spending, case.book(), case.spent, judged, leeway=case.leeway)
 
 
-Option = tuple[bool, int, int]
-"""(part, borne by the fee alone, difference)."""
+Option = tuple[int, bool, int]
+"""(borne by the fee alone, part, difference)."""
 
 
 class Optimum:
@@ -114,9 +121,9 @@ class Optimum:
         short = r.intent.amount - before - payment.amount
         borne = max(0, short - terms.tolerance)
         if short >= -terms.tolerance and borne <= (self.spending.fee if terms.fee_deducted else 0):
-            return False, borne, abs(short)
+            return borne, False, abs(short)
         if short > 0 and terms.parts > 1 and count < terms.parts:
-            return True, 0, short
+            return 0, True, short
         return None
 
     def cost(self, pairs: dict[int, Request]) -> list[int]:
@@ -146,12 +153,12 @@ def test_no_pairing_with_leeway_explains_more_or_better(case: Case) -> None:
     answer, optimum = answer_of(case), Optimum(case)
     pairs = {m.payment.ordinal: m.authorisation.request for m in answer.matches}
     best = optimum.best()
-    if best[5] <= case.world.spending.fee:
+    if best[4] <= case.world.spending.fee:
         assert optimum.cost(pairs) == best
     else:
         # Together they rely on more fee than there was: as many as it carries stand, the others do not.
         assert best[0] < -len(pairs)
-        assert optimum.cost(pairs)[5] <= case.world.spending.fee
+        assert optimum.cost(pairs)[4] <= case.world.spending.fee
     assert answer.blind == answer.stopped == ""
 
 
@@ -205,3 +212,56 @@ def test_taking_an_approval_away_never_pays_more_with_leeway(case: Case, data: s
         return sum(m.authorisation.met for m in answer.matches)
 
     assert met(answer_of(fewer)) <= met(answer_of(case))
+
+
+def verdicts(case: Case) -> set[str]:
+    """The rules that are violated for good."""
+    spending, found = case.world.spending, answer_of(case)
+    total = sum(p.amount for p in spending.payments)
+    outflow = Outflow(
+        "out_1",
+        CHAIN,
+        spending.tx,
+        OutflowState.SEEN,
+        "hot-1",
+        ASSET,
+        total,
+        spending.payments,
+        0,
+        first_seen=spending.broadcast_at,
+    )
+    known = Known(natives={CHAIN: ASSET}, symbols={ASSET: ("ETH", 18)}, matches={spending.tx: found})
+    findings = judge(outflow, MemoryFacts(known, outflow), RULES, "sha256:0", spending.broadcast_at)
+    return {f.rule for f in findings if f.verdict is VerdictKind.VIOLATION and f.severity is not Severity.LOW}
+
+
+@settings(RELAXED, max_examples=800)
+@given(cases(), st.integers(0, 3), st.booleans(), st.integers(1, 3))
+def test_more_leeway_never_adds_a_violation(case: Case, tolerance: int, fee: bool, parts: int) -> None:
+    """As raising a limit does not."""
+    every = {a.request_id for a in case.world.acts}
+    before = {i: case.terms.get(i, EXACT) for i in every}
+    wider = {
+        i: Terms(t.tolerance + tolerance, t.fee_deducted or fee, t.parts if i in case.paid else max(t.parts, parts))
+        for i, t in before.items()
+    }
+    if not verdicts(case):
+        assert not verdicts(replace(case, terms=wider))
+
+
+@settings(RELAXED, max_examples=800)
+@given(cases(), st.data())
+def test_removing_an_approval_never_turns_a_violation_into_a_pass_with_leeway(case: Case, data: st.DataObject) -> None:
+    approvals = [a for a in case.world.acts if a.kind is ActKind.APPROVE]
+    gone = data.draw(st.sets(st.sampled_from(approvals), min_size=1)) if approvals else set()
+    fewer = replace(case, world=replace(case.world, acts=tuple(a for a in case.world.acts if a not in gone)))
+    if verdicts(case):
+        assert verdicts(fewer)
+
+
+@settings(RELAXED, max_examples=300)
+@given(cases(), st.randoms(use_true_random=False))
+def test_neither_order_nor_repetition_changes_a_verdict_with_leeway(case: Case, chance: Any) -> None:
+    acts = [*case.world.acts, *case.world.acts]
+    chance.shuffle(acts)
+    assert verdicts(replace(case, world=replace(case.world, acts=tuple(acts)))) == verdicts(case) == verdicts(case)

@@ -2,8 +2,8 @@
 
 A policy gives the leeway (`tolerance`, `fee_deducted`, `parts`); never is more paid than was approved, beyond the
 tolerance. Where a destination has requests with leeway, all its payments and requests are paired at once: as many
-payments as can be, then by merit, then in few parts, then with little reliance on the fee, then with small differences,
-then the oldest.
+payments as can be, then by merit, then with little reliance on the fee, then in few parts, then with small differences,
+then the oldest. In this order more leeway never takes an explanation away.
 """
 
 from __future__ import annotations
@@ -110,8 +110,8 @@ def _pair(search: Search, payments: Sequence[Payment], offers: Sequence[_Offer])
 
     def cost(fit: _Fit) -> int:
         unnamed, standing, elsewhere = search.merit(fit.offer.request)
-        levels = ((unnamed * step + standing) * step + elsewhere) * step + fit.part
-        return (levels * unit + fit.borne) * unit + abs(fit.short)
+        merit = (unnamed * step + standing) * step + elsewhere
+        return ((merit * unit + fit.borne) * step + fit.part) * unit + abs(fit.short)
 
     costs = [{n: cost(fit) for n, fit in row if fit is not None} for row in fits]
     search.effort.left -= sum(map(len, fits))
