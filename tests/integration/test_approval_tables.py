@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing
@@ -76,9 +77,12 @@ class Reading:
         with self.app.store.reading() as unit:
             return list(unit.findings.find(Filter(rule=rule)))
 
-    def batches(self) -> int:
+    def batches(self) -> list[int]:
+        """The first row of each batch that was audited."""
         with self.app.store.reading() as unit:
-            return sum(1 for _ in unit.audit.find(Filter(action="approval.batch")))
+            entries = [json.loads(e.payload) for e in unit.audit.find(Filter(action="approval.batch"))]
+        assert all(len(e["sha256"]) == 64 and e["path"] == "env BOOKS_URL, table acts" for e in entries)
+        return [e["from_row"] for e in entries]
 
 
 @pytest.fixture
@@ -100,12 +104,12 @@ def test_rows_are_read_once_in_their_order_and_over_a_restart(
     assert reading.look(5) == [(10, "request"), (30, "approve")]
     books.write((31, second))
     assert reading.look(60) == [(10, "request"), (30, "approve"), (31, "approve")]
-    assert reading.batches() == 2
+    assert reading.batches() == [10, 31]
     with Application.open(exchange.settings()) as again:
         restarted = Reading(again)
         restarted.now = reading.now
         assert restarted.look(60) == reading.look()
-        assert restarted.batches() == 2
+        assert restarted.batches() == [10, 31]
 
 
 def test_a_transaction_that_commits_late_is_not_missed(books: Books, exchange: Exchange, reading: Reading) -> None:

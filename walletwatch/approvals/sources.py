@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from walletwatch.approvals.acts import Malformed
 from walletwatch.domain.withdrawals import Act
@@ -19,10 +19,10 @@ class FeedUnreadable(Exception):
 class Taken:
     """What one look at a source gave, to be kept in one transaction with `position`, the source's own place.
 
-    `digest` is the SHA-256 (hex) of what was taken, which `begins` at this byte or row. `rewritten` is the evidence of
-    a changed past (None if there is none): the source was then read from its beginning again, and acts known before
-    are duplicates. `more`: look again at once. `exported`: the acts are a vendor's word, and one that says the same of
-    the same person again, with another time, is a duplicate.
+    `digest` is the SHA-256 (hex) of what was taken, which `begins` at this byte, row or record (`counted`). `rewritten`
+    is the evidence of a changed past (None if there is none): the source was then read from its beginning again, and
+    acts known before are duplicates. `more`: look again at once. `exported`: the acts are a vendor's word, and one that
+    says the same of the same person again, with another time, is a duplicate.
     """
 
     acts: tuple[Act, ...]
@@ -30,6 +30,7 @@ class Taken:
     position: Mapping[str, Any]
     digest: str
     begins: int = 0
+    counted: Literal["byte", "row", "record"] = "byte"
     rewritten: dict[str, Any] | None = None
     more: bool = False
     exported: bool = False

@@ -133,6 +133,7 @@ class TableFeed:
             after.as_json(),
             _digest_of(new),
             begins=new[0][0] if new else max(after.floor, 0),
+            counted="row",
             more=len(new) >= PAGE,
         )
 

@@ -161,7 +161,7 @@ class FeedDesk:
     def _record(self, unit: UnitOfWork, feed: ActSource, taken: Taken, acts: int, malformed: int) -> None:
         payload: dict[str, Any] = {
             "path": feed.place,
-            "from_byte": taken.begins,
+            f"from_{taken.counted}": taken.begins,
             "sha256": taken.digest,
             "acts": acts,
             "malformed": malformed,

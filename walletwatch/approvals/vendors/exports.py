@@ -108,6 +108,7 @@ class ExportFeed:
             {"stamp": [] if more else list(stamp), "seen": seen},
             export.digest,
             begins=changed[0][0] if changed else 0,
+            counted="record",
             more=more,
             exported=True,
         )
