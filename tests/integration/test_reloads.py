@@ -240,3 +240,28 @@ def test_a_configuration_that_needs_the_new_chains_waits_whole(made: BitcoinExch
         (entry,) = wait_for(lambda: view.entries("config.refused"), "it was refused")
         assert any("[[chain]]" in problem and "restart" in problem for problem in entry["problems"])
         assert view.findings(view.pay(SATS)) == {}
+
+
+def test_reloads_under_traffic_lose_and_double_nothing(made: BitcoinExchange, slack: SlackServer) -> None:
+    """The configuration is read again all the time, back and forth, while money leaves and blocks come."""
+    paid: list[str] = []
+    with in_thread(made) as (view, daemon):
+        limits = ("3 BTC", "0.5 BTC")
+        for n in range(8):
+            rewrite(made.exchange, (f'max = "{limits[n % 2]}"', f'max = "{limits[(n + 1) % 2]}"'))
+            daemon.reload.set()
+            paid.append(made.pay(SATS // 10, made.strangers.address()))
+            if n % 3 == 2:
+                made.node.mine()
+        made.node.mine()
+        wait_for(view.watches, "the chain is at its tip")
+        wait_for(lambda: not daemon.reload.is_set() and not daemon._next, "every reload was taken")
+        for txid in paid:
+            wait_for(lambda txid=txid: view.findings(txid), f"{txid} is judged")
+            assert [f.rule for f in view.findings(txid).values()] == ["unapproved"]
+        with view.store.reading() as unit:
+            assert len(list(unit.alerts.find(Filter()))) == len(paid)
+        assert view.entries("config.refused") == []
+        assert len(view.entries("config.reloaded")) >= 2
+        wait_for(lambda: len(slack.top_messages()) == len(paid), "each is told", 60)
+    assert len(slack.top_messages()) == len(paid), "and told once"
