@@ -118,7 +118,7 @@ def hold_to_the_truth(stage: Stage, desk: Watch) -> list[str]:
         ("other-height", "trace_block", "lying"),
         ("null", "trace_block", "behind"),
         ("empty", "trace_block", "lying"),
-        ("other-question", "eth_getBlockByNumber", "down"),
+        ("other-question", "eth_getBlockByNumber", "lying"),
     ],
 )
 def test_a_lie_is_not_believed_and_shown(stage: Stage, tmp_path: Path, fault: str, method: str, state: str) -> None:

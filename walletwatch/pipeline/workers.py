@@ -186,7 +186,7 @@ class ChainWorker:
                 "hash": format_hash(self.watched.chain, before.hash),
             }
             unit.audit.append("walletwatch", "chain.started", str(self.watched.chain), payload)
-        self._look = Look(self.source, tip, self.store.clock())
+        self.place, self._look = before, Look(self.source, tip, self.store.clock())
         return Tick.STARTED
 
     def _before(self, start: int) -> BlockRef:
