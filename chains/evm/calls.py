@@ -29,8 +29,8 @@ MULTI_SENDS: Final = frozenset(
         "a83c336b20401af773b6219ba5027174338d1836",  # 1.5.0 MultiSendCallOnly
     )
 )
-"""Where safe-smart-account's MultiSend contracts lie (safe-deployments). Their accounts follow from their code (CREATE2):
-nobody can put other code there.
+"""Where safe-smart-account's MultiSend contracts lie (safe-deployments). Their accounts follow from their code
+(CREATE2): nobody can put other code there.
 """
 
 
