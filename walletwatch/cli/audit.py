@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from walletwatch.cli.audit_tables import entries_listing
+from walletwatch.cli.bars import progress_bar
 from walletwatch.cli.errors import BadAnswer, UsageProblem
 from walletwatch.cli.filters import read_tx
 from walletwatch.cli.options import FormatOption, LimitOption, SinceOption, TxOption, TzOption, UntilOption
@@ -87,7 +88,7 @@ def verify(
 
     session = session_of(context)
     outside = None if checkpoint is None else _read_note(checkpoint)
-    with session.reading() as unit:
+    with session.reading() as unit, progress_bar("entries") as progress:
         head = unit.audit.head()
         answer = verify_log(
             unit.audit.entries(),
@@ -95,6 +96,7 @@ def verify(
             checkpoints=unit.audit.checkpoints(),
             vkey=verifying_key(session, vkey),
             outside_checkpoint=outside,
+            progress=progress,
         )
     tell_verification(answer, form)
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from walletwatch.cli.bars import progress_bar
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.findings import findings_listing
 from walletwatch.cli.options import FormatOption, TzOption
@@ -55,20 +55,12 @@ def backtest(
 
 
 def _run(session: Session, rules: Path, chain: str, heights: tuple[int, int]) -> BacktestResult:
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
     from walletwatch.service import backtests
 
     settings = session.load(need_secrets=False)
     named = settings.chain(chain).name
     try:
-        with session.store() as store, Bar(console=Console(file=sys.stderr), transient=True) as bar:
-            task = bar.add_task("outflows")
-
-            def tell(done: int, total: int) -> None:
-                bar.update(task, completed=done, total=total)
-
+        with session.store() as store, progress_bar("outflows") as tell:
             return backtests.backtest(settings, store, rules, named, heights, tell)
     except backtests.RulesFileError as error:
         raise UsageProblem(str(error), where=str(rules)) from error

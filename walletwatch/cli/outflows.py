@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
@@ -27,10 +28,13 @@ from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.objects import outflow_object
 
 if TYPE_CHECKING:
+    from chains.model import ChainId
     from walletwatch.domain.outflows import Outflow
     from walletwatch.store import UnitOfWork
 
 app = typer.Typer()
+
+_AT_ONCE = 500
 
 FIELDS = (
     *("id", "chain", "chain_id", "tx", "state", "wallet", "asset", "symbol", "decimals", "amount", "destinations"),
@@ -110,14 +114,19 @@ def show_outflow(context: typer.Context, outflow_id: str, form: FormatOption = F
 
 
 def outflow_rows(session: Session, unit: UnitOfWork, outflows: Iterator[Outflow]) -> Iterator[dict[str, Any]]:
-    """The *outflow* objects, with what the store knows about each."""
-    for outflow in outflows:
-        names = session.names(labels_of(unit, ((outflow.chain, p.address.text) for p in outflow.payments), unit.now))
-        own = {p.ordinal for p in outflow.payments}
-        requests = [
-            a.request_id
-            for a in unit.approvals.allocations_of(outflow.chain, outflow.tx)
-            if a.asset == outflow.asset and a.ordinal in own
-        ]
-        findings = [f.id for f in unit.findings.of_tx(outflow.chain, outflow.tx) if f.outflow == outflow.id]
-        yield outflow_object(outflow, names, requests=list(dict.fromkeys(requests)), findings=findings)
+    """The *outflow* objects, with what the store knows about each: a few queries for each 500, not for each."""
+    while some := list(islice(outflows, _AT_ONCE)):
+        allocated = unit.approvals.allocated_by(list({o.tx for o in some}))
+        findings = unit.findings.of_outflows([o.id for o in some])
+        names = {chain: session.names(_labels(unit, chain, some)) for chain in {o.chain for o in some}}
+        for outflow in some:
+            own = {p.ordinal for p in outflow.payments}
+            used = allocated.get((outflow.chain, outflow.tx), [])
+            requests = dict.fromkeys(a.request_id for a in used if a.asset == outflow.asset and a.ordinal in own)
+            known = findings.get(outflow.id, [])
+            yield outflow_object(outflow, names[outflow.chain], requests=list(requests), findings=known)
+
+
+def _labels(unit: UnitOfWork, chain: ChainId, outflows: Iterable[Outflow]) -> dict[str, str]:
+    paid = ((chain, p.address.text) for o in outflows if o.chain == chain for p in o.payments)
+    return labels_of(unit, paid, unit.now)

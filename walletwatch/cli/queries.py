@@ -73,7 +73,7 @@ def labels_of(unit: UnitOfWork, addresses: Iterable[tuple[ChainId, str]], at: da
     """The surest label of each address that has one, as of `at`."""
     wanted = list(dict.fromkeys(addresses))
     texts = {form for _, text in wanted for form in (text, text.lower())}
-    book = LabelBook(label for text in texts for label in unit.labels.of_address(text))
+    book = LabelBook(unit.labels.of_addresses(texts))
     found = {text: book.lookup(chain, text, at) for chain, text in wanted}
     return {text: labels[0].label for text, labels in found.items() if labels}
 

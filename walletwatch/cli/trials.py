@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from walletwatch.cli.bars import progress_bar
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.findings import findings_listing
 from walletwatch.cli.options import FormatOption, TzOption
@@ -20,7 +18,7 @@ from walletwatch.domain.objects import finding_object
 
 if TYPE_CHECKING:
     from chains.captures import CaptureRange
-    from walletwatch.service.trials import Progress, Trial
+    from walletwatch.service.trials import Trial
 
 RECORD_EXAMPLE = "walletwatch record --chain bitcoin --from 845600 --to 845620 -o theft.jsonl.gz"
 REPLAY_EXAMPLE = "walletwatch replay theft.jsonl.gz"
@@ -46,7 +44,7 @@ def record(
     session = session_of(context)
     settings = session.load(need_secrets=True)
     covered = _range(session, chain, from_height, to_height)
-    with _progress() as progress:
+    with progress_bar("blocks") as progress:
         trial = trials.record(settings, covered, out, progress)
     typer.echo(f"{out}: blocks {covered.low} to {covered.high}, {_counts(trial)}")
 
@@ -59,7 +57,7 @@ def replay(context: typer.Context, file: Path, tz: TzOption = None, form: Format
     if not file.is_file():
         raise UsageProblem(f"{file} is no file", hint="make one with `walletwatch record`")
     try:
-        with _progress() as progress:
+        with progress_bar("blocks") as progress:
             trial = trials.replay(session.load(need_secrets=True), file, progress)
     except ValueError as error:
         raise UsageProblem(str(error), where=str(file)) from error
@@ -79,7 +77,7 @@ def scan(
 
     session = session_of(context)
     covered = _range(session, chain, from_height, to_height)
-    with _progress() as progress:
+    with progress_bar("blocks") as progress:
         trial = trials.scan(session.load(need_secrets=True), covered, progress)
     with session.writing() as unit:
         payload = {"from": covered.low, "to": covered.high, "findings": [f.id for f in trial.findings]}
@@ -105,13 +103,3 @@ def _show(session: Session, trial: Trial, tz: str | None, form: Format) -> None:
 
 def _counts(trial: Trial) -> str:
     return f"{len(trial.outflows)} outflows, {len(trial.findings)} findings"
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    from rich.console import Console
-    from rich.progress import Progress as Bar
-
-    with Bar(console=Console(file=sys.stderr), transient=True) as bar:
-        task = bar.add_task("blocks")
-        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -294,6 +294,15 @@ class ApprovalRepository:
             for asset, ordinal, request_id, family, amount in ordinals
         ]
 
+    def allocated_by(self, txids: Sequence[TxId]) -> dict[tuple[ChainId, TxId], list[Allocation]]:
+        """What each of these transactions (500 at most, of whichever chain) used up."""
+        c = t.allocations.c
+        query = select(t.allocations).where(c.txid.in_(list(txids))).order_by(c.asset, c.ordinal)
+        found: dict[tuple[ChainId, TxId], list[Allocation]] = {}
+        for allocation in map(_allocation, self._c.execute(query)):
+            found.setdefault((allocation.chain, allocation.tx), []).append(allocation)
+        return found
+
     # --- what was asked of approvals, and when ------------------------------------------------------------------------
 
     def keep_policies(self, digest: str, document: Sequence[Mapping[str, Any]], at: datetime) -> bool:

@@ -81,6 +81,15 @@ class FindingRepository:
         query = select(t.findings).where(c.chain == str(chain), c.txid == tx).order_by(c.found_at, c.id)
         return tuple(_finding(r) for r in self._c.execute(query))
 
+    def of_outflows(self, outflow_ids: Sequence[str]) -> dict[str, list[str]]:
+        """The ids of the findings about each of these outflows (500 at most), oldest first."""
+        c = t.findings.c
+        query = select(c.outflow, c.id).where(c.outflow.in_(list(outflow_ids))).order_by(c.found_at, c.id)
+        found: dict[str, list[str]] = {}
+        for row in self._c.execute(query):
+            found.setdefault(row.outflow, []).append(row.id)
+        return found
+
     def unresolved(self, rules: Sequence[str]) -> list[tuple[ChainId, TxId]]:
         """Transactions with a finding of one of these rule types that nothing has explained yet, oldest first."""
         c = t.findings.c

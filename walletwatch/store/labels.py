@@ -43,6 +43,14 @@ class LabelRepository:
         query = select(t.labels).where(t.labels.c.address == address).order_by(t.labels.c.id)
         return [_label(r) for r in self._c.execute(query)]
 
+    def of_addresses(self, addresses: Iterable[str]) -> Iterator[Label]:
+        """Every statement about any of these addresses, a query for each 500."""
+        wanted = list(addresses)
+        for low in range(0, len(wanted), 500):
+            query = select(t.labels).where(t.labels.c.address.in_(wanted[low : low + 500]))
+            for row in self._c.execute(query.order_by(t.labels.c.id)):
+                yield _label(row)
+
     def find(self, chain: str | None = None, category: str | None = None, limit: int | None = None) -> Iterator[Label]:
         """Statements in the order of import."""
         query = select(t.labels).order_by(t.labels.c.id)
