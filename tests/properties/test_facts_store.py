@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,17 @@ def test_so_does_postgresql(postgres_url: str, steps: list[Step]) -> None:
         live(store, steps)
     finally:
         store.close()
+
+
+def in_order(steps: list[Step]) -> list[Step]:
+    """The same, each seen when it happens: as a daemon at the tip sees them, where memory only has to go on."""
+    return [replace(s, seen=n, block=s.block and n) if isinstance(s, Paying) else s for n, s in enumerate(steps)]
+
+
+@given(STEPS.map(in_order))
+@settings(max_examples=60, deadline=None)
+def test_so_does_memory_that_only_goes_on(sqlite: Store, steps: list[Step]) -> None:
+    live(sqlite, steps)
 
 
 class Undone(Exception):
