@@ -175,7 +175,7 @@ def quorum_not_met(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
 _REFUSALS = {
     "self_approval": (
         "The person who asked for the payment approved it, and the policy does not allow that.",
-        "four-eyes principle; PCI CCSS 1.05, separation of roles",
+        "four-eyes principle; CryptoCurrency Security Standard (CCSS), key usage",
     ),
     "approver_not_authorised": (
         "An approval by an unknown key, by somebody else's key or one not valid then, or by a person who may not.",

@@ -92,7 +92,7 @@ def balance_share(outflow: Outflow, facts: Facts, params: BalanceShareParams) ->
     family="limits",
     severity=Severity.MEDIUM,
     description="A wallet holds less than must stay in it: time to refill it, or somebody is emptying it.",
-    source="Zaif 2018-09-14: a hot wallet emptied, noticed after three days",
+    source="Zaif 2018-09-14: hot wallets robbed within two hours, noticed after three days",
 )
 def balance_floor(outflow: Outflow, facts: Facts, params: BalanceFloorParams) -> Verdict:
     """Violated by less than `min` after the transaction. Unknown without an opening balance, or without a price."""
@@ -117,7 +117,7 @@ def balance_floor(outflow: Outflow, facts: Facts, params: BalanceFloorParams) ->
     severity=Severity.HIGH,
     description="Too large a part of all that the exchange holds for customers lies in wallets whose keys are online. "
     "Every role but cold counts as online unless you name others.",
-    source="Payment Services Act (Japan) art. 63-11, Cabinet Office Order art. 27: at most 5 % outside cold storage",
+    source="Payment Services Act (Japan) and its Cabinet Office Order: at most 5 % outside cold storage",
 )
 def hot_share(outflow: Outflow, facts: Facts, params: HotShareParams) -> Verdict:  # noqa: ARG001 - judged at each outflow
     """Violated by more than `max_percent` online after the transaction. Unknown without every balance and price."""

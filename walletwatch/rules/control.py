@@ -31,7 +31,7 @@ _WORDS = {
     severity=Severity.HIGH,
     description="A watched account allowed somebody else to take its tokens. What is allowed can leave at any time, "
     "without another signature. Setting an allowance to zero is no finding.",
-    source="ERC-20 approve, EIP-2612, Permit2; BadgerDAO 2021-12-02: 120 M USD through allowances",
+    source="ERC-20 approve, EIP-2612, Permit2; BadgerDAO 2021-12-02: about 120 M USD through allowances",
 )
 def allowance_granted(event: ControlEvent, facts: Facts, params: NoParams) -> Verdict:  # noqa: ARG001 - a rule's form
     """Violated by any allowance above 0; undetermined where the amount allowed cannot be read."""

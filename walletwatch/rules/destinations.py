@@ -104,7 +104,7 @@ def _history(params: NewDestinationParams) -> dict[str, Any]:
     family="destination",
     severity=Severity.CRITICAL,
     description="Value went to an address that a label calls sanctioned, a mixer, or another category you deny.",
-    source="OFAC SDN list; FATF Recommendation 16, guidance of 2021-10",
+    source="OFAC SDN list; FATF guidance on virtual assets of 2021-10",
 )
 def denied_destination(outflow: Outflow, facts: Facts, params: DeniedDestinationParams) -> Verdict:
     """Violated by a destination with a denied label that was valid at broadcast."""

@@ -214,7 +214,7 @@ def multi_asset_drain(outflow: Outflow, facts: Facts, params: MultiAssetDrainPar
     severity=Severity.HIGH,
     description="Several customers asked to be paid to one and the same address: their accounts may have been taken "
     "over. Allowlisted addresses are exempt.",
-    source="Coinbase 2021: some 6,000 customer accounts taken over; FATF virtual asset red flags 2020-09",
+    source="Coinbase 2021: at least 6,000 customer accounts taken over; FATF virtual asset red flags 2020-09",
 )
 def shared_destination(outflow: Outflow, facts: Facts, params: SharedDestinationParams) -> Verdict:
     """Violated by requests of `customers` customers in (t - window, t]. Unknown without an approval feed."""
