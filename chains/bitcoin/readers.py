@@ -11,7 +11,7 @@ from chains.bitcoin.client import Client
 from chains.bitcoin.decode import RawTransaction, outpoints_of, parse_transaction, transaction_facts
 from chains.bitcoin.params import Network
 from chains.bitcoin.signing import signing_facts
-from chains.errors import BlockGone, LyingNode, Unsupported
+from chains.errors import BlockGone, ChainError, LyingNode, Unsupported
 from chains.model import BlockFacts, BlockRef, Outpoint, TxId, TxOutput, UtxoTransaction
 from chains.rpc.ahead import Fetches, Haul, haul_of, key_of
 from chains.rpc.transport import Call, Json
@@ -43,8 +43,13 @@ def fetch_blocks(node: Fetches, heights: range, *, complete: bool) -> Haul:
     """The answers `read_block` will ask for, for some blocks in a row: two questions for all of them."""
     by_height: list[Call] = [("getblockhash", [height]) for height in heights]
     hashes = node.batch(by_height)
-    blocks: list[Call] = [("getblock", [text, 0 if complete else 3]) for text in hashes if isinstance(text, str)]
+    blocks: list[Call] = [("getblock", [text, 0 if complete else 3]) for text in hashes if _is_hash(text)]
     return haul_of(blocks, node.fetch(blocks), dict(zip(map(key_of, by_height), hashes, strict=True)))
+
+
+def _is_hash(answer: Json | ChainError) -> bool:
+    """Whether this may be asked for; what is none is met, and called a lie, when its block's turn comes."""
+    return isinstance(answer, str) and len(answer) == 64 and answer.isalnum()
 
 
 def spends_of(details: Json, addresses: AbstractSet[bytes]) -> frozenset[bytes]:
