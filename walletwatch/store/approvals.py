@@ -15,7 +15,7 @@ from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import act_from_json, act_to_json, transaction_from_json
 from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import insert_if_new, overwriting, upsert
+from walletwatch.store.inserts import insert_if_new, inserting_new, overwriting, upsert
 from walletwatch.store.statements import Statement
 
 
@@ -54,6 +54,12 @@ class KeptPolicies:
 
 
 _a, _x = t.allocations.c, t.transactions.c
+_ADD_ACT = inserting_new(t.acts)
+_FORGET_MALFORMED = Statement(
+    lambda _: delete(t.malformed_lines).where(
+        t.malformed_lines.c.feed == bindparam("feed"), t.malformed_lines.c.line == bindparam("line")
+    )
+)
 _ALLOCATE = overwriting(t.allocations, ("chain", "txid", "asset", "ordinal"))
 _CLEAR = Statement(
     lambda _: delete(t.allocations).where(
@@ -102,7 +108,7 @@ class ApprovalRepository:
             "read_at": read_at,
             "act": act_to_json(act),
         }
-        return insert_if_new(self._c, t.acts, row)
+        return _ADD_ACT.run(self._c, row) == 1
 
     def acts_after(self, act_row: int) -> Iterator[tuple[int, Act]]:
         """(row, act) of every act kept after row `act_row`, in the order of keeping."""
@@ -134,8 +140,7 @@ class ApprovalRepository:
 
     def forget_malformed(self, feed: str, line: int) -> None:
         """A line that was malformed only until its time came (dated in the future) is an act now."""
-        c = t.malformed_lines.c
-        self._c.execute(delete(t.malformed_lines).where(c.feed == feed, c.line == line))
+        _FORGET_MALFORMED.run(self._c, {"feed": feed, "line": line})
 
     def malformed(self, feed: str | None = None, since: datetime | None = None) -> list[dict[str, Any]]:
         """Malformed lines `{feed, line, error, read_at}`."""

@@ -19,7 +19,7 @@ from walletwatch.store.tables.base import RowId, metadata, text
 acts = Table(
     "acts",
     metadata,
-    Column("id", RowId, primary_key=True),
+    Column("id", RowId, primary_key=True, autoincrement=True),
     text("feed"),
     Column("digest", Hash, nullable=False),
     Column("line", BigInteger, nullable=False),
