@@ -228,8 +228,13 @@ class ApprovalDesk:
             from_block_time_only=any(time is not None for time in times),
             family=unit.ledger.family(first.chain, first.family) or (first.tx,),
             seen_at=seen_at,
-            fee=sum(o.fee for o in outflows) if first.asset.namespace == "slip44" else 0,
+            fee=fee_of(outflows),
         )
+
+
+def fee_of(outflows: Sequence[Outflow]) -> int:
+    """What the network took in the asset of these outflows, which are of one transaction and asset."""
+    return sum(o.fee for o in outflows) if outflows[0].asset.namespace == "slip44" else 0
 
 
 def broadcast_of(seen: Sequence[datetime], blocks: Sequence[datetime | None]) -> tuple[datetime, datetime]:

@@ -16,7 +16,7 @@ from walletwatch.domain.outflows import Outflow, OutflowState, outflows_of
 from walletwatch.domain.payments import MatchResult, Spending
 from walletwatch.domain.prices import Unknown
 from walletwatch.pipeline.deployments import Deployment, WatchedChain
-from walletwatch.pipeline.desks import ApprovalDesk
+from walletwatch.pipeline.desks import ApprovalDesk, fee_of
 from walletwatch.pipeline.facts import Requests, StoreFacts
 from walletwatch.pipeline.moves import own_moves
 from walletwatch.pipeline.windows import Windows
@@ -249,8 +249,7 @@ def _spending(outflows: Sequence[Outflow], family: tuple[TxId, ...]) -> Spending
     first = outflows[0]
     wallets = tuple(o.wallet for o in outflows)
     at = first.first_seen
-    fee = sum(o.fee for o in outflows) if first.asset.namespace == "slip44" else 0
-    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at, fee)
+    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at, fee_of(outflows))
 
 
 def _moving(moves: Sequence[OwnMove], family: tuple[TxId, ...]) -> Spending:
