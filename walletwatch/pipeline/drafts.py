@@ -248,8 +248,8 @@ def _counted(outflows: Sequence[Outflow]) -> list[tuple[PastOutflow, Outflow]]:
 def _spending(outflows: Sequence[Outflow], family: tuple[TxId, ...]) -> Spending:
     first = outflows[0]
     wallets = tuple(o.wallet for o in outflows)
-    at = first.first_seen
-    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at, fee_of(outflows))
+    at, fee = first.first_seen, fee_of(outflows)
+    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at, fee)
 
 
 def _moving(moves: Sequence[OwnMove], family: tuple[TxId, ...]) -> Spending:
