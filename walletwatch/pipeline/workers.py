@@ -325,7 +325,7 @@ class ChainWorker:
             self._tell("node_disagreement", f"{self.watched.name}: {error}", day_of(now))
         elif not isinstance(error, BlockGone) and now - self._failing_since > UNWATCHED_AFTER:
             since = format_utc(self._failing_since)
-            kind = "cannot be reached" if isinstance(error, TransientError) else "cannot answer"
+            kind = "can be reached" if isinstance(error, TransientError) else "can answer"
             self._tell("node_stale", f"{self.watched.name}: no node {kind} since {since}: {error}", since)
         return Tick.FAILED
 
