@@ -18,7 +18,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.bench_rules import say
-from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, write_history
+from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, YEAR_SECS, write_history
 from benchmarks.rule_sets import rules
 from chains.model import Address, AssetId, SigningFacts
 from unit.rules_examples import txid, utxo_tx
@@ -68,7 +68,7 @@ def no_match() -> MatchResult:
     raise Unknown("nobody asks")
 
 
-def fresh(number: int) -> Outflow:
+def fresh(number: int, pace_secs: int = 30) -> Outflow:
     tx, wallet = txid(f"new {number}"), WALLETS[number % len(WALLETS)]
     return Outflow(
         outflow_id(CHAIN, tx, wallet, BTC.id),
@@ -80,7 +80,7 @@ def fresh(number: int) -> Outflow:
         5_000_000,
         (),
         1_000,
-        END + timedelta(seconds=30 * number),
+        END + timedelta(seconds=pace_secs * number),
         family=tx,
     )
 
@@ -90,12 +90,13 @@ def measure(store: Store, configs: tuple[RuleConfig, ...]) -> tuple[float, list[
     exchange, times = deployment(), []
     recall, payees = Recall(exchange), PayeeIndex()
     with store.engine.connect() as connection:
+        pace_secs = YEAR_SECS // connection.exec_driver_sql("SELECT max(ordinal) FROM outflows").scalar_one()
         known = connection.exec_driver_sql("SELECT address, address_text FROM destinations LIMIT 500").all()
     places = [Address(row[0], row[1]) for row in known]
     with store.reading() as unit:
         for number in range(WARM_UP + ROUNDS):
             start = time.process_time()
-            outflow = fresh(number)
+            outflow = fresh(number, pace_secs)
             paid = replace(outflow, payments=(Payment(0, places[number % len(places)], outflow.amount),))
             unit.outflows.save(paid)
             tx = utxo_tx(f"new {number}", fee=1_000, vsize=141, signing=signed(number))
