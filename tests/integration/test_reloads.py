@@ -255,13 +255,12 @@ def test_reloads_under_traffic_lose_and_double_nothing(made: BitcoinExchange, sl
                 made.node.mine()
         made.node.mine()
         wait_for(view.watches, "the chain is at its tip")
-        wait_for(lambda: not daemon.reload.is_set() and not daemon._next, "every reload was taken")
+        wait_for(lambda: len(view.entries("config.reloaded")) >= 2, "it was taken more than once")
         for txid in paid:
             wait_for(lambda txid=txid: view.findings(txid), f"{txid} is judged")
             assert [f.rule for f in view.findings(txid).values()] == ["unapproved"]
         with view.store.reading() as unit:
             assert len(list(unit.alerts.find(Filter()))) == len(paid)
         assert view.entries("config.refused") == []
-        assert len(view.entries("config.reloaded")) >= 2
         wait_for(lambda: len(slack.top_messages()) == len(paid), "each is told", 60)
     assert len(slack.top_messages()) == len(paid), "and told once"
