@@ -11,8 +11,8 @@ from walletwatch.rules.fees import fee_rate
 
 
 def test_the_price_paid_is_known_of_every_mined_transaction() -> None:
-    """Of EIP-1559 transactions only the caps were known, so that `fee_anomaly` was undetermined for nearly every payment
-    of a month and told somebody of each.
+    """Of EIP-1559 transactions only the caps were known, so that `fee_anomaly` was undetermined for nearly every
+    payment of a month and told somebody of each.
     """
     node = block_18000000()
     receipts = {r["transactionHash"]: r for r in sample("receipts_ethereum_18000000_whole_block")}
