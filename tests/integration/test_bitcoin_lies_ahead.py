@@ -91,12 +91,12 @@ def faulty_at(stage: Stage, fault: str) -> threading.Event:
     return asked
 
 
-def opened(stage: Stage, *, alone: bool) -> tuple[BitcoinSource, Clock]:
+def opened(stage: Stage, *, alone: bool, timeout_secs: float = 20.0) -> tuple[BitcoinSource, Clock]:
     """A source that asks the proxy first, and the node itself after it unless `alone`."""
     far = Endpoint("far", stage.proxy.url, stage.node.cookie)
     near = Endpoint("near", stage.node.url, stage.node.cookie)
     clock = Clock()
-    spec = SourceSpec("btc", REGTEST.chain, (far,) if alone else (far, near), timeout_secs=0.5)
+    spec = SourceSpec("btc", REGTEST.chain, (far,) if alone else (far, near), timeout_secs=timeout_secs)
     return BitcoinSource(spec, clock), clock
 
 
@@ -117,7 +117,7 @@ def test_a_fault_fetched_ahead_sets_the_endpoint_aside_and_the_next_one_tells_th
     stage: Stage, fault: str
 ) -> None:
     asked = faulty_at(stage, fault)
-    source, _ = opened(stage, alone=False)
+    source, _ = opened(stage, alone=False, timeout_secs=2.0 if fault == "late" else 20.0)
     facts = read_until_asked(stage, source, asked)
     assert stage.proxy.played == [fault]
     facts += [source.block(height, stage.watch) for height in range(stage.first + len(facts), stage.first + BLOCKS)]
