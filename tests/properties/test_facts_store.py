@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from facts_histories import PLACES, ROLES, STEPS, Again, History, Losing, Moving, Paying, deployment
-from hypothesis import HealthCheck, given, settings
+from facts_histories import BTC, PLACES, ROLES, STEPS, Again, History, Losing, Moving, Paying, deployment
+from hypothesis import HealthCheck, example, given, settings
 from sqlalchemy import text
 
 from chains.model import SigningFacts
@@ -61,7 +61,17 @@ def in_order(steps: list[Step]) -> list[Step]:
     return [replace(s, seen=n, block=s.block and n) if isinstance(s, Paying) else s for n, s in enumerate(steps)]
 
 
+def paying(n: int) -> Paying:
+    return Paying(BTC, (("hot", 5),), ((0, 5),), n, n, 1)
+
+
+LOSING_BLOCKS = [*map(paying, range(4)), Losing(0, 2), paying(5), Again(0, 6), paying(7)]
+LOSING_THE_MEMPOOL = [paying(0), replace(paying(1), block=None), Losing(1, 1), paying(3), paying(4)]
+
+
 @given(STEPS.map(in_order))
+@example(LOSING_BLOCKS)
+@example(LOSING_THE_MEMPOOL)
 @settings(max_examples=60, deadline=None)
 def test_so_does_memory_that_only_goes_on(sqlite: Store, steps: list[Step]) -> None:
     live(sqlite, steps)
