@@ -94,6 +94,7 @@ def work_by_hand(store: Store) -> None:
         unit.approvals.save_feed(FeedState("feed", {}, unit.now, unit.now, ""))
         unit.approvals.add_malformed("feed", 1, "no act", b"{", unit.now)
         unit.approvals.forget_malformed("feed", 1)
+        unit.findings.amend("fnd_1", "2 lines of the approval feed cannot be read", {"count": 2})
         unit.ledger.save_balance(CHAIN, Balance("hot", BTC.id, hand, 5), unit.now)
         unit.audit.add_checkpoint(1, "note")
         case = Case("case_1", "theft", CHAIN, (), CaseState.OPEN, unit.now, "compliance-1", 1)
