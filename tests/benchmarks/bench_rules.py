@@ -60,6 +60,9 @@ class QuickFacts(MemoryFacts):
     def last_moved_at(self, wallet: str) -> datetime | None:
         return self.at - timedelta(minutes=5)
 
+    def has_moved_since(self, wallet: str, moment: datetime) -> bool:
+        return self.at - timedelta(minutes=5) >= moment
+
     def past(self, wallet: str, limit: int) -> Past:
         return PAST
 

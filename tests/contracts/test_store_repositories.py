@@ -21,7 +21,7 @@ from walletwatch.domain.withdrawals import Act, ActKind, Intent
 from walletwatch.store import Store
 from walletwatch.store.approvals import Allocation, FeedState
 from walletwatch.store.histories import LAST_PLACE
-from walletwatch.store.ledgers import StoredTransaction
+from walletwatch.store.ledgers import Balance, StoredTransaction
 
 # --- repositories -----------------------------------------------------------------------------------------------------
 
@@ -161,6 +161,26 @@ def test_a_rollback_undoes_movements_outputs_and_states_from_its_height_on(store
     assert kept is not None
     assert outflow is not None
     assert (kept.state, outflow.state, outflow.block) == (OutflowState.ORPHANED, OutflowState.ORPHANED, None)
+
+
+def test_sums_and_balances_are_remembered_in_a_transaction_only_until_they_change(store: Store) -> None:
+    start = BlockRef(9, b"\x09" * 32)
+    ten = make_block(10, start)
+    with store.transaction() as unit:
+        unit.places.start(CHAIN, start, NOW)
+        unit.places.advance(ten, start, NOW)
+        said: list[object] = []
+        for number in range(3):
+            tx = replace(UTXO_TX, txid=bytes([number]) * 32)
+            unit.ledger.save(StoredTransaction(CHAIN, tx, OutflowState.INCLUDED, NOW, tx.txid, ten.ref, NOW))
+            unit.ledger.add_movements(ten, tx, [Movement("hot", ETH, 10, 2, 1)])
+            unit.ledger.save_balance(CHAIN, Balance("hot", ETH, BlockRef(number, b"\x01" * 32), number), NOW)
+            said += [unit.ledger.net_since("hot", ETH, above) for above in (9, 10)]
+            said += [unit.ledger.net_since("hot", ETH, 9, 9), unit.ledger.latest_balance(CHAIN, "hot", ETH)]
+        assert said == [7, 0, 0, (0, 0), 14, 0, 0, (1, 1), 21, 0, 0, (2, 2)]
+        unit.ledger.roll_back(CHAIN, 2)
+        assert unit.ledger.net_since("hot", ETH, 9) == 0
+        assert unit.ledger.latest_balance(CHAIN, "hot", ETH) == (1, 1)
 
 
 def test_windows_are_open_to_the_left_and_closed_to_the_right(store: Store) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -144,9 +145,11 @@ def ask(facts: Facts, outflow: Outflow) -> dict[str, Any]:
         for asset in (None, outflow.asset):
             found = facts.active_periods(period, history, wallet=outflow.wallet, asset=asset)
             answers[f"periods {period} {asset}"] = found.spent, found.totals, found.counts
+    moments = [outflow.broadcast_at - timedelta(seconds=secs) for secs in (0, 60, 600, 86_400)]
     for wallet in ROLES:
         answers[f"habits {wallet}"] = (
             facts.last_moved_at(wallet),
+            [facts.has_moved_since(wallet, moment) for moment in moments],
             *(told(facts.past(wallet, limit)) for limit in (3, 50)),
             facts.role(wallet),
         )

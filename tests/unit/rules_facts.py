@@ -213,6 +213,10 @@ class MemoryFacts:
         moved = [at for name, at, tx in self.world.moves if name == wallet and at <= self.at and tx != self.subject.tx]
         return max(paid + moved, default=None)
 
+    def has_moved_since(self, wallet: str, moment: datetime) -> bool:
+        last = self.last_moved_at(wallet)
+        return last is not None and last >= moment
+
     def past(self, wallet: str, limit: int) -> Past:
         return Past(map(Trait.of, self._past(wallet, limit)))
 

@@ -11,7 +11,7 @@ from walletwatch.rules.fees import fee_rate
 
 
 def test_the_price_paid_is_known_of_every_mined_transaction() -> None:
-    """Of EIP-1559 transactions only the caps were known, so that `fee_anomaly` was undetermined for nearly every
+    """Of EIP-1559 transactions only the caps were known, so that `fee_anomaly` was undetermined for nearly each
     payment of a month and told somebody of each.
     """
     node = block_18000000()

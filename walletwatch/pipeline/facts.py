@@ -218,10 +218,8 @@ class StoreFacts:
 
     def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
         """True if nobody paid it before."""
-        if self.first_paid_at(destination) is None:
-            return True
         if within_secs is None:
-            return False
+            return self.first_paid_at(destination) is None
         last = self._last_paid_at(destination)
         return last is None or last <= self._at - timedelta(seconds=within_secs)
 
@@ -318,10 +316,20 @@ class StoreFacts:
     @once
     def last_moved_at(self, wallet: str) -> datetime | None:
         """When it last spent anything."""
-        tx, at = self._txid, self._at
-        paid = self._unit.history.last_paying_at(wallet, tx, at, self._place)
-        moved = self._last_spent_at(wallet)
+        paid, moved = self._last_paying_at(wallet), self._last_spent_at(wallet)
         return max((m for m in (paid, moved) if m is not None), default=None)
+
+    def has_moved_since(self, wallet: str, moment: datetime) -> bool:
+        """Whether it spent anything from then on: a payment to outside, which is found sooner, says so alone."""
+        paid = self._last_paying_at(wallet)
+        if paid is not None and paid >= moment:
+            return True
+        last = self.last_moved_at(wallet)
+        return last is not None and last >= moment
+
+    @once
+    def _last_paying_at(self, wallet: str) -> datetime | None:
+        return self._unit.history.last_paying_at(wallet, self._txid, self._at, self._place)
 
     def _last_spent_at(self, wallet: str) -> datetime | None:
         return self._unit.history.last_spent_at(wallet, self._txid, self._at)

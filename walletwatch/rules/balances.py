@@ -121,10 +121,9 @@ def balance_floor(outflow: Outflow, facts: Facts, params: BalanceFloorParams) ->
 )
 def hot_share(outflow: Outflow, facts: Facts, params: HotShareParams) -> Verdict:  # noqa: ARG001 - judged at each outflow
     """Violated by more than `max_percent` online after the transaction. Unknown without every balance and price."""
-    holdings = facts.holdings()
-    prices = {asset: facts.price(asset) for asset in sorted({h.asset for h in holdings if h.units})}
-    online = _value([h for h in holdings if h.role in params.online_roles], prices)
-    whole = _value(holdings, prices)
+    holdings, prices, by_role = _worth(facts)
+    online = sum(value for role, value in by_role.items() if role in params.online_roles)
+    whole = sum(by_role.values())
     if not whole:
         raise Unknown("the exchange's wallets hold nothing of known value: there is no share to take")
     if online * WHOLE <= params.max_percent * whole:
@@ -143,9 +142,26 @@ def hot_share(outflow: Outflow, facts: Facts, params: HotShareParams) -> Verdict
     )
 
 
-def _value(holdings: Sequence[Holding], prices: dict[AssetId, Price]) -> int:
-    """1e-8 USD, each holding rounded down."""
-    return sum(prices[h.asset].value_e8(h.units) for h in holdings if h.units)
+_Worth = tuple[Sequence[Holding], dict[AssetId, Price], dict[str, int]]
+_last: tuple[Facts | None, _Worth] = (None, ((), {}, {}))
+
+
+def _worth(facts: Facts) -> _Worth:
+    """Everything held, the prices of it, and what each role holds in 1e-8 USD, each holding rounded down. Of the last
+    facts it is remembered, for all rules.
+    """
+    global _last  # noqa: PLW0603 - one tuple, put in place at once: no thread sees half of it
+    known, worth = _last
+    holdings = facts.holdings()
+    if known is not facts or worth[0] is not holdings:
+        prices = {asset: facts.price(asset) for asset in sorted({h.asset for h in holdings if h.units})}
+        by_role: dict[str, int] = defaultdict(int)
+        for held in holdings:
+            if held.units:
+                by_role[held.role] += prices[held.asset].value_e8(held.units)
+        worth = (holdings, prices, by_role)
+        _last = (facts, worth)
+    return worth
 
 
 def _by_role(holdings: Sequence[Holding]) -> list[dict[str, str]]:

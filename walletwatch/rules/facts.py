@@ -187,6 +187,9 @@ class Facts(Protocol):
         wallets included; None if there was none since `watched_since`.
         """
 
+    def has_moved_since(self, wallet: str, moment: datetime) -> bool:
+        """Whether `last_moved_at` is `moment` or later."""
+
     def past(self, wallet: str, limit: int) -> Past:
         """What the wallet's last `limit` transactions before this one (broadcast no later, judged before) add up to.
         Good until the next outflow is judged.

@@ -101,6 +101,8 @@ class AfterFreezeParams(Params):
 )
 def dormant_wallet(outflow: Outflow, facts: Facts, params: DormantWalletParams) -> Verdict:
     """Violated by more than `idle` since the wallet last spent, or since watching began if it never did."""
+    if facts.has_moved_since(outflow.wallet, outflow.broadcast_at - timedelta(seconds=params.idle)):
+        return PASS
     last = facts.last_moved_at(outflow.wallet)
     since = facts.watched_since(outflow.wallet) if last is None else last
     idle = outflow.broadcast_at - since

@@ -108,6 +108,8 @@ class LedgerRepository:
 
     def __init__(self, connection: Connection) -> None:
         self._c = connection
+        self._balances: dict[tuple[ChainId, str, AssetId], tuple[int, int] | None] = {}
+        self._nets: dict[tuple[str, AssetId], dict[int, int]] = {}
 
     # --- transactions -------------------------------------------------------------------------------------------------
 
@@ -177,7 +179,7 @@ class LedgerRepository:
 
     # --- movements ----------------------------------------------------------------------------------------------------
 
-    def add_movements(self, block: BlockFacts, tx: ChainTransaction, moved: Iterable[Movement]) -> None:
+    def add_movements(self, block: BlockFacts, tx: ChainTransaction, moved: Sequence[Movement]) -> None:
         """Write what an included transaction did to the books."""
         rows = [
             {
@@ -194,6 +196,8 @@ class LedgerRepository:
             for m in moved
         ]
         _MOVEMENT.run_all(self._c, rows)
+        for m in moved:
+            self._nets.pop((m.wallet, m.asset), None)
 
     def movements(
         self, *, since: datetime | None = None, until: datetime | None = None, heights: tuple[int, int] | None = None
@@ -212,10 +216,18 @@ class LedgerRepository:
             yield r.chain, r.wallet, r.asset, r.height, movement
 
     def net_since(self, wallet: str, asset: AssetId, above_height: int, upto: int | None = None) -> int:
-        """In - out - fees of `wallet` in blocks above `above_height` (and not above `upto`), base units, signed."""
-        upto_height = _HIGHEST if upto is None else upto
-        rows = _NET_SINCE.rows(self._c, wallet=wallet, asset=str(asset), above=above_height, upto=upto_height)
-        return sum(received - sent - fee for received, sent, fee in rows)
+        """In - out - fees of `wallet` in blocks above `above_height` (not above `upto`), base units, signed. Without
+        `upto` read once a transaction, for as long as the wallet does not move.
+        """
+        known = self._nets.setdefault((wallet, asset), {})
+        if upto is not None or above_height not in known:
+            upto_height = _HIGHEST if upto is None else upto
+            rows = _NET_SINCE.rows(self._c, wallet=wallet, asset=str(asset), above=above_height, upto=upto_height)
+            net: int = sum(received - sent - fee for received, sent, fee in rows)
+            if upto is not None:
+                return net
+            known[above_height] = net
+        return known[above_height]
 
     def net_of(self, chain: ChainId, txid: TxId, wallet: str, asset: AssetId) -> int:
         """What one included transaction did to `wallet` (in - out - fee), base units, signed; 0 if not in the books."""
@@ -228,9 +240,11 @@ class LedgerRepository:
         return None if row is None else transaction_from_json(row[0])
 
     def latest_balance(self, chain: ChainId, wallet: str, asset: AssetId) -> tuple[int, int] | None:
-        """(height, amount) of what the node said last."""
-        found: tuple[int, int] | None = _BALANCE.row(self._c, chain=str(chain), wallet=wallet, asset=str(asset))
-        return found
+        """(height, amount) of what the node said last: read once a transaction, for every outflow judged in it."""
+        key = (chain, wallet, asset)
+        if key not in self._balances:
+            self._balances[key] = _BALANCE.row(self._c, chain=str(chain), wallet=wallet, asset=str(asset))
+        return self._balances[key]
 
     # --- unspent outputs ----------------------------------------------------------------------------------------------
 
@@ -286,6 +300,7 @@ class LedgerRepository:
             "taken_at": now,
         }
         upsert(self._c, t.balances, row, ("chain", "wallet", "asset", "height"))
+        self._balances.clear()
 
     def balances(self, chain: ChainId, wallet: str, asset: AssetId) -> list[Balance]:
         """What the node said, oldest first."""
@@ -314,6 +329,8 @@ class LedgerRepository:
         self._c.execute(update(t.cursors).where(t.cursors.c.chain == name, listed).values(complete_for=""))
         for table, column in ((t.movements, t.movements.c.height), (t.balances, t.balances.c.height)):
             self._c.execute(delete(table).where(table.c.chain == name, column >= height))
+        self._balances.clear()
+        self._nets.clear()
         u = t.unspent_outputs.c
         self._c.execute(delete(t.unspent_outputs).where(u.chain == name, u.created_height >= height))
         self._c.execute(
