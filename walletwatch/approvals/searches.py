@@ -22,7 +22,7 @@ transaction; its standing; a broadcast act of it names another transaction.
 _BEST_UNNAMED: Merit = (True, APPROVED, False)
 _MOST_EDGES = 12_000
 """Looks at an edge, each about a microsecond: 200 payments that fight for the same few nearest of 5,000 requests would
-take a million. The cases of real shape take a tenth of it.
+take a million. The cases of real shape take a sixth of it.
 """
 _MOST_JUDGED = 600
 """Requests whose approvals are read, each about 20 µs, before the rest of those that fit equally are left unread."""
