@@ -8,10 +8,10 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from chains.drafts import Draft, Known, NotADraft
-from chains.feeds import PriceFeed
 from chains.model import Address, Asset, ChainId
+from chains.price_oracles import PriceOracle
 from chains.source import ChainSource
+from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 
 _FAMILIES = {"bip122": "chains.bitcoin.source", "eip155": "chains.evm.source", "tron": "chains.tron.source"}
 
@@ -23,7 +23,7 @@ class Endpoint:
     name: str
     url: str = field(repr=False)
     cookie_file: Path | None = None
-    doorbell: str = field(default="", repr=False)
+    notifier_url: str = field(default="", repr=False)
     """ZMQ `tcp://…` for bitcoind (hashblock, hashtx), empty for none."""
     rest: bool = False
     """Ask bitcoind's REST interface for blocks."""
@@ -99,7 +99,7 @@ def parse_address(chain: ChainId, text: str) -> Address:
 def address_parser(chain: ChainId) -> Callable[[str], Address]:
     """`parse_address` for many addresses of one chain. Raises ValueError for a chain no family knows."""
     if chain.namespace == "bip122":
-        parser: Callable[[str], Address] = import_module("chains.bitcoin.texts").address_parser(chain)
+        parser: Callable[[str], Address] = import_module("chains.bitcoin.addresses").address_parser(chain)
         return parser
     module = _FAMILIES.get(chain.namespace)
     if module is None:
@@ -124,20 +124,22 @@ def derive(chain: ChainId, descriptor: str, start: int, count: int) -> tuple[Add
     return tuple(address for branch in open_branches(chain, descriptor) for address in branch.derive(start, count))
 
 
-def open_price_feed(spec: SourceSpec, feed: Address) -> PriceFeed:
+def open_price_oracle(spec: SourceSpec, feed: Address) -> PriceOracle:
     """The price feed whose contract is at `feed`; asks nothing yet. Raises ValueError for a chain without contracts."""
     if spec.chain.namespace != "eip155":
         raise ValueError(f"there are no price feeds on {spec.chain}")
-    opened: Callable[[SourceSpec, Address], PriceFeed] = import_module("chains.evm.prices").open_feed
+    opened: Callable[[SourceSpec, Address], PriceOracle] = import_module("chains.evm.price_oracle").open_oracle
     return opened(spec, feed)
 
 
-def read_draft(chain: ChainId, content: bytes, known: Known) -> Draft:
+def read_unsigned_transaction(chain: ChainId, content: bytes, known: KnownBefore) -> UnsignedTransaction:
     """What a file that is about to be signed would do on `chain`: a PSBT, a Safe transaction, a raw EVM transaction.
-    Raises NotADraft, for a chain whose drafts are not read too.
+    Raises NotATransaction, for a chain whose unsigned transactions are not read too.
     """
-    modules = {"bip122": "chains.bitcoin.drafts", "eip155": "chains.evm.drafts"}
+    modules = {"bip122": "chains.bitcoin.unsigned_transactions", "eip155": "chains.evm.unsigned_transactions"}
     if chain.namespace not in modules:
-        raise NotADraft(f"transactions of {chain} are not read before they are signed")
-    read: Callable[[ChainId, bytes, Known], Draft] = import_module(modules[chain.namespace]).read_draft
+        raise NotATransaction(f"transactions of {chain} are not read before they are signed")
+    read: Callable[[ChainId, bytes, KnownBefore], UnsignedTransaction] = import_module(
+        modules[chain.namespace]
+    ).read_unsigned_transaction
     return read(chain, content, known)

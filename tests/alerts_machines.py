@@ -17,7 +17,16 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from alerts_samples import T0, make_alert, make_finding
 from walletwatch.alerts.dispatcher import Dispatcher, Sink
-from walletwatch.alerts.ports import AlertView, Outbox, OutboxRow, Refused, SendResult, Sent, Told, TryLater
+from walletwatch.alerts.ports import (
+    AlertView,
+    Outbox,
+    OutboxRow,
+    PriorDelivery,
+    SendResult,
+    Sent,
+    SinkRefused,
+    TryLater,
+)
 from walletwatch.domain.alerts import Alert
 
 SINKS = ("page", "hook")
@@ -177,7 +186,7 @@ class Board:
     def check(self) -> SendResult:
         return Sent()
 
-    def send(self, view: AlertView, told: Told) -> SendResult:
+    def send(self, view: AlertView, told: PriorDelivery) -> SendResult:
         self.plan.meet("send", after=False)
         hook, self.while_sending = self.while_sending, None
         if hook is not None:
@@ -191,12 +200,12 @@ class Board:
             raise RuntimeError("a bug in rendering")
         if mood == "refuse":
             self.refused_versions.add((view.alert.id, view.alert.version))
-            return Refused("no such channel")
+            return SinkRefused("no such channel")
         remote_id = self._accept(view.alert, told)
         self.plan.meet("send", after=True)
         return TryLater("the answer was lost") if mood == "lost" else Sent(remote_id)
 
-    def _accept(self, alert: Alert, told: Told) -> str:
+    def _accept(self, alert: Alert, told: PriorDelivery) -> str:
         remote_id = told.remote_id
         if not remote_id and told.uncertain and self.edits_in_place:
             remote_id = next((r for r, (of, _) in self.messages.items() if of == alert.id), "")

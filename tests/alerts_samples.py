@@ -7,21 +7,21 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chains.model import Address, Asset, AssetId, BlockRef, ChainId
-from walletwatch.alerts.grouping import fingerprint_of, fold
-from walletwatch.alerts.ports import AlertView, Names
+from walletwatch.alerts.lifecycle import fingerprint_of, fold
+from walletwatch.alerts.ports import AlertNames, AlertView
 from walletwatch.domain.alerts import Alert
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.ids import finding_id, outflow_id
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 BTC = AssetId.parse(f"{BITCOIN}/slip44:0")
 THEFT = bytes.fromhex("975ec405ac9dc9fa5ab8009d94d6a1fe31dff8a8127ea90d023104e52754e4d7")
 THIEF = Address(b"\x76\xa9", "1B6rJRfjTXwEy36SCs5zofGMmdv2kdZw7P")
 T0 = datetime(2024, 5, 31, 4, 26, 8, tzinfo=UTC)
-NAMES = Names(
+NAMES = AlertNames(
     assets={BTC: Asset(BTC, "BTC", 8)}, chains={str(BITCOIN): "bitcoin"}, roles={"dmm-hot": "hot", "cold-1": "cold"}
 )
 

@@ -36,7 +36,7 @@ class Header:
 
 
 @dataclass(frozen=True, slots=True)
-class Match:
+class BlockMatch:
     """A transaction that touches the watch set: its place in the block, and its bytes as raw[start:end]."""
 
     index: int
@@ -50,7 +50,7 @@ class BlockScan:
 
     header: Header
     transactions: int
-    matches: tuple[Match, ...]
+    matches: tuple[BlockMatch, ...]
     coinbase_script: bytes
 
 
@@ -112,7 +112,7 @@ def walk(
     own: set[bytes],
     *,
     prove: bool,
-) -> tuple[int, list[Match], list[bytes]]:
+) -> tuple[int, list[BlockMatch], list[bytes]]:
     """The pass over `count` transactions from `p` on: where they end, which match, and with `prove` all txids in wire
     order. What matches pay to `addresses` is added to `own`, whose spenders match too. Raises IndexError where the
     bytes end too early, LyingNode if two of them spend the same output.
@@ -126,7 +126,7 @@ def walk(
         own.add(txid_le + vout.to_bytes(4, "little"))
     keys = set(parts.spent)
     touched.update(parts.spent[outpoint] for outpoint in (keys & spends) | (keys & own))
-    return starts[-1], [Match(n, starts[n], starts[n + 1]) for n in sorted(touched)], parts.txids_le
+    return starts[-1], [BlockMatch(n, starts[n], starts[n + 1]) for n in sorted(touched)], parts.txids_le
 
 
 @dataclass(slots=True)

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
 
-from chains.bitcoin.answers import assemble_block, bytes_of, hash_of, inputs_of, member, output_of, prevouts_of
 from chains.bitcoin.blocks import BlockScan, check_height, scan_block, wire_keys
 from chains.bitcoin.client import Client
-from chains.bitcoin.decode import RawTransaction, outpoints_of, parse_transaction, transaction_facts
+from chains.bitcoin.decode import (
+    RawTransaction,
+    assemble_block,
+    bytes_of,
+    hash_of,
+    inputs_of,
+    member,
+    outpoints_of,
+    output_of,
+    parse_transaction,
+    prevouts_of,
+    transaction_facts,
+)
 from chains.bitcoin.params import Network
 from chains.bitcoin.signing import signing_facts
 from chains.errors import BlockGone, ChainError, LyingNode, Unsupported
 from chains.model import BlockFacts, BlockRef, Outpoint, TxId, TxOutput, UtxoTransaction
-from chains.rpc.ahead import Fetches, Haul, haul_of, key_of
-from chains.rpc.transport import Call, Json
+from chains.rpc.jsonrpc import Call, Json
+from chains.rpc.prefetch import BlockRequests, Fetches, key_of, requests_of
 from chains.source import WatchSet
 
 Resolved = dict[Outpoint, TxOutput]
@@ -39,12 +50,12 @@ def read_block(network: Network, client: Client, height: int, watch: WatchSet) -
     return BlockFacts(network.chain, BlockRef(height, wanted), scan.header.parent, scan.header.time, facts)
 
 
-def fetch_blocks(node: Fetches, heights: range, *, complete: bool) -> Haul:
+def fetch_blocks(node: Fetches, heights: range, *, complete: bool) -> BlockRequests:
     """The answers `read_block` will ask for, for some blocks in a row: two questions for all of them."""
     by_height: list[Call] = [("getblockhash", [height]) for height in heights]
     hashes = node.batch(by_height)
     blocks: list[Call] = [("getblock", [text, 0 if complete else 3]) for text in hashes if _is_hash(text)]
-    return haul_of(blocks, node.fetch(blocks), dict(zip(map(key_of, by_height), hashes, strict=True)))
+    return requests_of(blocks, node.fetch(blocks), dict(zip(map(key_of, by_height), hashes, strict=True)))
 
 
 def _is_hash(answer: Json | ChainError) -> bool:

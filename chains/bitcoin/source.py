@@ -10,14 +10,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from chains.bitcoin import addresses, client
-from chains.bitcoin.client import ChainInfo, Client
-from chains.bitcoin.doorbells import Doorbell
-from chains.bitcoin.explorers import open_explorer
+from chains.bitcoin.block_notifiers import BlockNotifier
+from chains.bitcoin.client import ChainInfo, Client, RestTransport
+from chains.bitcoin.explorer import open_explorer
 from chains.bitcoin.mempool import Mempool
 from chains.bitcoin.params import REGTEST, native_asset, network_of
 from chains.bitcoin.readers import fetch_blocks, read_block, read_transaction
-from chains.bitcoin.rests import RestTransport
-from chains.bitcoin.unspents import Scans, scan_unspent
+from chains.bitcoin.utxo_scan import UtxoScans, scan_unspent
 from chains.errors import Unsupported
 from chains.model import (
     Address,
@@ -31,11 +30,10 @@ from chains.model import (
     UtxoTransaction,
 )
 from chains.registry import Endpoint, SourceSpec
-from chains.rpc.ahead import Ahead, Ask, Fetches
-from chains.rpc.envelopes import loads_exact
 from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import Transport, loads_exact
 from chains.rpc.opening import open_transport
-from chains.rpc.transport import Transport
+from chains.rpc.prefetch import Ask, Fetches, Prefetcher
 from chains.source import EndpointHealth, Unspent, WatchSet
 
 SURVEY_SECS: Final = 15.0
@@ -71,13 +69,13 @@ class BitcoinSource:
         self._wall_clock = wall_clock
         self._surveyed_at: float | None = None
         self._pool = open_transport(spec, self._identify, loads_exact, clock, self._door)
-        self._ahead = Ahead(clock)
-        self._scans = Scans()
+        self._ahead = Prefetcher(clock)
+        self._scans = UtxoScans()
         self._explorer = open_explorer(self._network, spec.history, clock) if spec.history is not None else None
         self._highest = -1
         """The highest block known to exist."""
         self._mempool = Mempool(self._network, clock)
-        self._doorbell = Doorbell([endpoint.doorbell for endpoint in spec.endpoints])
+        self._notifier = BlockNotifier([endpoint.notifier_url for endpoint in spec.endpoints])
 
     def identify(self) -> None:
         """Ask every endpoint for its first block. Raises WrongChain, or what the last one raised if none answered."""
@@ -180,7 +178,7 @@ class BitcoinSource:
 
     def wait(self, timeout_secs: float) -> None:
         """Return when a block or transaction was announced by ZMQ, or after the timeout."""
-        self._doorbell.wait(timeout_secs)
+        self._notifier.wait(timeout_secs)
 
     def health(self) -> tuple[EndpointHealth, ...]:
         """Every endpoint as last met; beside no trouble of its own, that it gives no blocks by REST."""
@@ -190,7 +188,7 @@ class BitcoinSource:
 
     def close(self) -> None:
         """End waits, pauses and the node's scan of unspent outputs; close connections."""
-        self._doorbell.close()
+        self._notifier.close()
         self._scans.close()
         self._ahead.close()
         self._pool.close()

@@ -7,9 +7,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from chains.errors import ChainError, NotReady, RpcError, Unsupported
-from chains.evm import questions
+from chains.evm import requests as questions
 from chains.evm.blocks import Block
-from chains.evm.questions import raised
+from chains.evm.requests import raised
 from chains.evm.traces import (
     Traces,
     TxTrace,
@@ -18,7 +18,7 @@ from chains.evm.traces import (
     read_trace_block,
     read_trace_transaction,
 )
-from chains.rpc.transport import Call, Json, Transport
+from chains.rpc.jsonrpc import Call, Json, Transport
 
 ASK_AGAIN_AFTER_BLOCKS = 1_000
 """A node without traces is asked for them again: it may have been restarted with another configuration."""

@@ -10,11 +10,11 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from chains.drafts import Doubt, Known
 from chains.evm.addresses import to_address
-from chains.evm.allowances import PERMIT2
 from chains.evm.safe import DELEGATECALL, MAX_INNER, MAX_NESTING, InnerOperation, operations_of, read_execution
+from chains.evm.tokens import PERMIT2
 from chains.model import ControlChange, ControlKind
+from chains.unsigned_transactions import Doubt, KnownBefore
 
 MULTI_SENDS: Final = frozenset(
     bytes.fromhex(account)
@@ -86,7 +86,7 @@ class CallReading:
     """What calls of one transaction ask for."""
 
     txid: bytes
-    known: Known
+    known: KnownBefore
     control: list[ControlChange] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
 

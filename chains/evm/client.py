@@ -7,21 +7,28 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from chains.errors import BlockGone, ChainError, LyingNode, NotReady, RpcError, Unsupported
-from chains.evm import questions
+from chains.evm import requests as questions
 from chains.evm.abilities import TRACE_METHODS, Abilities, TraceMethod
 from chains.evm.blocks import MAX_TRANSACTIONS, Block, read_block
-from chains.evm.blooms import AccountIndex, bloom_mask, masks_of, may_hold
-from chains.evm.contents import UNPROVED, prove_receipts, prove_transactions
-from chains.evm.decode import concerned_by_calls, concerned_by_value
-from chains.evm.delegations import Authorization, find_authorizations
+from chains.evm.decode import Authorization, concerned_by_calls, concerned_by_value, find_authorizations
 from chains.evm.fields import count, items_of, lie
-from chains.evm.logs import ASKED, concerned_by_logs, topic_account
 from chains.evm.params import Network
-from chains.evm.questions import raised
-from chains.evm.receipts import Receipt, read_receipt
+from chains.evm.receipts import (
+    ASKED,
+    AccountIndex,
+    Receipt,
+    bloom_mask,
+    concerned_by_logs,
+    masks_of,
+    may_hold,
+    read_receipt,
+    topic_account,
+)
+from chains.evm.requests import raised
+from chains.evm.roots import UNPROVED, prove_receipts, prove_transactions
 from chains.evm.traces import Traces
-from chains.rpc.ahead import Ask, Fetches, asked_anew, haul_of
-from chains.rpc.transport import Call, Json, Transport
+from chains.rpc.jsonrpc import Call, Json, Transport
+from chains.rpc.prefetch import Ask, Fetches, asked_anew, requests_of
 
 RECEIPTS_ONE_BY_ONE = 24
 """Up to so many receipts are asked for singly; beyond, all of the block in one answer cost less (2 kB each)."""
@@ -85,7 +92,7 @@ class BlockReader:
         for height in heights:
             calls += self._first_calls(height, method, with_logs=with_logs).values()
             calls += [questions.block_receipts(height)] if self.prove_contents else []
-        return lambda: haul_of(calls, node.fetch(calls))
+        return lambda: requests_of(calls, node.fetch(calls))
 
     def needs_logs(self, node: Transport) -> bool:
         """Whether a block's logs are asked for together with it: the last one's bloom did not spare them."""

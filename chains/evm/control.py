@@ -12,15 +12,15 @@ from dataclasses import dataclass, field, replace
 
 from chains.errors import RpcError, Unsupported
 from chains.evm.addresses import to_address
-from chains.evm.allowances import find_grants, read_allowance_changes
 from chains.evm.blocks import Block
 from chains.evm.client import BlockAnswers
-from chains.evm.delegations import Authorization, describe_code
+from chains.evm.decode import Authorization, describe_code
 from chains.evm.executions import ExecutedSafe, delegate_changes, find_executions, signing_of, unread_delegates
 from chains.evm.params import Network
-from chains.evm.states import WalletState, read_codes, read_wallets, unchanged
+from chains.evm.state import WalletState, read_codes, read_wallets, unchanged
+from chains.evm.tokens import find_grants, read_allowance_changes
 from chains.model import BlockRef, ControlChange, ControlKind, SigningFacts
-from chains.rpc.transport import Transport
+from chains.rpc.jsonrpc import Transport
 
 UNREADABLE = "control: the node shows no state of this block, so that of contract wallets was not compared"
 

@@ -1,15 +1,33 @@
-"""A transaction's hash and sender recomputed from its fields and signature (EIP-155, 2718, 2930, 1559, 4844, 7702).
-
-With them a node can change nothing of a transaction that concerns us: not the amount, not the receiver.
-"""
+"""Typed transactions in their RLP form (EIP-2718), so that a hash can be proved."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from eth_hash.auto import keccak
 
-from chains.evm.encodings import Item, rlp_encode
 from chains.evm.fields import Fields, account, account_or_none, data, fields_of, items_of, lie, quantity, quantity_or
 from chains.evm.safe import recover_account
+
+Item = bytes | int | Sequence["Item"]
+
+
+def rlp_encode(item: Item) -> bytes:
+    """The RLP of bytes, an integer (its shortest big-endian bytes) or a list of such."""
+    if isinstance(item, bytes):
+        return item if len(item) == 1 and item[0] < 0x80 else _prefix(len(item), 0x80) + item
+    if isinstance(item, int):
+        return rlp_encode(item.to_bytes((item.bit_length() + 7) // 8, "big"))
+    payload = b"".join([rlp_encode(part) for part in item])
+    return _prefix(len(payload), 0xC0) + payload
+
+
+def _prefix(size: int, kind: int) -> bytes:
+    if size < 56:
+        return bytes((kind + size,))
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes((kind + 55 + len(length),)) + length
+
 
 MAX_LIST = 100_000
 _FEE_MARKET = ("nonce", "maxPriorityFeePerGas", "maxFeePerGas", "gas")

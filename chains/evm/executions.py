@@ -11,13 +11,13 @@ from chains.evm.addresses import to_address
 from chains.evm.blocks import Block
 from chains.evm.client import BlockAnswers
 from chains.evm.fields import data_of
-from chains.evm.logs import topic
 from chains.evm.params import Network
+from chains.evm.receipts import topic
 from chains.evm.safe import DELEGATECALL, Execution, InnerOperation, find_signers, operations_of, read_execution
-from chains.evm.states import WalletState, read_codes
-from chains.evm.transactions import read_spoken
+from chains.evm.state import WalletState, read_codes
+from chains.evm.transactions import read_transaction_fields
 from chains.model import ControlChange, ControlKind, SigningFacts
-from chains.rpc.transport import Transport
+from chains.rpc.jsonrpc import Transport
 
 MULTI_SEND_CODES = frozenset(
     bytes.fromhex(digest)
@@ -72,7 +72,7 @@ def _safe_calls(answers: BlockAnswers, index: int) -> list[tuple[bytes, bytes]]:
     if answers.traces is not None:
         calls = answers.traces[index].calls
         return [(c.receiver, data_of(c.input, "trace.input")) for c in calls if not c.delegated]
-    spoken = read_spoken(answers.block.transactions[index], f"transaction[{index}]")
+    spoken = read_transaction_fields(answers.block.transactions[index], f"transaction[{index}]")
     return [] if spoken.receiver is None else [(spoken.receiver, spoken.input)]
 
 
@@ -127,7 +127,7 @@ def signing_of(answers: BlockAnswers, executed: Sequence[ExecutedSafe]) -> dict[
     facts: dict[int, SigningFacts] = {}
     for e in executed:
         if e.tx_index not in facts and e.signers:
-            carried = read_spoken(answers.block.transactions[e.tx_index], "transaction").signing
+            carried = read_transaction_fields(answers.block.transactions[e.tx_index], "transaction").signing
             told = e.execution.operation
             more: tuple[tuple[str, int | str], ...] = (
                 ("safe_nonce", -1 if e.nonce is None else e.nonce),

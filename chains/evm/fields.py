@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from chains.errors import LyingNode
-from chains.rpc.transport import Json
+from chains.rpc.jsonrpc import Json
 
 Fields = Mapping[str, Json]
 

@@ -14,6 +14,9 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
+from chains.contract_signatures import Signature, SignatureKind
+from chains.evm.addresses import to_address
+
 EXEC_TRANSACTION = bytes.fromhex("6a761202")
 MULTI_SEND = bytes.fromhex("8d80ff0a")  # multiSend(bytes)
 DELEGATECALL = 1
@@ -193,3 +196,17 @@ def find_signers(
             if len(signers) > len(best[1]):
                 best = (nonce, signers)
     return best
+
+
+def read_signature(digest: bytes, signature: bytes) -> Signature:
+    """As `Safe.checkNSignatures` reads it: v 0 asks a contract, 1 is a hash approved before, above 30 is `eth_sign`."""
+    if len(signature) < 65:
+        return Signature(SignatureKind.DIGEST, None)
+    v = signature[64]
+    if v in (0, 1):
+        return Signature(SignatureKind.CONTRACT if v == 0 else SignatureKind.ON_CHAIN, None)
+    kind = SignatureKind.MESSAGE if v > 30 else SignatureKind.DIGEST
+    if kind is SignatureKind.MESSAGE:
+        digest, v = keccak(b"\x19Ethereum Signed Message:\n32" + digest), v - 4
+    account = recover_account(digest, v - 27, signature[:32], signature[32:64]) if len(signature) == 65 else None
+    return Signature(kind, None if account is None else to_address(account))

@@ -14,8 +14,8 @@ from eth_abi.abi import encode
 from eth_abi.exceptions import EncodingError
 from eth_utils.crypto import keccak
 
-from chains.drafts import NotADraft
 from chains.evm.safe import DELEGATECALL, EXEC_TRANSACTION, MULTI_SEND, Execution, InnerOperation
+from chains.unsigned_transactions import NotATransaction
 
 MAX_JSON: Final = 1024 * 1024
 MAX_PARTS: Final = 1_000
@@ -41,20 +41,20 @@ class SafeFile:
 
 
 def read_safe_file(content: bytes) -> SafeFile:
-    """Read one Safe transaction. Raises NotADraft."""
+    """Read one Safe transaction. Raises NotATransaction."""
     if len(content) > MAX_JSON:
-        raise NotADraft(f"a Safe transaction of more than {MAX_JSON} bytes is not read")
+        raise NotATransaction(f"a Safe transaction of more than {MAX_JSON} bytes is not read")
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError as error:
-        raise NotADraft(f"neither hexadecimal nor JSON: {error.msg}") from None
+        raise NotATransaction(f"neither hexadecimal nor JSON: {error.msg}") from None
     whole = _object(value, "the file")
     if "transactions" in whole:
         return _builder(whole)
     if "domain" in whole and "message" in whole:
         domain = _object(whole["domain"], "domain")
         if whole.get("primaryType", "SafeTx") != "SafeTx":
-            raise NotADraft("typed data, and no SafeTx")
+            raise NotATransaction("typed data, and no SafeTx")
         number = _optional_number(domain, "chainId")
         return _single(_object(whole["message"], "message"), _account(domain, "verifyingContract"), number, b"")
     inner = _object(whole.get("data"), "data") if isinstance(whole.get("data"), dict) else {}
@@ -67,7 +67,7 @@ def read_safe_file(content: bytes) -> SafeFile:
 def _single(fields: Mapping[str, Any], safe: bytes | None, number: int | None, claimed: bytes) -> SafeFile:
     operation = _number(fields, "operation")
     if operation > DELEGATECALL:
-        raise NotADraft(f"operation {operation} is none; 0 calls, 1 delegates")
+        raise NotATransaction(f"operation {operation} is none; 0 calls, 1 delegates")
     told = InnerOperation(operation, _account(fields, "to"), _number(fields, "value"), _data(fields, "data"))
     execution = Execution(
         told,
@@ -85,7 +85,7 @@ def _builder(whole: Mapping[str, Any]) -> SafeFile:
     """A batch: one transaction is executed as it is, several by MultiSendCallOnly."""
     rows = whole["transactions"]
     if not isinstance(rows, list) or not 0 < len(rows) <= MAX_PARTS:
-        raise NotADraft(f"transactions must be a list of 1 to {MAX_PARTS}")
+        raise NotATransaction(f"transactions must be a list of 1 to {MAX_PARTS}")
     meta = _object(whole.get("meta") or {}, "meta")
     key = "createdFromSafeAddress"
     safe = _account(meta, key) if meta.get(key) else None
@@ -109,24 +109,28 @@ def _from_method(row: Mapping[str, Any]) -> bytes:
     inputs = [_object(i, "inputs") for i in _list(method.get("inputs"), "contractMethod.inputs")]
     kinds = [str(i.get("type")) for i in inputs]
     if not all(_PLAIN_TYPE.match(kind) for kind in kinds):
-        raise NotADraft("the batch has a call with lists or tuples that is not encoded yet: export it with its data")
+        raise NotATransaction(
+            "the batch has a call with lists or tuples that is not encoded yet: export it with its data"
+        )
     values = [_value(kind, given.get(str(i.get("name")))) for kind, i in zip(kinds, inputs, strict=True)]
     try:
         return keccak(text=f"{method.get('name')}({','.join(kinds)})")[:4] + encode(kinds, values)
     except (EncodingError, ValueError, OverflowError) as error:
-        raise NotADraft(f"the call {method.get('name')!r:.60} cannot be encoded: {type(error).__name__}") from None
+        raise NotATransaction(
+            f"the call {method.get('name')!r:.60} cannot be encoded: {type(error).__name__}"
+        ) from None
 
 
 def _value(kind: str, text: Any) -> Any:
     if not isinstance(text, str):
-        raise NotADraft(f"contractInputsValues has no text for an input of type {kind}")
+        raise NotATransaction(f"contractInputsValues has no text for an input of type {kind}")
     if kind.startswith(("uint", "int")):
         if not _NUMBER.match(text.removeprefix("-")):
-            raise NotADraft(f"{text[:40]!r} is no number")
+            raise NotATransaction(f"{text[:40]!r} is no number")
         return int(text, 0) if "0x" in text else int(text)
     if kind == "bool":
         if text.lower() not in ("true", "false"):
-            raise NotADraft(f"{text[:40]!r} is neither true nor false")
+            raise NotATransaction(f"{text[:40]!r} is neither true nor false")
         return text.lower() == "true"
     return _hex(text, kind) if kind.startswith("bytes") else text
 
@@ -155,13 +159,13 @@ def execution_calldata(execution: Execution) -> bytes:
 
 def _object(value: Any, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise NotADraft(f"{where} is no JSON object")
+        raise NotATransaction(f"{where} is no JSON object")
     return value
 
 
 def _list(value: Any, where: str) -> list[Any]:
     if not isinstance(value, list):
-        raise NotADraft(f"{where} is no list")
+        raise NotATransaction(f"{where} is no list")
     return value
 
 
@@ -172,7 +176,7 @@ def _number(fields: Mapping[str, Any], *names: str) -> int:
     if isinstance(value, str) and _NUMBER.match(value):
         value = int(value, 0) if value.startswith("0x") else int(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 2**256:
-        raise NotADraft(f"{name} is no whole number of at most 256 bits")
+        raise NotATransaction(f"{name} is no whole number of at most 256 bits")
     return value
 
 
@@ -186,7 +190,7 @@ def _account(fields: Mapping[str, Any], name: str, default: bytes | None = None)
         return default
     raw = _hex(value, name)
     if len(raw) != 20:
-        raise NotADraft(f"{name} is no account")
+        raise NotATransaction(f"{name} is no account")
     return raw
 
 
@@ -197,8 +201,8 @@ def _data(fields: Mapping[str, Any], name: str) -> bytes:
 
 def _hex(value: Any, name: str) -> bytes:
     if not isinstance(value, str) or value[:2] != "0x" or len(value) % 2:
-        raise NotADraft(f"{name} is no hexadecimal text with 0x")
+        raise NotATransaction(f"{name} is no hexadecimal text with 0x")
     try:
         return bytes.fromhex(value[2:])
     except ValueError:
-        raise NotADraft(f"{name} is no hexadecimal text with 0x") from None
+        raise NotATransaction(f"{name} is no hexadecimal text with 0x") from None

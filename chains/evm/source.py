@@ -11,25 +11,24 @@ from functools import partial
 from typing import NoReturn
 
 from chains.errors import BlockGone, NotReady, RateLimited, RpcError, Unreachable, Unsupported, WrongChain
-from chains.evm import questions
+from chains.evm import requests as questions
 from chains.evm.addresses import parse_address
-from chains.evm.balances import read_balances
+from chains.evm.block_notifiers import BlockNotifier
 from chains.evm.blocks import read_ref
 from chains.evm.client import BlockReader
 from chains.evm.control import read_control
 from chains.evm.decode import NO_TRACES, decode_transactions, decode_withdrawals, gaps_of
-from chains.evm.doorbells import Doorbell
 from chains.evm.fields import fields_of, quantity_of, quantity_or
+from chains.evm.log_ranges import LogRange, fetch_logs, find_transaction
+from chains.evm.mempool import PoolReader
 from chains.evm.params import native_asset, network_of
-from chains.evm.pools import PoolReader
-from chains.evm.questions import raised
-from chains.evm.ranges import LogRange, fetch_logs
-from chains.evm.searches import find_transaction
+from chains.evm.requests import raised
+from chains.evm.state import read_balances
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainTransaction, PendingFacts, TxId
 from chains.registry import SourceSpec
-from chains.rpc.ahead import Ahead, Ask, Fetches, View
+from chains.rpc.jsonrpc import Transport
 from chains.rpc.opening import RECORDED, open_transport
-from chains.rpc.transport import Transport
+from chains.rpc.prefetch import Ask, Fetches, Prefetcher, View
 from chains.source import EndpointHealth, WatchSet
 
 SURVEY_EVERY = 10
@@ -64,8 +63,8 @@ class EvmSource:
             self._network, contracts, always_ask_logs=captured, prove_contents=spec.prove_contents
         )
         self._mempool = PoolReader(self._network)
-        self._bell = Doorbell([e.doorbell for e in spec.endpoints])
-        self._ahead = Ahead(clock)
+        self._notifier = BlockNotifier([e.notifier_url for e in spec.endpoints])
+        self._ahead = Prefetcher(clock)
         self._ranges: dict[str, LogRange] = {}
         self._highest = self._final = -1
         """The highest block known to exist, and to be final."""
@@ -225,8 +224,8 @@ class EvmSource:
         return parse_address(self.chain, text)
 
     def wait(self, timeout_secs: float) -> None:
-        """Return at a new head (`Endpoint.doorbell` `ws://…`), after the timeout, or when the source is closed."""
-        self._bell.wait(timeout_secs)
+        """Return at a new head (`Endpoint.notifier_url` `ws://…`), after the timeout, or when the source is closed."""
+        self._notifier.wait(timeout_secs)
 
     def health(self) -> tuple[EndpointHealth, ...]:
         """Every endpoint as last met; of one that is well it is said if it shows no inner calls."""
@@ -236,7 +235,7 @@ class EvmSource:
 
     def close(self) -> None:
         """Close connections and end a wait."""
-        self._bell.close()
+        self._notifier.close()
         self._ahead.close()
         self._pool.close()
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from chains.errors import RpcError, Unsupported
 from chains.evm.blocks import Block
 from chains.evm.fields import Fields, account, account_or_none, count, fields_of, items_of, lie, quantity_or
-from chains.rpc.transport import Json
+from chains.rpc.jsonrpc import Json
 
 MAX_TRACES = 5_000_000
 MAX_DEPTH = 1_025  # the machine's own limit is 1,024 calls

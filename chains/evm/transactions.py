@@ -9,21 +9,56 @@ from eth_utils.crypto import keccak
 
 from chains.evm.addresses import ZERO_KEY, to_address
 from chains.evm.blocks import Block, Withdrawal
-from chains.evm.encodings import rlp_encode
+from chains.evm.envelopes import rlp_encode
 from chains.evm.fields import Fields, account, account_or_none, data, hash32, items_of, lie, quantity, quantity_or
-from chains.evm.memos import read_memo
 from chains.evm.params import Network, native_asset
 from chains.evm.receipts import Receipt
 from chains.evm.tokens import as_transfer, token_moves
 from chains.evm.traces import Move, TxTrace
 from chains.model import AccountTransaction, AssetId, SigningFacts, Transfer, TransferKind
 
+MAX_MEMO_BYTES = 512
+
+_DEPOSITS = frozenset(
+    keccak(text=signature)[:4]
+    for signature in (
+        "deposit(address,address,uint256,string)",
+        "depositWithExpiry(address,address,uint256,string,uint256)",
+    )
+)
+"""Vault, asset, amount, memo (THORChain's router, all versions; Maya's is the same)."""
+_MEMO_WORD = 3
+
+
+def read_memo(calldata: bytes) -> str | None:
+    """The memo of a deposit; None if the call is none, or its memo no printable ASCII of at most 512 bytes.
+
+    A deposit without router is ether sent to the vault with the memo itself as calldata.
+    """
+    raw = _argument(calldata[4:]) if calldata[:4] in _DEPOSITS else calldata
+    if raw is None or not 0 < len(raw) <= MAX_MEMO_BYTES or b":" not in raw:
+        return None
+    return raw.decode("ascii") if all(32 <= byte < 127 for byte in raw) else None
+
+
+def _argument(arguments: bytes) -> bytes | None:
+    """The dynamic bytes that the memo's word points to; None if they do not lie within the call."""
+    head = arguments[32 * _MEMO_WORD : 32 * (_MEMO_WORD + 1)]
+    offset = int.from_bytes(head, "big")
+    if len(head) < 32 or offset + 32 > len(arguments):
+        return None
+    size = int.from_bytes(arguments[offset : offset + 32], "big")
+    if offset + 32 + size > len(arguments):
+        return None
+    return arguments[offset + 32 : offset + 32 + size]
+
+
 MAX_NONCE = 2**64 - 2  # EIP-2681
 MAX_LIST = 100_000
 
 
 @dataclass(frozen=True, slots=True)
-class Spoken:
+class TransactionFields:
     """What a transaction says before it runs, read with care."""
 
     txid: bytes
@@ -36,14 +71,14 @@ class Spoken:
     signing: SigningFacts
 
 
-def read_spoken(tx: Fields, where: str) -> Spoken:
+def read_transaction_fields(tx: Fields, where: str) -> TransactionFields:
     """Read a node's transaction object."""
     nonce = quantity(tx, "nonce", where)
     if nonce > MAX_NONCE:
         raise lie(f"{where}.nonce", f"is {nonce}")
     calldata = data(tx, "input" if "input" in tx else "data", where)
     sender = account(tx, "from", where)
-    return Spoken(
+    return TransactionFields(
         txid=hash32(tx, "hash", where),
         sender=sender,
         receiver=account_or_none(tx, "to", where),
@@ -85,7 +120,7 @@ def created_account(sender: bytes, nonce: int) -> bytes:
 
 
 def decode_transaction(
-    spoken: Spoken, index: int, receipt: Receipt, trace: TxTrace | None, network: Network
+    spoken: TransactionFields, index: int, receipt: Receipt, trace: TxTrace | None, network: Network
 ) -> AccountTransaction:
     """A mined transaction whole. `trace` None: the node shows no inner calls."""
     ok = _outcome(receipt, trace, index)

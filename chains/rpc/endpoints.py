@@ -19,9 +19,8 @@ from chains.errors import (
     Unsupported,
     WrongChain,
 )
-from chains.rpc.faults import clean_message
+from chains.rpc.jsonrpc import Call, Json, Transport, clean_message
 from chains.rpc.retry import Retry
-from chains.rpc.transport import Call, Json, Transport
 from chains.source import EndpointHealth
 
 T = TypeVar("T")
@@ -46,7 +45,7 @@ class CountsConnections(Protocol):
 
 
 @dataclass(slots=True)
-class _Endpoint:
+class _PooledEndpoint:
     transport: Transport
     order: int
     state: str = "ok"
@@ -82,7 +81,7 @@ class EndpointPool:
     name: str = "pool"
     retry: Retry = field(default_factory=Retry)
     clock: Callable[[], float] = time.monotonic
-    _endpoints: list[_Endpoint] = field(init=False)
+    _endpoints: list[_PooledEndpoint] = field(init=False)
     _lock: threading.RLock = field(init=False, default_factory=threading.RLock)
     _closing: threading.Event = field(init=False, default_factory=threading.Event)
     _last: threading.local = field(init=False, default_factory=threading.local)
@@ -90,7 +89,7 @@ class EndpointPool:
     def __post_init__(self) -> None:
         if not self.transports:
             raise ValueError("a pool needs at least one endpoint")
-        self._endpoints = [_Endpoint(transport, order) for order, transport in enumerate(self.transports)]
+        self._endpoints = [_PooledEndpoint(transport, order) for order, transport in enumerate(self.transports)]
         if self.retry.sleep is time.sleep:
             self.retry = replace(self.retry, sleep=self._closing.wait)
 
@@ -175,14 +174,14 @@ class EndpointPool:
         for endpoint in self._endpoints:
             endpoint.transport.close()
 
-    def _candidates(self) -> list[_Endpoint]:
+    def _candidates(self) -> list[_PooledEndpoint]:
         """Who may be asked, best first."""
         now = self.clock()
         with self._lock:
             free = [e for e in self._endpoints if e.state in _RANK or e.blocked_until <= now]
             return sorted(free, key=lambda e: (_RANK.get(e.state, 3), e.blocked_until > now, e.order))
 
-    def _ask_each(self, question: Callable[[Transport], T], candidates: list[_Endpoint]) -> T:
+    def _ask_each(self, question: Callable[[Transport], T], candidates: list[_PooledEndpoint]) -> T:
         errors: list[ChainError] = []
         for endpoint in candidates:
             self._last.endpoint = endpoint
@@ -195,7 +194,7 @@ class EndpointPool:
                 errors.append(error)
         raise _gravest(errors) or self._nobody_left()
 
-    def _answer(self, endpoint: _Endpoint, question: Callable[[Transport], T]) -> T:
+    def _answer(self, endpoint: _PooledEndpoint, question: Callable[[Transport], T]) -> T:
         """Ask, and believe the answer only if every connection it may have come by is proved."""
         if endpoint.proven_at < 0:
             self._prove(endpoint)
@@ -212,18 +211,18 @@ class EndpointPool:
                 endpoint.state, endpoint.blocked_until = "ok", 0.0
         return answer
 
-    def _prove_connection(self, endpoint: _Endpoint) -> None:
+    def _prove_connection(self, endpoint: _PooledEndpoint) -> None:
         if endpoint.connections != endpoint.proven_at:
             self._prove(endpoint)
 
-    def _prove(self, endpoint: _Endpoint) -> None:
+    def _prove(self, endpoint: _PooledEndpoint) -> None:
         self.identify(endpoint.transport)
         with self._lock:
             endpoint.proven_at = endpoint.connections
             if endpoint.state not in ("ok", "behind"):
                 endpoint.state, endpoint.blocked_until = "ok", 0.0
 
-    def _note_failure(self, endpoint: _Endpoint, error: ChainError) -> None:
+    def _note_failure(self, endpoint: _PooledEndpoint, error: ChainError) -> None:
         if isinstance(error, (Unsupported, BlockGone, RpcError)):
             return  # the endpoint is well, it only cannot answer this
         state, pause = _verdict(error)

@@ -16,9 +16,18 @@ from urllib3 import exceptions as http_errors
 
 from chains.errors import ChainError, LyingNode, PermanentError, Unreachable
 from chains.registry import Endpoint
-from chains.rpc.envelopes import Loads, loads_fast, parse_body, question, result_of, results_of
-from chains.rpc.faults import clean_message, from_status
-from chains.rpc.transport import Call, Json
+from chains.rpc.jsonrpc import (
+    Call,
+    Json,
+    Loads,
+    clean_message,
+    from_status,
+    loads_fast,
+    parse_body,
+    question,
+    result_of,
+    results_of,
+)
 
 MAX_ANSWER_BYTES: Final = 256 << 20
 """getblock 3 of a full block is about 30 MB; nothing honest comes near this."""

@@ -9,10 +9,9 @@ from typing import Final
 
 from chains.registry import Endpoint, SourceSpec
 from chains.rpc.endpoints import EndpointPool
-from chains.rpc.envelopes import Loads, loads_fast
 from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import Loads, Transport, loads_fast
 from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
-from chains.rpc.transport import Transport
 
 RECORDED: Final = "recorded:"
 Door = Callable[[Endpoint, HttpTransport], Transport]

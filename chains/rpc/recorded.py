@@ -21,8 +21,7 @@ import orjson
 
 from chains import errors
 from chains.errors import ChainError, PermanentError, RateLimited, RpcError, Unsupported
-from chains.rpc.envelopes import Loads, loads_fast
-from chains.rpc.transport import Call, Json, Transport
+from chains.rpc.jsonrpc import Call, Json, Loads, Transport, loads_fast
 
 FORMAT: Final = "walletwatch.capture/v1"
 _ERRORS: Final[dict[str, type[ChainError]]] = {

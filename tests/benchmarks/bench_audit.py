@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from walletwatch.audit.leaves import AuditEntry, leaf_bytes, make_entry
 from walletwatch.audit.merkle import Frontier, prove_inclusions
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
-from walletwatch.audit.verifications import Head, verify_log
+from walletwatch.audit.verification import Head, verify_log
 
 START = datetime(2026, 11, 22, tzinfo=UTC)
 PAYLOAD = {

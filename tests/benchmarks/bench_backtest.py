@@ -20,7 +20,7 @@ from benchmarks.outflow_histories import CHAIN, write_history
 from benchmarks.rule_sets import rules
 from unit.rules_examples import NAMES
 from walletwatch.rules.registry import RuleConfig, configure
-from walletwatch.service.backtests import _Trial
+from walletwatch.service.backtests import _Backtest
 from walletwatch.store import Store
 
 _NEED_BALANCES = ("balance_share", "balance_floor", "sweep", "hot_share", "test_then_drain")
@@ -47,7 +47,7 @@ def report(store: Store, what: str, configs: tuple[RuleConfig, ...]) -> None:
     steps: list[int] = []
     with store.reading() as unit:
         start = time.process_time()
-        result = _Trial(unit, deployment(), configs).run(CHAIN, (0, 10**9), lambda done, _whole: steps.append(done))
+        result = _Backtest(unit, deployment(), configs).run(CHAIN, (0, 10**9), lambda done, _whole: steps.append(done))
         secs = time.process_time() - start
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
     say(

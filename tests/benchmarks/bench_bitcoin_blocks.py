@@ -33,7 +33,7 @@ from chains.bitcoin.decode import parse_transaction, transaction_facts
 from chains.bitcoin.params import MAINNET
 from chains.bitcoin.signing import signing_facts
 from chains.model import Outpoint, TxOutput, UtxoTransaction
-from chains.rpc.envelopes import loads_exact
+from chains.rpc.jsonrpc import loads_exact
 from chains.source import WatchSet
 
 WATCHED = (1_000, 100_000, 1_000_000)

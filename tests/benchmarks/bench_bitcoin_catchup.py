@@ -36,11 +36,11 @@ from chains.bitcoin.addresses import address_of
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
-from walletwatch.pipeline import catchups
-from walletwatch.pipeline.workers import ChainWorker, Tick
-from walletwatch.service.applications import Application
-from walletwatch.service.deploying import check_rule
+from walletwatch.service.application import Application
+from walletwatch.service.deployment import check_rule
 from walletwatch.settings import load
+from walletwatch.watch import block_batches as catchups
+from walletwatch.watch.worker import ChainWorker, Tick
 
 EVERY = 10
 LATE_MS = 50
@@ -121,7 +121,7 @@ def catch_up(worker: ChainWorker) -> tuple[int, float]:
 def place_of(worker: ChainWorker) -> int:
     """The height of the last block judged, as the store says it; 0 before the first contact."""
     with worker.store.reading() as unit:
-        cursor = unit.places.cursor(worker.watched.chain)
+        cursor = unit.chain_state.cursor(worker.watched.chain)
     return 0 if cursor is None else cursor.ref.height
 
 

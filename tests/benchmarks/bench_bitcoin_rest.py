@@ -20,13 +20,12 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from chains.bitcoin.addresses import address_of
-from chains.bitcoin.client import Client
+from chains.bitcoin.client import Client, RestTransport
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.readers import read_block
-from chains.bitcoin.rests import RestTransport
 from chains.registry import Endpoint
-from chains.rpc.envelopes import loads_exact
 from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import loads_exact
 from chains.source import WatchSet
 from nodes.bitcoinds import Bitcoind
 

@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import orjson
 from web3 import HTTPProvider, Web3
 
-from chains.evm.logs import ASKED_TEXT
+from chains.evm.receipts import ASKED_TEXT
 from chains.evm.source import EvmSource, open_source
 from chains.model import BlockFacts, ChainId
 from chains.registry import Endpoint, SourceSpec

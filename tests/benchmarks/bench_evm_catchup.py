@@ -21,13 +21,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 sys.path.insert(0, str(Path(__file__).parents[1] / "integration"))
 
-from evm_pipelines import Deployed, OwnWallet, Watch, watch
+from evm_watches import Deployed, OwnWallet, Watch, watch
 from late_proxies import late
 
 from nodes.anvils import Anvil
 from nodes.contracts import deploy_erc20
-from walletwatch.pipeline import catchups
-from walletwatch.pipeline.workers import Tick
+from walletwatch.watch import block_batches as catchups
+from walletwatch.watch.worker import Tick
 
 EVERY = 25
 MAX_GROWTH = 1.10
@@ -70,7 +70,7 @@ def catch_up(desk: Watch, blocks: int) -> tuple[float, list[float]]:
         tick = desk.worker.tick()
         if tick is Tick.FAILED:
             raise SystemExit(desk.worker.last_error)
-        place = desk.worker.place
+        place = desk.worker.position
         if tick is Tick.INGESTED and place is not None and place.height >= due:
             due = place.height + max(1, blocks // 10)
             memory.append(resident_mb())

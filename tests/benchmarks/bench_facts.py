@@ -22,17 +22,17 @@ from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, YEAR_SECS, wr
 from benchmarks.rule_sets import rules
 from chains.model import Address, AssetId, SigningFacts
 from unit.rules_examples import txid, utxo_tx
+from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.ids import outflow_id
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import MatchResult, Payment
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.wallets import Perimeter, Wallet
-from walletwatch.pipeline.deployments import Deployment, WatchedChain
-from walletwatch.pipeline.facts import StoreFacts
-from walletwatch.pipeline.recalls import Recall
+from walletwatch.domain.withdrawals import MatchResult, Payment
+from walletwatch.history.facts import StoreFacts
+from walletwatch.history.history_cache import HistoryCache
 from walletwatch.rules.engine import judge
+from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig
-from walletwatch.rules.resemblances import PayeeIndex
 from walletwatch.store import Store
 
 WARM_UP, ROUNDS, RUNS = 20, 400, 3
@@ -88,7 +88,7 @@ def fresh(number: int, pace_secs: int = 30) -> Outflow:
 def measure(store: Store, configs: tuple[RuleConfig, ...]) -> tuple[float, list[float], list[float]]:
     """Seconds for the first judgement, and for each later one; and what each took with the outflow saved before."""
     exchange, times, saved = deployment(), list[float](), list[float]()
-    recall, payees = Recall(exchange), PayeeIndex()
+    cache, payees = HistoryCache(exchange), PayeeIndex()
     with store.engine.connect() as connection:
         pace_secs = YEAR_SECS // connection.exec_driver_sql("SELECT max(ordinal) FROM outflows").scalar_one()
         known = connection.exec_driver_sql("SELECT address, address_text FROM destinations LIMIT 500").all()
@@ -101,7 +101,7 @@ def measure(store: Store, configs: tuple[RuleConfig, ...]) -> tuple[float, list[
             tx = utxo_tx(f"new {number}", fee=1_000, vsize=141, signing=signed(number))
             unit.outflows.save(paid)
             judging = time.process_time()
-            facts = StoreFacts(unit, exchange, paid, tx, payees, no_match, lambda *_: (), recall=recall)
+            facts = StoreFacts(unit, exchange, paid, tx, payees, no_match, lambda *_: (), cache=cache)
             found = judge(paid, facts, configs, "d", unit.now)
             end = time.process_time()
             times.append(end - judging)

@@ -25,16 +25,16 @@ from benchmarks.bench_rules import say
 from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, YEAR_SECS, write_history
 from benchmarks.rule_sets import rules
 from chains.model import Address, BlockFacts, BlockRef, Outpoint, TxInput, TxOutput, UtxoTransaction
-from walletwatch.alerts.ports import Names
-from walletwatch.alerts.tellers import StoreTeller
+from walletwatch.alerts.alert_writer import AlertWriter
+from walletwatch.alerts.ports import AlertNames
 from walletwatch.domain.people import People
-from walletwatch.pipeline.desks import ApprovalDesk
-from walletwatch.pipeline.ingesting import Ingestion
-from walletwatch.pipeline.judging import Judge
-from walletwatch.pipeline.memories import Memory
 from walletwatch.rules.registry import rules_digest
 from walletwatch.store import Store, UnitOfWork, statements
-from walletwatch.store.places import Cursor
+from walletwatch.store.chain_state import Cursor
+from walletwatch.watch.approval_service import ApprovalService
+from walletwatch.watch.ingest import Ingestion
+from walletwatch.watch.judging import Judge
+from walletwatch.watch.watch_memory import WatchMemory
 
 PAYMENTS, BLOCKS, WARM_UP = 20, 40, 4
 
@@ -46,10 +46,10 @@ class Desk:
         exchange = deployment()
         exchange.rules = rules(count)
         exchange.rules_digest = rules_digest(exchange.rules)
-        desk = ApprovalDesk(People(()), (), Prices().price, configured=False)
-        self.judge = Judge(exchange, desk, StoreTeller(("slack",), Names(assets={BTC.id: BTC})))
+        desk = ApprovalService(People(()), (), Prices().price, configured=False)
+        self.judge = Judge(exchange, desk, AlertWriter(("slack",), AlertNames(assets={BTC.id: BTC})))
         watched = exchange.chains[CHAIN]
-        memory = Memory(exchange, watched)
+        memory = WatchMemory(exchange, watched)
         self.ingestion = Ingestion(watched, self.judge, memory)
         self.memory = memory
         self.store = store
@@ -59,9 +59,9 @@ class Desk:
         self.interval_secs = PAYMENTS * YEAR_SECS // store_size(store)
         with store.engine.connect() as connection:
             rows = connection.exec_driver_sql("SELECT address, address_text FROM destinations LIMIT 5000").all()
-        self.places = [Address(row[0], row[1]) for row in rows]
+        self.chain_state = [Address(row[0], row[1]) for row in rows]
         with store.reading() as unit:
-            cursor = unit.places.cursor(CHAIN)
+            cursor = unit.chain_state.cursor(CHAIN)
             assert cursor is not None
             self.cursor = cursor
             memory.load(unit)

@@ -15,14 +15,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from chains.model import Address, AssetId, ChainId
-from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.policies import Group, Policy, PolicyHistory
 from walletwatch.approvals.quorums import authoriser
-from walletwatch.domain.payments import MatchResult, Payment, Spending
+from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.prices import Price
-from walletwatch.domain.withdrawals import Act, ActKind, Intent
+from walletwatch.domain.withdrawals import Act, ActKind, Intent, MatchResult, Payment, Spending
 
 CHAIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 ASSET = AssetId.parse(f"{CHAIN}/slip44:0")

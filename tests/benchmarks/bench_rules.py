@@ -23,9 +23,9 @@ from unit.rules_facts import MemoryFacts, World
 from walletwatch.domain.outflows import Outflow
 from walletwatch.rules.engine import judge
 from walletwatch.rules.facts import Counted, Periods, Spent
-from walletwatch.rules.pasts import Past, Trait
+from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig, rules_digest
-from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.rules.wallet_profile import Trait, WalletProfile
 
 BASE58 = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 
@@ -63,7 +63,7 @@ class QuickFacts(MemoryFacts):
     def has_moved_since(self, wallet: str, moment: datetime) -> bool:
         return self.at - timedelta(minutes=5) >= moment
 
-    def past(self, wallet: str, limit: int) -> Past:
+    def past(self, wallet: str, limit: int) -> WalletProfile:
         return PAST
 
 
@@ -71,7 +71,7 @@ PERIODS = Periods(Spent(10**9 + n, 40) for n in range(720))
 SIGNED = tuple(
     SigningFacts(("A", "B"), (("version", 2), ("locktime", 900_000 + n), ("sequence", "fffffffd"))) for n in range(100)
 )
-PAST = Past(Trait(5_000 + n, signing) for n, signing in enumerate(SIGNED))
+PAST = WalletProfile(Trait(5_000 + n, signing) for n, signing in enumerate(SIGNED))
 
 
 def payees(count: int) -> list[Address]:

@@ -42,7 +42,7 @@ from chains.model import (
 )
 from walletwatch.domain.cases import Seed
 from walletwatch.tracing.exports.pages import render_html
-from walletwatch.tracing.tracers import Tracer
+from walletwatch.tracing.tracer import Tracer
 
 ROUNDS = 3
 PER_BLOCK = 10

@@ -9,8 +9,8 @@ from typing import Protocol
 import pytest
 
 from alerts_samples import T0, THIEF, make_alert, make_finding, make_outflow, make_view
-from walletwatch.alerts.decisions import acknowledge
-from walletwatch.alerts.ports import AlertView, Notifier, Sent, Told
+from walletwatch.alerts.lifecycle import acknowledge
+from walletwatch.alerts.ports import AlertView, Notifier, PriorDelivery, Sent
 from walletwatch.domain.labels import Label
 
 SECRET = "s3cr3t-t0k3n"
@@ -50,17 +50,17 @@ class NotifierContract:
 
     def test_an_alert_arrives_with_its_id_title_and_reasons(self, rig: Rig) -> None:
         view = make_view()
-        assert isinstance(rig.notifier.send(view, Told()), Sent)
+        assert isinstance(rig.notifier.send(view, PriorDelivery()), Sent)
         (text,) = rig.received()
         for part in (view.alert.id, "4,502.9 BTC left hot wallet dmm-hot", THIEF.text, "no request explains", "W-1042"):
             assert part in text
 
     def test_a_change_arrives_under_the_same_id(self, rig: Rig) -> None:
         view = make_view()
-        first = rig.notifier.send(view, Told())
+        first = rig.notifier.send(view, PriorDelivery())
         assert isinstance(first, Sent)
         known = make_view(acknowledge(view.alert, "treasury-1", "looking", T0 + timedelta(minutes=1)))
-        second = rig.notifier.send(known, Told(1, first.remote_id))
+        second = rig.notifier.send(known, PriorDelivery(1, first.remote_id))
         assert isinstance(second, Sent)
         texts = rig.received()
         assert len(texts) == (1 if rig.notifier.edits_in_place else 2)
@@ -71,7 +71,7 @@ class NotifierContract:
 
     def test_a_sink_that_is_down_is_a_reason_and_no_exception(self, rig: Rig) -> None:
         rig.break_it()
-        for result in (rig.notifier.send(make_view(), Told()), rig.notifier.check()):
+        for result in (rig.notifier.send(make_view(), PriorDelivery()), rig.notifier.check()):
             assert not isinstance(result, Sent)
             assert result.reason
             assert SECRET not in result.reason
@@ -82,14 +82,14 @@ class NotifierContract:
 
     def test_an_alert_too_large_for_the_sink_arrives_all_the_same(self, rig: Rig) -> None:
         view = huge_view()
-        assert isinstance(rig.notifier.send(view, Told()), Sent)
+        assert isinstance(rig.notifier.send(view, PriorDelivery()), Sent)
         (text,) = rig.received()
         assert view.alert.id in text
         assert "rule 0" in text or "rule_0" in text
 
     def test_hostile_words_arrive_and_do_nothing(self, rig: Rig) -> None:
         view = hostile_view()
-        assert isinstance(rig.notifier.send(view, Told()), Sent)
+        assert isinstance(rig.notifier.send(view, PriorDelivery()), Sent)
         (text,) = rig.received()
         assert view.alert.id in text
         assert "\x1b" not in text
@@ -99,8 +99,8 @@ class NotifierContract:
         """What hostile words must not have done, in this sink's own language."""
 
     def test_secrets_never_show(self, rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
-        rig.notifier.send(make_view(), Told())
+        rig.notifier.send(make_view(), PriorDelivery())
         rig.break_it()
-        rig.notifier.send(make_view(), Told())
+        rig.notifier.send(make_view(), PriorDelivery())
         assert SECRET not in repr(rig.notifier)
         assert SECRET not in caplog.text

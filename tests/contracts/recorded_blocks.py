@@ -19,7 +19,7 @@ from bitcoin.core.script import CScript
 from chains.bitcoin.params import MAINNET, Network
 from chains.errors import BlockGone, ChainError, RpcError, Unsupported
 from chains.model import Outpoint
-from chains.rpc.transport import Call
+from chains.rpc.jsonrpc import Call
 
 DATA = Path(__file__).parent.parent / "data" / "bitcoin"
 

@@ -24,7 +24,7 @@ from chains.model import (
 )
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 
 CHAIN = ChainId.parse("eip155:1")
 ETH = AssetId.parse("eip155:1/slip44:60")

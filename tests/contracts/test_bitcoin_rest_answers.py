@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rpc_servers import Answer, RpcServer
 
-from chains.bitcoin.rests import RETRY_SECS, RestTransport
+from chains.bitcoin.client import RETRY_SECS, RestTransport
 from chains.errors import NotReady, Unreachable
 from chains.registry import Endpoint
 from chains.rpc.http import HttpTransport

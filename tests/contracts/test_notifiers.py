@@ -19,7 +19,7 @@ import slack_server
 from alerts_samples import make_view
 from slack_server import CHANNEL_ID, CHANNEL_NAME, SlackServer, find_pings
 from walletwatch.alerts.console import ConsoleNotifier
-from walletwatch.alerts.ports import Refused, Sent, Told, TryLater
+from walletwatch.alerts.ports import PriorDelivery, Sent, SinkRefused, TryLater
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.alerts.webhook import MAX_BODY_BYTES, WebhookNotifier, verify_signature
 
@@ -133,7 +133,7 @@ class TestWebhook(NotifierContract):
         rig.close()
 
     def test_the_signature_covers_time_and_body(self, rig: WebhookRig) -> None:
-        rig.notifier.send(make_view(), Told())
+        rig.notifier.send(make_view(), PriorDelivery())
         headers, body = rig.requests[0]
         stamp, digest = headers["Walletwatch-Signature"].removeprefix("t=").split(",v1=")
         assert hmac.new(SECRET.encode(), f"{stamp}.".encode() + body, hashlib.sha256).hexdigest() == digest
@@ -148,7 +148,7 @@ class TestWebhook(NotifierContract):
 
     def test_the_body_is_contract_s_alert_with_what_its_ids_name(self, rig: WebhookRig) -> None:
         view = make_view()
-        rig.notifier.send(view, Told())
+        rig.notifier.send(view, PriorDelivery())
         body = json.loads(rig.requests[0][1])
         members = "id fingerprint severity state title findings outflows opened_at deliveries"
         assert set(members.split()) <= set(body)
@@ -162,8 +162,8 @@ class TestWebhook(NotifierContract):
     def test_a_redirect_is_not_followed(self, rig: WebhookRig, status: int) -> None:
         """A redirect would carry the signed alert to whoever controls the answer."""
         rig.status, rig.headers = status, {"Location": f"http://127.0.0.1:{rig.http.server_address[1]}/elsewhere"}
-        result = rig.notifier.send(make_view(), Told())
-        assert isinstance(result, Refused)
+        result = rig.notifier.send(make_view(), PriorDelivery())
+        assert isinstance(result, SinkRefused)
         assert "redirect" in result.reason
         assert len(rig.requests) == 1
 
@@ -174,18 +174,18 @@ class TestWebhook(NotifierContract):
             (429, {"Retry-After": "7"}, TryLater("127.0.0.1 answered 429", 7.0)),
             (503, {"Retry-After": "99999999999999"}, TryLater("127.0.0.1 answered 503")),
             (500, {"Retry-After": "soon"}, TryLater("127.0.0.1 answered 500")),
-            (401, {}, Refused("127.0.0.1 answered 401")),
-            (404, {}, Refused("127.0.0.1 answered 404")),
+            (401, {}, SinkRefused("127.0.0.1 answered 401")),
+            (404, {}, SinkRefused("127.0.0.1 answered 404")),
         ],
     )
     def test_each_answer_has_its_meaning(
         self, rig: WebhookRig, status: int, headers: dict[str, str], expected: object
     ) -> None:
         rig.status, rig.headers = status, headers
-        assert rig.notifier.send(make_view(), Told()) == expected
+        assert rig.notifier.send(make_view(), PriorDelivery()) == expected
 
     def test_a_body_stays_below_the_limit(self, rig: WebhookRig) -> None:
-        rig.notifier.send(huge_view(), Told())
+        rig.notifier.send(huge_view(), PriorDelivery())
         assert len(rig.requests[0][1]) <= MAX_BODY_BYTES
 
 
@@ -213,7 +213,7 @@ class TestConsole(NotifierContract):
 
     def test_the_page_reads_as_a_treasurer_would_want_it(self, rig: ConsoleRig) -> None:
         view = make_view()
-        rig.notifier.send(view, Told())
+        rig.notifier.send(view, PriorDelivery())
         assert rig.stream.getvalue() == GOLDEN.replace("ALERT", view.alert.id)
 
 
@@ -240,6 +240,6 @@ open since 2024-05-31T04:26:08Z
 def test_the_channel_is_learned_from_the_first_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(slack_server, "TOKEN", SECRET)
     with SlackServer() as server:
-        sent = SlackRig(server).notifier.send(make_view(), Told())
+        sent = SlackRig(server).notifier.send(make_view(), PriorDelivery())
         assert isinstance(sent, Sent)
         assert sent.remote_id.startswith(f"{CHANNEL_ID}/")

@@ -13,8 +13,8 @@ from rpc_servers import RpcServer
 
 from chains.errors import ChainError, LyingNode, PermanentError, RateLimited, RpcError, Unreachable
 from chains.registry import Endpoint
-from chains.rpc.envelopes import loads_exact
 from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import loads_exact
 
 
 @pytest.fixture

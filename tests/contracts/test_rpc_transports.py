@@ -12,8 +12,8 @@ from chains.errors import BlockGone, NotReady, RpcError, Unsupported
 from chains.registry import Endpoint
 from chains.rpc.endpoints import EndpointPool
 from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import Transport
 from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
-from chains.rpc.transport import Transport
 
 
 def exercise(transport: Transport) -> None:

@@ -20,8 +20,8 @@ from walletwatch.domain.outflows import Movement, OutflowState
 from walletwatch.domain.withdrawals import Act, ActKind, Intent
 from walletwatch.store import Store
 from walletwatch.store.approvals import Allocation, FeedState
-from walletwatch.store.histories import LAST_PLACE
-from walletwatch.store.ledgers import Balance, StoredTransaction
+from walletwatch.store.history import LAST_ORDINAL
+from walletwatch.store.ledger import Balance, StoredTransaction
 
 # --- repositories -----------------------------------------------------------------------------------------------------
 
@@ -42,11 +42,11 @@ def test_alerts_come_back_with_their_deliveries_and_are_claimed_once(store: Stor
     )
     with store.transaction() as unit:
         unit.alerts.save(alert)
-        unit.alerts.tell(alert, ["slack"], NOW)
+        unit.alerts.enqueue(alert, ["slack"], NOW)
         (row,) = unit.alerts.claim_due("slack", NOW, 30, 10)
         assert unit.alerts.claim_due("slack", NOW, 30, 10) == []
         assert [r.interrupted for r in unit.alerts.claim_due("slack", NOW + timedelta(seconds=30), 30, 10)] == [True]
-        unit.alerts.told(row.id, 2, "ts-1", NOW)
+        unit.alerts.mark_notified(row.id, 2, "ts-1", NOW)
     with store.reading() as unit:
         kept = unit.alerts.by_fingerprint("f")
         assert kept is not None
@@ -58,10 +58,10 @@ def test_a_version_that_comes_while_one_is_told_stays_due(store: Store) -> None:
     alert = Alert("alr_1", "f", Severity.HIGH, AlertState.OPEN, "t", (), (), NOW)
     with store.transaction() as unit:
         unit.alerts.save(alert)
-        unit.alerts.tell(alert, ["slack"], NOW)
+        unit.alerts.enqueue(alert, ["slack"], NOW)
         (row,) = unit.alerts.claim_due("slack", NOW, 30, 10)
-        unit.alerts.tell(replace(alert, version=2), ["slack"], NOW)
-        unit.alerts.told(row.id, 1, "ts-1", NOW)
+        unit.alerts.enqueue(replace(alert, version=2), ["slack"], NOW)
+        unit.alerts.mark_notified(row.id, 1, "ts-1", NOW)
         (again,) = unit.alerts.claim_due("slack", NOW, 30, 10)
         assert (again.version, again.told_version, again.remote_id) == (2, 1, "ts-1")
 
@@ -71,7 +71,7 @@ def test_a_lease_of_the_dead_is_ended_and_remembered(store: Store) -> None:
     alert = Alert("alr_1", "f", Severity.HIGH, AlertState.OPEN, "t", (), (), NOW)
     with store.transaction() as unit:
         unit.alerts.save(alert)
-        unit.alerts.tell(alert, ["slack"], NOW)
+        unit.alerts.enqueue(alert, ["slack"], NOW)
         unit.alerts.claim_due("slack", NOW, 180, 10)
         assert not unit.alerts.has_due("slack", NOW)
         unit.alerts.release("slack", NOW)
@@ -83,7 +83,7 @@ def test_what_a_sink_refused_is_due_again_once_it_is_mended(store: Store) -> Non
     alert = Alert("alr_1", "f", Severity.HIGH, AlertState.OPEN, "t", (), (), NOW)
     with store.transaction() as unit:
         unit.alerts.save(alert)
-        unit.alerts.tell(alert, ["slack", "pager"], NOW)
+        unit.alerts.enqueue(alert, ["slack", "pager"], NOW)
         (row,) = unit.alerts.claim_due("slack", NOW, 30, 10)
         unit.alerts.failed(row.id, 1, "invalid_auth", NOW)
         assert not unit.alerts.has_due("slack", NOW)
@@ -142,8 +142,8 @@ def test_a_rollback_undoes_movements_outputs_and_states_from_its_height_on(store
     start = BlockRef(9, b"\x09" * 32)
     ten = make_block(10, start)
     with store.transaction() as unit:
-        unit.places.start(CHAIN, start, NOW)
-        unit.places.advance(ten, start, NOW)
+        unit.chain_state.start(CHAIN, start, NOW)
+        unit.chain_state.advance(ten, start, NOW)
         stored = StoredTransaction(CHAIN, UTXO_TX, OutflowState.INCLUDED, NOW, UTXO_TX.txid, ten.ref, NOW)
         unit.ledger.save(stored)
         unit.ledger.add_movements(ten, UTXO_TX, [Movement("hot", ETH, 1, 2, 3)])
@@ -167,8 +167,8 @@ def test_sums_and_balances_are_remembered_in_a_transaction_only_until_they_chang
     start = BlockRef(9, b"\x09" * 32)
     ten = make_block(10, start)
     with store.transaction() as unit:
-        unit.places.start(CHAIN, start, NOW)
-        unit.places.advance(ten, start, NOW)
+        unit.chain_state.start(CHAIN, start, NOW)
+        unit.chain_state.advance(ten, start, NOW)
         said: list[object] = []
         for number in range(3):
             tx = replace(UTXO_TX, txid=bytes([number]) * 32)
@@ -194,12 +194,12 @@ def test_windows_are_open_to_the_left_and_closed_to_the_right(store: Store) -> N
         paid = unit.outflows.in_window(NOW, NOW + timedelta(seconds=9), chain=CHAIN, destination=THEM)
         assert [o.id for o in paid] == ["out_3", "out_2", "out_1"]
         last, until = (3).to_bytes(32, "big"), NOW + timedelta(seconds=9)
-        third, second = unit.history.place_of(CHAIN, last), NOW + timedelta(seconds=1)
+        third, second = unit.history.ordinal_of(CHAIN, last), NOW + timedelta(seconds=1)
         assert unit.history.first_paid_at(CHAIN, THEM, until, last, third) == NOW
         assert unit.history.last_paid_at(CHAIN, THEM, until, last, third) == second + timedelta(seconds=1)
         assert unit.history.last_paid_at(CHAIN, THEM, second, last, third) == second
         nobody = bytes(32)
-        assert unit.history.first_paid_at(CHAIN, THEM, until, nobody, unit.history.place_of(CHAIN, nobody)) is None
+        assert unit.history.first_paid_at(CHAIN, THEM, until, nobody, unit.history.ordinal_of(CHAIN, nobody)) is None
         receipts = unit.history.receipts(CHAIN, THEM, NOW, until, own=b"", place=third)
         assert [r.row.id for r in receipts] == ["out_1", "out_2", "out_3"]
-        assert unit.history.place_of(CHAIN, b"\x0c" * 32) == LAST_PLACE
+        assert unit.history.ordinal_of(CHAIN, b"\x0c" * 32) == LAST_ORDINAL

@@ -22,11 +22,11 @@ from chains.model import (
 from walletwatch.audit.merkle import Frontier
 from walletwatch.domain.findings import VerdictKind
 from walletwatch.domain.outflows import OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.store import Store, StoreError, open_store
-from walletwatch.store.filters import Filter
-from walletwatch.store.ledgers import Balance, StoredTransaction
-from walletwatch.store.places import CursorMoved
+from walletwatch.store.chain_state import CursorMoved
+from walletwatch.store.ledger import Balance, StoredTransaction
+from walletwatch.store.statements import Filter
 from walletwatch.store.tables import metadata
 
 # --- schema -----------------------------------------------------------------------------------------------------------
@@ -118,13 +118,13 @@ def test_transactions_of_both_families_come_back_whole(store: Store, tx: UtxoTra
 def test_the_cursor_moves_by_compare_and_set(store: Store) -> None:
     start = BlockRef(9, b"\x09" * 32)
     with store.transaction() as unit:
-        unit.places.start(CHAIN, start, NOW)
-        unit.places.advance(make_block(10, start), start, NOW)
+        unit.chain_state.start(CHAIN, start, NOW)
+        unit.chain_state.advance(make_block(10, start), start, NOW)
     with pytest.raises(CursorMoved), store.transaction() as unit:
         unit.outflows.save(make_outflow())
-        unit.places.advance(make_block(10, start), start, NOW)
+        unit.chain_state.advance(make_block(10, start), start, NOW)
     with store.reading() as unit:
-        cursor = unit.places.cursor(CHAIN)
+        cursor = unit.chain_state.cursor(CHAIN)
         assert cursor is not None
         assert cursor.ref.height == 10
         assert unit.outflows.get("out_1") is None

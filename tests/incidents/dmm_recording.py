@@ -27,7 +27,7 @@ from incidents.dmm_days import HOT, RESERVE, VAULT, Days, Event
 from incidents.dmm_transactions import Coin, Spend, build_block, build_coinbase
 from walletwatch.domain.times import format_utc
 
-HOME = Path(__file__).parents[2] / "walletwatch" / "service" / "demo_data"
+HOME = Path(__file__).parents[2] / "walletwatch" / "demo" / "data"
 
 BLOCK_SECS, MEMPOOL_SECS = 3, 2
 """After how long the watcher's node knows a block, and a transaction."""

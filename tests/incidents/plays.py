@@ -27,17 +27,17 @@ from incidents.months_under_way import FIRST_DAY
 from incidents.normal_months import Month
 from incidents.played_chains import PlayedChain
 from incidents.played_exchanges import BITCOIN, ETHEREUM, WALLETS, ActLine, Event
-from walletwatch.alerts.decisions import close
-from walletwatch.approvals.writing import make_intent, make_payload, sign_act
+from walletwatch.alerts.lifecycle import close
+from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
 from walletwatch.audit.notes import SigningKey
 from walletwatch.domain.alerts import Alert, AlertState, Silence
 from walletwatch.domain.findings import Finding, Mode, Severity
-from walletwatch.pipeline.workers import ChainWorker, Tick
-from walletwatch.service.applications import Application
-from walletwatch.service.deploying import check_rule
+from walletwatch.service.application import Application
+from walletwatch.service.deployment import check_rule
 from walletwatch.settings import load
 from walletwatch.store import open_store
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
+from walletwatch.watch.worker import ChainWorker, Tick
 
 CONFIG = Path(__file__).parents[2] / "config"
 PEOPLE = {
@@ -205,7 +205,7 @@ class Play:
             return
         day = f"{self.clock.now:%Y%m%d}"
         if day != self._day and self.log.stat().st_size:
-            with self.app.judge.desk.held():
+            with self.app.judge.approvals.held():
                 self.app.feeds.read()
             self.log.rename(self.log.with_name(f"{self.log.name}-{self._day}"))
             self.log.touch()
@@ -243,7 +243,7 @@ class Play:
         for alert in due:
             with self.app.store.transaction() as unit:
                 said = close(alert, "treasury-2", "looked at every approval: this was meant", unit.now)
-                self.app.teller.save(unit, said)
+                self.app.alert_writer.save(unit, said)
 
     def _silence(self, chain: ChainId, until: datetime) -> None:
         self._silences += 1

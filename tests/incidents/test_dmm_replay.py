@@ -2,7 +2,7 @@
 
 Real: the theft and the transaction that funded it (from their published parts, ids recomputed), the addresses of vault,
 payee and thief, the moment. Reconstructed: the exchange's ordinary days around it, its approvals, the other blocks
-(walletwatch/service/demo_data/PROVENANCE.md).
+(walletwatch/demo/data/PROVENANCE.md).
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 
 from incidents.dmm_days import PAYEE, THEFT_SEEN, THEFT_TIME, THIEF
 from walletwatch.cli.main import app as walletwatch
+from walletwatch.demo.play import THEFT, played
 from walletwatch.domain.findings import Finding, Severity, VerdictKind
-from walletwatch.service.applications import Application
-from walletwatch.service.demo_plays import THEFT, played
-from walletwatch.store.filters import Filter
+from walletwatch.service.application import Application
+from walletwatch.store.statements import Filter
 
 
 @pytest.fixture(scope="module")

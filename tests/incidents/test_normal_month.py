@@ -1,7 +1,7 @@
 """A whole month in which nothing is wrong, then four thefts: who was woken, for what, and how early.
 
 The recommended rules (config/rules.example.toml) are held to both at once: precision over more than 20,000 approved
-withdrawals, and recall over the thefts that this product was made after.
+withdrawals, and cache over the thefts that this product was made after.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from incidents.plays import PAGES_FROM, Play, playing
 from incidents.thefts import Theft, play_all
 from walletwatch.domain.findings import Finding, Mode, VerdictKind
 from walletwatch.domain.outflows import OutflowState
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 
 @dataclass(frozen=True)

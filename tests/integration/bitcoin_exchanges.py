@@ -15,8 +15,8 @@ from slack_server import SlackServer
 from walletwatch.domain.alerts import Alert
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow
-from walletwatch.service.applications import Application
-from walletwatch.store.filters import Filter
+from walletwatch.service.application import Application
+from walletwatch.store.statements import Filter
 
 CHAIN = ChainId.parse(REGTEST)
 
@@ -56,7 +56,7 @@ class Watch:
 
     def at_tip(self) -> bool:
         with self.app.store.reading() as unit:
-            cursor = unit.places.cursor(CHAIN)
+            cursor = unit.chain_state.cursor(CHAIN)
         return cursor is not None and cursor.ref.hash.hex() == self.node.tip()[1]
 
     def until(self, txid: str, state: str) -> Outflow:

@@ -15,11 +15,11 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from slack_server import CHANNEL_NAME, TOKEN, SlackServer
-from walletwatch.approvals.writing import make_intent, make_payload, sign_act
+from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
 from walletwatch.audit.notes import SigningKey
-from walletwatch.service.applications import Application
-from walletwatch.service.daemons import Daemon, Ended
-from walletwatch.service.deploying import check_rule
+from walletwatch.service.application import Application
+from walletwatch.service.daemon import Daemon, Ended
+from walletwatch.service.deployment import check_rule
 from walletwatch.settings import Settings, load
 from walletwatch.store import open_store
 

@@ -8,7 +8,7 @@ from exchanges import ANVIL, Exchange, wait_for, watching
 
 from chains.model import ChainId
 from nodes.anvils import Anvil
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 
 def test_an_added_address_is_watched_without_a_restart(tmp_path: Path, fresh_anvil: Anvil) -> None:

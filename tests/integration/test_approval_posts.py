@@ -19,11 +19,11 @@ import pytest
 from exchanges import ANVIL, ETH, Exchange, wait_for, watching
 
 from nodes.anvils import Anvil
-from walletwatch.approvals.writing import make_intent, make_payload, sign_act, write_unsigned
-from walletwatch.service.applications import Application
+from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act, write_unsigned
+from walletwatch.service.application import Application
 from walletwatch.store import Store, open_store
 from walletwatch.store.audits import AuditRepository
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 PAYEE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 KILLS = 4
@@ -121,8 +121,8 @@ def test_an_unsigned_line_is_kept_and_does_not_count(exchange: Exchange, app: Ap
     (answer,) = app.feeds.post("posts", unsigned)
     assert (answer.result, answer.refused) == ("taken", "invalid_signature")
     with app.store.reading() as unit:
-        app.desk.refresh(unit)
-    assert app.desk.book.get("W-9") is None
+        app.approvals.refresh(unit)
+    assert app.approvals.book.get("W-9") is None
 
 
 def test_an_act_of_the_future_counts_when_its_time_has_come(exchange: Exchange, app: Application) -> None:
@@ -134,7 +134,7 @@ def test_an_act_of_the_future_counts_when_its_time_has_come(exchange: Exchange, 
     assert kept(app.store) == []
     clock = app.store.clock
     app.store.clock = lambda: clock() + timedelta(hours=1)
-    with app.desk.held():
+    with app.approvals.held():
         app.feeds.read()
     assert kept(app.store) == [("request", "treasury-1", 1)]
     with app.store.reading() as unit:
@@ -198,7 +198,7 @@ def test_acts_that_come_late_by_post_answer_the_alert(tmp_path: Path, fresh_anvi
 
         def cursor() -> object:
             with app.store.reading() as unit:
-                return unit.places.cursor(app.settings.chains[0].id)
+                return unit.chain_state.cursor(app.settings.chains[0].id)
 
         wait_for(cursor, "the chain is watched")
         fresh_anvil.send(fresh_anvil.accounts[0], PAYEE, value=10**18)

@@ -15,19 +15,19 @@ from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from exchanges import ANVIL, Exchange, wait_for, watching
 
-from chains.drafts import Known
 from chains.model import Address, Asset, AssetId, ChainId
-from chains.registry import native_asset, parse_address, read_draft
+from chains.registry import native_asset, parse_address, read_unsigned_transaction
+from chains.unsigned_transactions import KnownBefore
 from nodes.anvils import Anvil
 from nodes.contracts import NOBODY, Contract, Safe, deploy, deploy_erc20, deploy_safe, safe
+from walletwatch.approvals.act_sources import Taken
 from walletwatch.approvals.acts import Malformed
 from walletwatch.approvals.signatures import KeyRing
-from walletwatch.approvals.sources import Taken
 from walletwatch.approvals.vendors.exports import ExportFeed
-from walletwatch.approvals.vendors.records import Terms
+from walletwatch.approvals.vendors.records import RequestTerms
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.withdrawals import Act, Grade
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 pytestmark = pytest.mark.anvil
 
@@ -131,7 +131,7 @@ class Export:
         names = ("treasury-1", "treasury-2", "compliance-1")
         people = {owner.address.lower(): name for owner, name in zip(owned.owners, names, strict=True)}
         wallets = {owned.safe.address: "eth-safe"}
-        terms = Terms(people=people, wallets=wallets, chain=CHAIN, tokens=(native_asset(CHAIN), *known))
+        terms = RequestTerms(people=people, wallets=wallets, chain=CHAIN, tokens=(native_asset(CHAIN), *known))
         self.feed = ExportFeed("safe", self.path, "safe", terms, KeyRing(PEOPLE), parse_address)
 
     def read(self, *records: dict[str, Any]) -> Taken:
@@ -291,8 +291,11 @@ def test_a_real_transaction_of_another_chain_hashes_as_its_owners_signed_it() ->
     )
     fields = {"safe": account, "to": account, "value": "0", "data": swap, "operation": 0, "nonce": 5}
     content = json.dumps(fields).encode()
-    known = Known(frozenset({bytes.fromhex(account[2:])}))
-    digests = {n: read_draft(ChainId("eip155", str(n)), content, known).digests["safe_tx_hash"] for n in (100, 1)}
+    known = KnownBefore(frozenset({bytes.fromhex(account[2:])}))
+    digests = {
+        n: read_unsigned_transaction(ChainId("eip155", str(n)), content, known).digests["safe_tx_hash"]
+        for n in (100, 1)
+    }
     assert digests[100] == "0x06c88df42a8ab64b2b2c5e2b5c8c4df384c267b39929a8416d1518db23f91783"
     assert digests[1] != digests[100]
 
@@ -341,7 +344,7 @@ def test_a_payment_confirmed_in_the_export_is_silent_and_a_forged_one_is_not(
 
         def cursor() -> object:
             with app.store.reading() as unit:
-                return unit.places.cursor(CHAIN)
+                return unit.chain_state.cursor(CHAIN)
 
         def findings(tx: str) -> list[Any]:
             with app.store.reading() as unit:
@@ -362,6 +365,6 @@ def test_a_payment_confirmed_in_the_export_is_silent_and_a_forged_one_is_not(
         (found,) = wait_for(lambda: findings(forged), "the forged confirmation is told")
         assert found.rule == "invalid_signature"
         assert findings(approved) == []
-        known = app.desk.requests_to(CHAIN, Address(bytes.fromhex(PAYEE[2:]), PAYEE))
+        known = app.approvals.requests_to(CHAIN, Address(bytes.fromhex(PAYEE[2:]), PAYEE))
         (request,) = (r for r in known if r.intent.amount == ETHER)
         assert {act.grade for act in request.acts if act.kind.value == "approve"} == {Grade.SAFE_SIGNATURE}

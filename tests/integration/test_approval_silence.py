@@ -10,8 +10,8 @@ import pytest
 from exchanges import ANVIL, ETH, Exchange
 
 from walletwatch.domain.findings import Finding
-from walletwatch.service.applications import Application
-from walletwatch.store.filters import Filter
+from walletwatch.service.application import Application
+from walletwatch.store.statements import Filter
 
 PAYEE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 FEED = '[[approval_feed]]\ntype = "jsonl"\nname = "treasury"\npath = "approvals.jsonl"\n'
@@ -27,7 +27,7 @@ class Shifted:
 
     def look(self, **later: float) -> list[Finding]:
         self.ahead += timedelta(**later)
-        with self.app.desk.held():
+        with self.app.approvals.held():
             self.app.feeds.read()
         with self.app.store.reading() as unit:
             return list(unit.findings.find(Filter(rule="feed_silent")))

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 from exchanges import ANVIL, ETH, Exchange
 
-from walletwatch.approvals.sources import FeedUnreadable
-from walletwatch.service.applications import Application
+from walletwatch.approvals.act_sources import FeedUnreadable
+from walletwatch.service.application import Application
 from walletwatch.store.act_tables import ActTable
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 PAYEE = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
@@ -68,7 +68,7 @@ class Reading:
     def look(self, secs: float = 0) -> list[tuple[int, str]]:
         """(number, kind) of every act that is kept."""
         self.now += timedelta(seconds=secs)
-        with self.app.desk.held():
+        with self.app.approvals.held():
             self.app.feeds.read()
         with self.app.store.reading() as unit:
             return sorted((act.line, act.kind.value) for act in unit.approvals.find_acts(Filter()))

@@ -13,8 +13,8 @@ from chains.model import Address
 from chains.registry import derive, open_branches
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 from walletwatch.domain.outflows import Outflow
-from walletwatch.service.applications import Application
-from walletwatch.store.filters import Filter
+from walletwatch.service.application import Application
+from walletwatch.store.statements import Filter
 
 pytestmark = pytest.mark.bitcoind
 
@@ -143,7 +143,7 @@ def place(hot: BitcoinWallet, index: int) -> Address:
 
 def caught_up(app: Application, node: Bitcoind) -> bool:
     with app.store.reading() as unit:
-        cursor = unit.places.cursor(REGTEST.chain)
+        cursor = unit.chain_state.cursor(REGTEST.chain)
     return cursor is not None and cursor.ref.hash.hex() == node.tip()[1]
 
 

@@ -12,7 +12,7 @@ from bitcoin_exchanges import chain_toml
 from esplora_servers import Esplora
 from exchanges import Exchange
 
-from chains.bitcoin.explorers import MAX_ANSWER_BYTES
+from chains.bitcoin.explorer import MAX_ANSWER_BYTES
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import LyingNode, NotReady, RateLimited, Unreachable, Unsupported
@@ -21,7 +21,7 @@ from chains.registry import Endpoint, SourceSpec
 from chains.source import WatchSet
 from nodes.bitcoinds import Bitcoind
 from walletwatch.cli.sessions import Session
-from walletwatch.cli.trace_folds import fold
+from walletwatch.cli.trace_output import fold
 from walletwatch.cli.trace_starts import Theft, start
 from walletwatch.tracing.traces import Trace, trace_as_json
 

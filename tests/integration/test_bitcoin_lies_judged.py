@@ -20,9 +20,9 @@ from chains.bitcoin.source import BitcoinSource
 from chains.registry import Endpoint, SourceSpec
 from chains.rpc.endpoints import QUARANTINE_SECS
 from nodes.bitcoinds import Bitcoind
-from walletwatch.pipeline.workers import ChainWorker, Tick
-from walletwatch.service.applications import Application
-from walletwatch.store.filters import Filter
+from walletwatch.service.application import Application
+from walletwatch.store.statements import Filter
+from walletwatch.watch.worker import ChainWorker, Tick
 
 pytestmark = pytest.mark.bitcoind
 
@@ -83,7 +83,7 @@ class Watched:
     def _read_report(self) -> None:
         self.worker._reported = None  # as if a second had gone by: every tick reports
         with self.app.store.reading() as unit:
-            report, _ = unit.places.reports()[str(CHAIN)]
+            report, _ = unit.chain_state.reports()[str(CHAIN)]
         self.states |= {e["state"] for e in report["endpoints"]}
         self.errors |= {e["last_error"] for e in report["endpoints"] if e["last_error"]}
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from chains.bitcoin import unspents
+from chains.bitcoin import utxo_scan as unspents
 from chains.bitcoin.client import Client
 from chains.bitcoin.params import MAINNET, REGTEST
 from chains.bitcoin.source import BitcoinSource
@@ -95,7 +95,7 @@ def test_the_doorbell_rings_for_a_block_and_a_transaction(fresh_bitcoind: Bitcoi
 def test_closing_ends_a_wait(fresh_bitcoind: Bitcoind, bell: bool) -> None:
     spec = spec_of(fresh_bitcoind)
     if not bell:
-        spec = replace(spec, endpoints=(replace(spec.endpoints[0], doorbell=""),))
+        spec = replace(spec, endpoints=(replace(spec.endpoints[0], notifier_url=""),))
     source = BitcoinSource(spec)
     waiter = threading.Thread(target=source.wait, args=(3600.0,))
     waiter.start()

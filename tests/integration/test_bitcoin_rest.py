@@ -7,14 +7,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from chains.bitcoin.client import Client
+from chains.bitcoin.client import Client, RestTransport
 from chains.bitcoin.params import REGTEST
-from chains.bitcoin.rests import RestTransport
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import BlockGone, LyingNode, Unsupported
 from chains.registry import Endpoint, SourceSpec
-from chains.rpc.envelopes import loads_exact
 from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import loads_exact
 from chains.source import WatchSet
 from nodes.bitcoinds import Bitcoind
 

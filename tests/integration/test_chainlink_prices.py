@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 from eth_utils.crypto import keccak
-from evm_pipelines import ANVIL, DATA, ETHER, Deployed, OwnWallet, settled, watch
 from evm_proxies import EvmProxy
+from evm_watches import ANVIL, DATA, ETHER, Deployed, OwnWallet, settled, watch
 from exchanges import Exchange
 from lying_proxies import Call
 from typer.testing import CliRunner

@@ -15,8 +15,8 @@ from nodes.bitcoinds import Bitcoind, BitcoinWallet
 from slack_server import SlackServer
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow
-from walletwatch.service.applications import Application
-from walletwatch.store.filters import Filter
+from walletwatch.service.application import Application
+from walletwatch.store.statements import Filter
 
 PAYEE_ETH = "0x70997970C51812dc3A010C7d01b50e0d17dc79C8"
 
@@ -88,7 +88,7 @@ def findings(app: Application, tx: str) -> list[Finding]:
 
 def started(app: Application, chain: str) -> bool:
     with app.store.reading() as unit:
-        return unit.places.cursor(ChainId.parse(chain)) is not None
+        return unit.chain_state.cursor(ChainId.parse(chain)) is not None
 
 
 def seen(app: Application, tx: str) -> bool:

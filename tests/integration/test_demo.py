@@ -15,22 +15,21 @@ from rich.console import Console
 
 from incidents.dmm_days import STORAGE, THEFT_HEIGHT, THEFT_TIME, Days
 from incidents.dmm_recording import HOME, Recording, unpack
-from walletwatch.audit.inspections import verify_pack
 from walletwatch.audit.notes import VerifyingKey
+from walletwatch.audit.pack_verification import verify_pack
+from walletwatch.demo import play as demo_plays
+from walletwatch.demo.evidence import Evidence, gather
+from walletwatch.demo.play import THEFT, played
+from walletwatch.demo.screens import FILES, run_demo
 from walletwatch.domain.alerts import AlertState
 from walletwatch.domain.findings import Finding, VerdictKind
 from walletwatch.domain.outflows import OutflowState
-from walletwatch.service import demo_plays
-from walletwatch.service.daemons import Daemon, Ended
-from walletwatch.service.demo_evidence import Evidence, gather
-from walletwatch.service.demo_plays import THEFT, played
-from walletwatch.service.demo_screens import FILES
-from walletwatch.service.demos import run_demo
-from walletwatch.service.deploying import check_rule
+from walletwatch.service.daemon import Daemon, Ended
+from walletwatch.service.deployment import check_rule
 from walletwatch.service.reporting import daily_text
 from walletwatch.settings import Settings, load
 from walletwatch.store import open_store
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 STOLEN = 450_290_000_000
 

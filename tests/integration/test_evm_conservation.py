@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from evm_pipelines import (
+from evm_proxies import EvmProxy, untraced
+from evm_watches import (
     ETH,
     ETHER,
     Deployed,
@@ -19,7 +20,6 @@ from evm_pipelines import (
     settled,
     watch,
 )
-from evm_proxies import EvmProxy, untraced
 
 from nodes.anvils import Anvil
 from nodes.contracts import Contract, deploy, deploy_erc20

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evm_pipelines import ETH, ETHER, Deployed, OwnWallet, calldata, made_for_tests, settled
 from evm_proxies import EvmProxy, untraced
+from evm_watches import ETH, ETHER, Deployed, OwnWallet, calldata, made_for_tests, settled
 
 from nodes.anvils import Anvil
 from nodes.contracts import deploy

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evm_pipelines import Deployed, OwnWallet, Watch, calldata, made_for_tests, settled, watch
 from evm_proxies import EvmProxy, untraced
+from evm_watches import Deployed, OwnWallet, Watch, calldata, made_for_tests, settled, watch
 
 from nodes.anvils import Anvil
 from nodes.contracts import deploy, deploy_erc20

@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from evm_pipelines import ETHER, Deployed, OwnWallet, calldata, made_for_tests, settled, watch
 from evm_proxies import EvmProxy, untraced
+from evm_watches import ETHER, Deployed, OwnWallet, calldata, made_for_tests, settled, watch
 
 from nodes.anvils import Anvil
 from nodes.contracts import deploy
-from walletwatch.pipeline import balances
+from walletwatch.watch import balances
 
 pytestmark = pytest.mark.anvil
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from evm_pipelines import ETHER, Deployed, OwnWallet, Watch, calldata, made_for_tests, settled, watch
 from evm_proxies import EvmProxy, untraced
+from evm_watches import ETHER, Deployed, OwnWallet, Watch, calldata, made_for_tests, settled, watch
 from lying_proxies import Call
 
 from nodes.anvils import Anvil

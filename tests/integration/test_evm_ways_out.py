@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from eth_account import Account
-from evm_pipelines import (
+from evm_watches import (
     ANVIL,
     ETH,
     ETHER,

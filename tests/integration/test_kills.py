@@ -20,7 +20,7 @@ from exchanges import BTC, REGTEST, Exchange, wait_for
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 from slack_server import SlackServer
 from walletwatch.store import Store, open_store
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 KILLS = int(os.environ.get("WALLETWATCH_KILLS", "12"))
 """Fifty by hand; fewer in every run of the tests."""
@@ -180,7 +180,7 @@ def hold_to(exchange: Exchange, quiet: Exchange, node: Bitcoind, slack: SlackSer
         assert (left, found) == state_of(quiet_store)
         with mortal_store.reading() as unit:
             alerts = {a.id for a in unit.alerts.find(Filter()) if a.state != "closed"}
-            cursor = unit.places.cursor(exchange.settings().chains[0].id)
+            cursor = unit.chain_state.cursor(exchange.settings().chains[0].id)
     finally:
         mortal_store.close()
         quiet_store.close()

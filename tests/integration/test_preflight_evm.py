@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import rlp
-from evm_pipelines import ANVIL, ETH, ETHER, Deployed, OwnWallet, Watch, erc20, settled, watch
+from evm_watches import ANVIL, ETH, ETHER, Deployed, OwnWallet, Watch, erc20, settled, watch
 from exchanges import Exchange
 from typer.testing import CliRunner
 

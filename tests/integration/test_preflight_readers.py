@@ -8,14 +8,14 @@ from pathlib import Path
 import psycopg
 import pytest
 import rlp
-from evm_pipelines import ANVIL, ETH, Deployed, OwnWallet, settled
+from evm_watches import ANVIL, ETH, Deployed, OwnWallet, settled
 from exchanges import Exchange
 from sqlalchemy.engine import make_url
 from typer.testing import CliRunner
 
 from nodes.anvils import Anvil
 from walletwatch.cli.main import app
-from walletwatch.service.applications import Application
+from walletwatch.service.application import Application
 
 pytestmark = [pytest.mark.anvil, pytest.mark.postgres]
 

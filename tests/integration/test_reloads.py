@@ -20,10 +20,10 @@ from nodes.bitcoinds import Bitcoind
 from slack_server import SlackServer
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow
-from walletwatch.service.applications import Application
-from walletwatch.service.daemons import Daemon
+from walletwatch.service.application import Application
+from walletwatch.service.daemon import Daemon
 from walletwatch.store import Store, open_store
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 pytestmark = pytest.mark.bitcoind
 
@@ -78,7 +78,7 @@ class View:
 
     def watches(self) -> bool:
         with self.store.reading() as unit:
-            cursor = unit.places.cursor(CHAIN)
+            cursor = unit.chain_state.cursor(CHAIN)
         return cursor is not None and cursor.ref.hash.hex() == self.made.node.tip()[1]
 
     def pay(self, sats: int, address: str | None = None) -> str:

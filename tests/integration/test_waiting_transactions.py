@@ -7,15 +7,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from evm_pipelines import Deployed, OwnWallet, Watch, watch
+from evm_watches import Deployed, OwnWallet, Watch, watch
 
 from nodes.anvils import Anvil
-from walletwatch.alerts.outboxes import view_alert
-from walletwatch.alerts.ports import Names
+from walletwatch.alerts.outbox import view_alert
+from walletwatch.alerts.ports import AlertNames
 from walletwatch.alerts.rendering import make_page
 from walletwatch.domain.times import utc_now
-from walletwatch.pipeline.waiting import ABSENT_AFTER
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
+from walletwatch.watch.mempool_tracker import ABSENT_AFTER
 
 pytestmark = pytest.mark.anvil
 
@@ -39,7 +39,7 @@ def pay(node: Anvil, *, ahead: int = 0) -> str:
 def page(desk: Watch) -> dict[str, str]:
     (alert,) = desk.alerts()
     with desk.app.store.reading() as unit:
-        view = view_alert(unit, alert.id, Names(), lambda _chain, _address, _at: ())
+        view = view_alert(unit, alert.id, AlertNames(), lambda _chain, _address, _at: ())
     assert view is not None
     return dict(make_page(view).facts)
 

@@ -11,10 +11,9 @@ from hypothesis import strategies as st
 from chains.model import Address, AssetId, ChainId, TxId
 from walletwatch.approvals.policies import Group, Policy, PolicyHistory, PolicyVersion
 from walletwatch.domain.calendars import BusinessHours
-from walletwatch.domain.payments import Payment, Spending
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.prices import Price
-from walletwatch.domain.withdrawals import Act, ActKind, Intent
+from walletwatch.domain.withdrawals import Act, ActKind, Intent, Payment, Spending
 
 CHAIN = ChainId.parse("eip155:1")
 ASSET = AssetId.parse("eip155:1/slip44:60")

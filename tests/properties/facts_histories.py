@@ -21,14 +21,14 @@ from chains.model import (
     UtxoTransaction,
 )
 from unit.rules_facts import GONE, World
+from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.ids import outflow_id
 from walletwatch.domain.outflows import Movement, Outflow, OutflowState
-from walletwatch.domain.payments import Payment
 from walletwatch.domain.prices import Price
 from walletwatch.domain.wallets import Perimeter, Wallet
-from walletwatch.pipeline.deployments import Deployment, WatchedChain
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.store import UnitOfWork
-from walletwatch.store.ledgers import Balance, StoredTransaction
+from walletwatch.store.ledger import Balance, StoredTransaction
 
 ONE, TWO = ChainId.parse("bip122:0f9188f13cb7b2c71f2a335e3a4fc328"), ChainId.parse("eip155:31337")
 BTC = Asset(AssetId.parse(f"{ONE}/slip44:0"), "BTC", 8)
@@ -146,7 +146,7 @@ class History:
 
     def open(self, unit: UnitOfWork) -> None:
         for chain, names in WALLETS.items():
-            unit.places.register(chain, str(chain), START)
+            unit.chain_state.register(chain, str(chain), START)
             for asset in (a for a in ASSETS if a.id.chain == chain):
                 for name in names:
                     at = BlockRef(0, txid(-1))

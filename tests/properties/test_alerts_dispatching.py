@@ -15,8 +15,8 @@ from hypothesis.stateful import run_state_machine_as_test
 from alerts_machines import SINKS, Books, DispatcherMachine
 from alerts_samples import NAMES
 from walletwatch.alerts.dispatcher import Dispatcher, Summary
-from walletwatch.alerts.outboxes import StoreOutbox
-from walletwatch.alerts.ports import AlertView, Notifier, Outbox, OutboxRow, Refused, SendResult, TryLater
+from walletwatch.alerts.outbox import StoreOutbox
+from walletwatch.alerts.ports import AlertView, Notifier, Outbox, OutboxRow, SendResult, SinkRefused, TryLater
 from walletwatch.domain.alerts import Alert, Outcome
 from walletwatch.store.stores import open_store
 
@@ -42,7 +42,7 @@ class StoreBooks:
     def put(self, alert: Alert, now: datetime) -> None:
         with self.store.transaction() as unit:
             unit.alerts.save(alert)
-            unit.alerts.tell(alert, SINKS, now)
+            unit.alerts.enqueue(alert, SINKS, now)
 
     def due(self) -> int:
         with self.store.reading() as unit:
@@ -107,7 +107,7 @@ class GivesUpOnFailure(Dispatcher):
 
     def _send(self, view: AlertView, row: OutboxRow, notifier: Notifier) -> SendResult:
         result = super()._send(view, row, notifier)
-        return Refused(result.reason) if isinstance(result, TryLater) else result
+        return SinkRefused(result.reason) if isinstance(result, TryLater) else result
 
 
 class WorksWithoutLease(Dispatcher):

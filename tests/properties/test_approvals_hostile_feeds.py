@@ -26,15 +26,14 @@ from unit.vendors_samples import (
     fireblocks,
     resolver,
 )
+from walletwatch.approvals.act_sources import FeedUnreadable, PostedFeed
+from walletwatch.approvals.act_writing import sign_act
 from walletwatch.approvals.acts import Malformed
-from walletwatch.approvals.posts import PostedFeed
-from walletwatch.approvals.sources import FeedUnreadable
 from walletwatch.approvals.vendors.exports import ExportFeed
-from walletwatch.approvals.writing import sign_act
 from walletwatch.domain.withdrawals import Act
-from walletwatch.pipeline.feeds import LineAnswer
-from walletwatch.service.admissions import LineRate, Secret
-from walletwatch.service.endpoints import ActEndpoint, Rules
+from walletwatch.service.act_endpoint import ActEndpoint, Rules
+from walletwatch.service.admissions import LineRate, PostSecret
+from walletwatch.watch.feed_reader import LineAnswer
 
 OWNER = "0x464e926AfB9E8c5D7F18B92C7dBA01399aa0d265"
 MULTISIG = {
@@ -161,7 +160,7 @@ def address() -> Iterator[tuple[str, int]]:
     def keep(body: bytes) -> list[LineAnswer]:
         return [LineAnswer(1, "taken")] if body else []
 
-    endpoint = ActEndpoint("127.0.0.1", 0, Rules(Secret(b""), LineRate(1_000_000), timeout_secs=0.3), keep)
+    endpoint = ActEndpoint("127.0.0.1", 0, Rules(PostSecret(b""), LineRate(1_000_000), timeout_secs=0.3), keep)
     endpoint.start()
     yield endpoint.address
     endpoint.stop()

@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from chains.registry import parse_address
 from unit.approvals_samples import ED, NOW, P256, RING, approve, error_of, read, request
+from walletwatch.approvals.act_writing import sign_act, write_unsigned
 from walletwatch.approvals.acts import MAX_LINE, Malformed
-from walletwatch.approvals.feeds import Feed, Limits, read_feed
+from walletwatch.approvals.feeds import Feed, FeedLimits, read_feed
 from walletwatch.approvals.positions import FeedPosition
-from walletwatch.approvals.writing import sign_act, write_unsigned
 from walletwatch.domain.withdrawals import Act
 
 REQUEST = sign_act(request(), ED, "ed")
@@ -99,7 +99,7 @@ def test_how_a_log_arrived_does_not_matter(lines: list[bytes], cuts: list[int], 
                 file.write(log[file.tell() : end])
             more = True
             while more:
-                batch = read_feed(feed, position, NOW, Limits(max_lines=max_lines))
+                batch = read_feed(feed, position, NOW, FeedLimits(max_lines=max_lines))
                 acts += batch.acts
                 malformed += batch.malformed
                 position = FeedPosition.from_json(json.loads(json.dumps(batch.position.as_json())))

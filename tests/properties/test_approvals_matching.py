@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from properties.approvals_worlds import OTHER_TX, PEOPLE, TX, World, no_price, worlds
 from walletwatch.approvals import matching
 from walletwatch.approvals.assignments import assign
-from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
-from walletwatch.domain.payments import MatchResult, Payment
-from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, Request
+from walletwatch.approvals.request_book import RequestBook
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Payment, Request
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from properties.approvals_worlds import ASSET, CHAIN, PEOPLE, PLACES, START, make_act, make_intent
-from walletwatch.approvals.books import RequestBook
+from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.withdrawals import Act, ActKind
 
 _actors = st.sampled_from(["req", "both", "app-1", "none", "stranger"])

@@ -13,14 +13,13 @@ from chains.model import Address, TxId
 from properties.approvals_worlds import ASSET, CHAIN, OTHER_TX, PEOPLE, PLACES, TX, World, no_price, worlds
 from unit.rules_facts import MemoryFacts
 from unit.rules_facts import World as Known
-from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
+from walletwatch.approvals.request_book import RequestBook
 from walletwatch.approvals.settlements import EXACT, Leeway
 from walletwatch.domain.findings import Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import MatchResult, Payment, Terms
-from walletwatch.domain.withdrawals import ActKind, Request
+from walletwatch.domain.withdrawals import ActKind, MatchResult, MatchTerms, Payment, Request
 from walletwatch.rules.engine import judge
 from walletwatch.rules.registry import default_rules
 
@@ -33,7 +32,7 @@ class Case:
     """A world, the terms of its requests, and what others paid of them before."""
 
     world: World
-    terms: dict[str, Terms]
+    terms: dict[str, MatchTerms]
     paid: dict[str, tuple[int, int]]
 
     @property
@@ -70,11 +69,11 @@ def cases(draw: st.DrawFn) -> Case:
         for a in world.acts
     )
     spending = replace(world.spending, payments=payments, fee=draw(st.integers(0, 3)))
-    terms: dict[str, Terms] = {}
+    terms: dict[str, MatchTerms] = {}
     paid: dict[str, tuple[int, int]] = {}
     for act in acts:
         if act.kind is ActKind.REQUEST and draw(st.booleans()):
-            given_terms = Terms(draw(st.integers(0, 1)), draw(st.booleans()), draw(st.sampled_from([1, 1, 2, 3])))
+            given_terms = MatchTerms(draw(st.integers(0, 1)), draw(st.booleans()), draw(st.sampled_from([1, 1, 2, 3])))
             terms[act.request_id] = given_terms
             if given_terms.parts > 1 and draw(st.booleans()):
                 paid[act.request_id] = (draw(st.integers(1, 12)), draw(st.integers(1, 2)))
@@ -242,7 +241,9 @@ def test_more_leeway_never_adds_a_violation(case: Case, tolerance: int, fee: boo
     every = {a.request_id for a in case.world.acts}
     before = {i: case.terms.get(i, EXACT) for i in every}
     wider = {
-        i: Terms(t.tolerance + tolerance, t.fee_deducted or fee, t.parts if i in case.paid else max(t.parts, parts))
+        i: MatchTerms(
+            t.tolerance + tolerance, t.fee_deducted or fee, t.parts if i in case.paid else max(t.parts, parts)
+        )
         for i, t in before.items()
     }
     if not verdicts(case):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from properties.approvals_worlds import ASSET, CHAIN, PEOPLE, World, no_price, worlds
 from unit.rules_facts import MemoryFacts
 from unit.rules_facts import World as Known
-from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
+from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.findings import Finding, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.withdrawals import Act, ActKind

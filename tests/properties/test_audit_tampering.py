@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from walletwatch.audit.leaves import AuditEntry, entry_hash, make_entry
 from walletwatch.audit.merkle import Frontier
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
-from walletwatch.audit.verifications import Head, verify_log
+from walletwatch.audit.verification import Head, verify_log
 
 KEY = SigningKey.generate("audit.exchange.example/log")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.bitcoin.addresses import address_of, parse_address
+from chains.bitcoin.addresses import address_of, address_parser, parse_address
 from chains.bitcoin.bech32 import BECH32, BECH32M, CHARSET, expand, polymod
 from chains.bitcoin.params import MAINNET, NETWORKS, Network
-from chains.bitcoin.texts import address_parser
 from chains.model import Address
 
 networks = st.sampled_from(sorted(NETWORKS.values(), key=lambda network: network.name))

@@ -15,10 +15,10 @@ from chains.bitcoin.client import Client
 from chains.bitcoin.mempool import Mempool
 from chains.bitcoin.params import MAINNET
 from chains.bitcoin.readers import read_block, read_transaction
-from chains.bitcoin.unspents import Scans, scan_unspent
+from chains.bitcoin.utxo_scan import UtxoScans, scan_unspent
 from chains.errors import ChainError
 from chains.model import BlockRef
-from chains.rpc.transport import Call
+from chains.rpc.jsonrpc import Call
 from chains.source import WatchSet
 from contracts.recorded_blocks import BlockNode, RecordedBlock
 
@@ -72,7 +72,7 @@ ASKS: dict[str, Callable[[Client], object]] = {
         MAINNET, client, bytes.fromhex(TXID), BlockRef(5, bytes.fromhex(TXID))
     ),
     "unspent": lambda client: scan_unspent(
-        MAINNET, client, {parse_address(MAINNET.chain, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")}, Scans()
+        MAINNET, client, {parse_address(MAINNET.chain, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")}, UtxoScans()
     ),
     "mempool": lambda client: Mempool(MAINNET).look(client, WatchSet()),
     "info": lambda client: client.chain_info(),

@@ -6,9 +6,9 @@ import re
 from collections import defaultdict
 
 import pytest
-from pipeline_chains import BTC, CHAIN, FakeChain, payment
-from pipeline_worlds import Clock, MortalStore, Pager, Process, approved_request
 from sqlalchemy import Engine, event
+from watch_chains import BTC, CHAIN, FakeChain, payment
+from watch_worlds import Clock, MortalStore, Pager, Process, approved_request
 
 from chains.model import BlockRef
 from unit.docs_database import granted, guide
@@ -18,7 +18,7 @@ from walletwatch.domain.labels import Label
 from walletwatch.store import Store, open_store
 from walletwatch.store.approvals import FeedState
 from walletwatch.store.cases import StoredCase
-from walletwatch.store.ledgers import Balance
+from walletwatch.store.ledger import Balance
 from walletwatch.store.tables import metadata
 
 _WRITES = re.compile(r"\s*(INSERT INTO|UPDATE|DELETE FROM)\s+(\w+)")

@@ -10,10 +10,10 @@ from hypothesis import given
 
 from chains.errors import Unsupported
 from chains.model import Address, Asset, AssetId, BlockRef, ChainId
+from walletwatch.deployment import WatchedChain
 from walletwatch.domain.wallets import Perimeter, Wallet
-from walletwatch.pipeline.conservation import MAX_DIFFERENCES, Book, Conservation
-from walletwatch.pipeline.deployments import WatchedChain
-from walletwatch.store.ledgers import Balance
+from walletwatch.store.ledger import Balance
+from walletwatch.watch.conservation import MAX_DIFFERENCES, Conservation, WalletBook
 
 CHAIN = ChainId("eip155", "31337")
 ETH = Asset(AssetId(CHAIN, "slip44", "60"), "ETH", 18)
@@ -54,7 +54,7 @@ def search(history: Sequence[tuple[int, int]], kept_from: int) -> list[Any]:
     perimeter.add(Wallet("hot", "hot", CHAIN), [OWN])
     watched = WatchedChain(CHAIN, "anvil", ETH, perimeter)
     moves = [(n, max(0, seen), max(0, -seen), 0) for n, (seen, _) in enumerate(history, 1)]
-    book = Book(("hot", ETH.id), Balance("hot", ETH.id, ref(0), OPENING), moves)
+    book = WalletBook(("hot", ETH.id), Balance("hot", ETH.id, ref(0), OPENING), moves)
     desk = Conservation(watched, cast(Any, source), cast(Any, None), cast(Any, None))
     return desk._differences(book, ref(len(history)), source.held[-1])
 

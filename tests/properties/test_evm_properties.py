@@ -12,11 +12,10 @@ from hypothesis import strategies as st
 
 from chains.errors import LyingNode, PermanentError
 from chains.evm.addresses import checksum, parse_address
-from chains.evm.blooms import AccountIndex, bloom_mask, may_hold
-from chains.evm.encodings import rlp_encode
+from chains.evm.envelopes import rlp_encode
 from chains.evm.fields import data_of, quantity_of
-from chains.evm.logs import TRANSFER, TRANSFER_BATCH, Log
 from chains.evm.params import NETWORKS
+from chains.evm.receipts import TRANSFER, TRANSFER_BATCH, AccountIndex, Log, bloom_mask, may_hold
 from chains.evm.tokens import token_moves
 from chains.evm.traces import Move, TxTrace, read_debug_block, read_trace_block
 from chains.model import MAX_AMOUNT, ChainId

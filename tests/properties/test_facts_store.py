@@ -15,13 +15,13 @@ from sqlalchemy import text
 from chains.model import SigningFacts
 from unit.rules_facts import MemoryFacts
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Unknown
-from walletwatch.pipeline.facts import StoreFacts
-from walletwatch.pipeline.recalls import Recall
+from walletwatch.domain.withdrawals import MatchResult
+from walletwatch.history.facts import StoreFacts
+from walletwatch.history.history_cache import HistoryCache
 from walletwatch.rules.facts import Facts
-from walletwatch.rules.pasts import Past
-from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.rules.lookalikes import PayeeIndex
+from walletwatch.rules.wallet_profile import WalletProfile
 from walletwatch.store import Store, UnitOfWork, open_store
 
 EXCHANGE = deployment()
@@ -84,21 +84,21 @@ class Undone(Exception):
 
 def live(store: Store, steps: list[Step]) -> None:
     """Live through a history and ask at every payment; then undo it all."""
-    history, recall = History(), Recall(EXCHANGE)
+    history, cache = History(), HistoryCache(EXCHANGE)
     with pytest.raises(Undone), store.transaction() as unit:
         history.open(unit)
         for step in steps:
-            take(unit, history, recall, step)
+            take(unit, history, cache, step)
         raise Undone
     with store.engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM outflows")).scalar_one() == 0
 
 
-def take(unit: UnitOfWork, history: History, recall: Recall, step: Step) -> None:
+def take(unit: UnitOfWork, history: History, cache: HistoryCache, step: Step) -> None:
     if isinstance(step, Paying):
         for outflow in history.pay(unit, step):
             true = ask(memory_facts(history, outflow), outflow)
-            for remembering in (None, recall):
+            for remembering in (None, cache):
                 told = ask(store_facts(unit, outflow, remembering), outflow)
                 assert {q: (told[q], true[q]) for q in true if told[q] != true[q]} == {}
     elif isinstance(step, Moving):
@@ -109,9 +109,9 @@ def take(unit: UnitOfWork, history: History, recall: Recall, step: Step) -> None
         history.lose(unit, step)
 
 
-def store_facts(unit: UnitOfWork, outflow: Outflow, recall: Recall | None) -> StoreFacts:
+def store_facts(unit: UnitOfWork, outflow: Outflow, cache: HistoryCache | None) -> StoreFacts:
     """With or without a memory that lives through the whole history, reorgs and replacements too."""
-    return StoreFacts(unit, EXCHANGE, outflow, None, PayeeIndex(), no_match, lambda _chain, _to: (), recall=recall)
+    return StoreFacts(unit, EXCHANGE, outflow, None, PayeeIndex(), no_match, lambda _chain, _to: (), cache=cache)
 
 
 def no_match() -> MatchResult:
@@ -124,7 +124,7 @@ def memory_facts(history: History, outflow: Outflow) -> MemoryFacts:
     return MemoryFacts(history.world, outflow)
 
 
-def told(past: Past) -> tuple[Any, ...]:
+def told(past: WalletProfile) -> tuple[Any, ...]:
     return past.signed, list(past.rates), dict(past.signers), past.values(), past.oddities(SIGNED)
 
 

@@ -15,16 +15,16 @@ from test_facts_store import EXCHANGE, Undone, memory_facts, no_match, prepared
 
 from chains.model import AssetId
 from walletwatch.domain.outflows import Outflow
-from walletwatch.pipeline.facts import StoreFacts
-from walletwatch.pipeline.windows import Windows
+from walletwatch.history.facts import StoreFacts
+from walletwatch.history.windows import Windows
 from walletwatch.rules.engine import judge
 from walletwatch.rules.facts import Facts
+from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import configure
-from walletwatch.rules.resemblances import PayeeIndex
-from walletwatch.service.backtests import _Trial
+from walletwatch.service.backtests import _Backtest
 from walletwatch.settings.amounts import AmountReader
 from walletwatch.store import Store, UnitOfWork
-from walletwatch.store.histories import PastOutflow
+from walletwatch.store.history import PastOutflow
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +113,7 @@ def test_a_backtest_says_what_was_said_when_each_was_judged(sqlite: Store, steps
                 facts = memory_facts(history, outflow)
                 if outflow.block is not None and outflow.chain == chain and number >= low:
                     said += [(f.id, str(f.verdict)) for f in _judge(outflow, facts, rules)]
-        trial = _Trial(unit, deployment(), rules).run(chain, (low, 10_000), None)
+        trial = _Backtest(unit, deployment(), rules).run(chain, (low, 10_000), None)
         assert trial.skipped == ("unapproved_move",)
         assert [(f.id, str(f.verdict)) for f in trial.findings if f.rule != "sweep"] == said
         assert sum(trial.alerts_by_day.values()) == trial.alerts

@@ -8,7 +8,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chains.model import Address
-from walletwatch.rules.resemblances import THRESHOLDS, PayeeIndex, compare, free_characters
+from walletwatch.rules.lookalikes import THRESHOLDS, PayeeIndex, compare, free_characters
 
 ALPHABETS = {
     "1": ("123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz", 33),

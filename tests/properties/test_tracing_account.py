@@ -20,9 +20,9 @@ from tracing_graphs import (
 
 from chains.model import AccountTransaction, AssetId, ChainTransaction, Outpoint
 from walletwatch.domain.cases import CONSERVING_MODELS, Opening, TaintModel
-from walletwatch.tracing.models_account import Purse
-from walletwatch.tracing.stops import LabelLookup
-from walletwatch.tracing.tracers import Tracer, settle
+from walletwatch.tracing.flows import LabelLookup
+from walletwatch.tracing.models import Purse
+from walletwatch.tracing.tracer import Tracer, settle
 
 RANDOM = st.randoms(use_true_random=False)
 MODELS = st.sampled_from(list(TaintModel))

@@ -21,11 +21,10 @@ from tracing_graphs import (
 
 from chains.model import ChainTransaction, Outpoint, UtxoTransaction
 from walletwatch.domain.cases import CONSERVING_MODELS, TaintModel
-from walletwatch.tracing import folds_utxo
-from walletwatch.tracing.models_utxo import spread
-from walletwatch.tracing.spans import Spans
-from walletwatch.tracing.stops import LabelLookup
-from walletwatch.tracing.tracers import Tracer, settle
+from walletwatch.tracing import coin_fold as folds_utxo
+from walletwatch.tracing.flows import LabelLookup
+from walletwatch.tracing.models import Spans, spread
+from walletwatch.tracing.tracer import Tracer, settle
 
 RANDOM = st.randoms(use_true_random=False)
 MODELS = st.sampled_from(list(TaintModel))

@@ -24,7 +24,7 @@ from chains.model import (
 )
 from walletwatch.domain.cases import Case, CaseState, Seed, TaintModel, TraceOptions
 from walletwatch.domain.labels import Label
-from walletwatch.tracing.stops import LabelLookup
+from walletwatch.tracing.flows import LabelLookup
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 BTC = AssetId(BITCOIN, "slip44", "0")

@@ -18,7 +18,7 @@ from walletwatch.domain.alerts import Alert, AlertState
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.store import open_store
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")

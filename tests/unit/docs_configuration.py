@@ -20,9 +20,9 @@ from unit.docs_meanings import MEANINGS, TABLES  # noqa: E402 - found by the lin
 from walletwatch.settings import chains, fields, secrets, urls  # noqa: E402 - likewise
 from walletwatch.settings.approvals import GroupSettings  # noqa: E402 - likewise
 from walletwatch.settings.chains import EndpointSettings  # noqa: E402 - likewise
-from walletwatch.settings.drafts import LISTS, SINGLES  # noqa: E402 - likewise
 from walletwatch.settings.fields import Table, show_duration  # noqa: E402 - likewise
-from walletwatch.settings.people import KeySettings  # noqa: E402 - likewise
+from walletwatch.settings.partial_settings import LISTS, SINGLES  # noqa: E402 - likewise
+from walletwatch.settings.sections import KeySettings  # noqa: E402 - likewise
 
 INTRODUCTION = """# Configuration
 

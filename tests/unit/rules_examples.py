@@ -18,9 +18,9 @@ from chains.registry import parse_address
 from unit.rules_facts import World
 from walletwatch.domain.findings import VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
 from walletwatch.domain.prices import Price
-from walletwatch.rules.events import Event
+from walletwatch.domain.withdrawals import Payment
+from walletwatch.rules.facts import Event
 from walletwatch.settings.amounts import AmountReader
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")

@@ -25,16 +25,15 @@ from unit.rules_examples import (
     world,
 )
 from unit.rules_facts import World
-from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.policies import Policy, PolicyHistory, Threshold
-from walletwatch.approvals.quorums import Moment, authorise, authoriser
+from walletwatch.approvals.quorums import JudgementTime, authorise, authoriser
+from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.payments import Payment, Spending
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.domain.withdrawals import Act, ActKind, Intent, Request
-from walletwatch.rules.events import AwaitedRequest, OwnMove
+from walletwatch.domain.withdrawals import Act, ActKind, Intent, Payment, Request, Spending
+from walletwatch.rules.facts import AwaitedRequest, InternalTransfer
 
 PEOPLE = People(
     (
@@ -209,10 +208,10 @@ TO_WARM = {"from_roles": ["cold"], "to_roles": ["hot", "warm"]}
 VAULT = {"vault": "cold", "warm": "warm", "hot": "hot"}
 
 
-def moved(*acts: Act, known: bool = True) -> tuple[OwnMove, World]:
+def moved(*acts: Act, known: bool = True) -> tuple[InternalTransfer, World]:
     """1 BTC from the vault to an address of the warm wallet."""
     payments = (Payment(0, CUSTOMER, ONE_BTC),)
-    move = OwnMove(BITCOIN, txid("move"), "vault", NOON, BTC.id, ONE_BTC, ("warm",), payments)
+    move = InternalTransfer(BITCOIN, txid("move"), "vault", NOON, BTC.id, ONE_BTC, ("warm",), payments)
     spending = Spending(BITCOIN, move.tx, BTC.id, ("vault",), payments, NOON, from_block_time_only=False)
     answer = authoriser(spending, policies=PolicyHistory.of([TWO]), people=PEOPLE, price_of=no_price)
     found = {move.tx: match(spending, RequestBook(PEOPLE, acts), {}, answer)} if known else {}
@@ -224,7 +223,9 @@ def awaited(*acts: Act, at: datetime = NOON, watched: bool = True) -> tuple[Awai
     request = RequestBook(PEOPLE, acts).get("W-1")
     assert isinstance(request, Request)
     last = max(a.at for a in acts)
-    answer = authorise(request, Moment.now(last), policies=PolicyHistory.of([TWO]), people=PEOPLE, price_of=no_price)
+    answer = authorise(
+        request, JudgementTime.now(last), policies=PolicyHistory.of([TWO]), people=PEOPLE, price_of=no_price
+    )
     approved_at = max((a.at for a in answer.counted), default=None) if answer.met else None
     return AwaitedRequest(BITCOIN, "", at, answer, approved_at, watched), world()
 

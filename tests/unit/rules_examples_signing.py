@@ -19,7 +19,7 @@ from unit.rules_examples import (
     world,
 )
 from unit.rules_facts import World
-from walletwatch.rules.events import ControlEvent, SentTransaction
+from walletwatch.rules.facts import ControlEvent, SentTransaction
 
 HOT = {"roles": ["hot"]}
 ZERO = "0x" + "0" * 40

@@ -14,13 +14,11 @@ from datetime import UTC, datetime, timedelta
 from chains.model import Address, AssetId, ChainId, ChainTransaction, TxId
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.domain.withdrawals import Request
-from walletwatch.rules.events import Event
-from walletwatch.rules.facts import Counted, Holding, Periods, Spent
-from walletwatch.rules.pasts import Past, Trait
-from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.domain.withdrawals import MatchResult, Request
+from walletwatch.rules.facts import Counted, Event, Holding, Periods, Spent
+from walletwatch.rules.lookalikes import PayeeIndex
+from walletwatch.rules.wallet_profile import Trait, WalletProfile
 
 GONE = (OutflowState.ORPHANED, OutflowState.REPLACED)
 
@@ -217,8 +215,8 @@ class MemoryFacts:
         last = self.last_moved_at(wallet)
         return last is not None and last >= moment
 
-    def past(self, wallet: str, limit: int) -> Past:
-        return Past(map(Trait.of, self._past(wallet, limit)))
+    def past(self, wallet: str, limit: int) -> WalletProfile:
+        return WalletProfile(map(Trait.of, self._past(wallet, limit)))
 
     def _past(self, wallet: str, limit: int) -> list[ChainTransaction]:
         latest_last = sorted((o for o in self._before() if o.wallet == wallet), key=lambda o: o.broadcast_at)

@@ -11,7 +11,7 @@ from alerts_machines import SINKS, Board, MemoryBooks, Plan
 from alerts_samples import T0, make_alert, make_finding
 from slack_server import CHANNEL_ID, TOKEN, Fault, SlackServer
 from walletwatch.alerts.dispatcher import BURST, Dispatcher, Sink, Summary
-from walletwatch.alerts.ports import AlertView, SendResult, Told, TryLater
+from walletwatch.alerts.ports import AlertView, PriorDelivery, SendResult, TryLater
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.domain.alerts import Alert, AlertState
 from walletwatch.domain.findings import Severity
@@ -156,7 +156,7 @@ def test_a_notifier_that_raises_stops_nobody_and_its_words_are_not_repeated(capl
     desk.put(*alerts(2))
 
     class Faulty(Board):
-        def send(self, view: AlertView, told: Told) -> SendResult:
+        def send(self, view: AlertView, told: PriorDelivery) -> SendResult:
             raise RuntimeError("https://hooks.example/T0P-S3CRET")
 
     desk.dispatcher.sinks["page"] = Sink(Faulty("page", True, Plan()))  # type: ignore[index]
@@ -193,7 +193,7 @@ def test_trouble_of_one_message_does_not_pause_the_sink() -> None:
     desk.put(*alerts(3))
 
     class Picky(Board):
-        def send(self, view: AlertView, told: Told) -> SendResult:
+        def send(self, view: AlertView, told: PriorDelivery) -> SendResult:
             if view.alert.id == alerts(1)[0].id:
                 return TryLater("this one only", of_sink=False)
             return super().send(view, told)

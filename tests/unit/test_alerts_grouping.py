@@ -6,18 +6,20 @@ from datetime import timedelta
 import pytest
 
 from alerts_samples import BITCOIN, LOOKALIKE, NAMES, T0, THEFT, make_alert, make_finding, make_outflow
-from walletwatch.alerts.decisions import (
+from walletwatch.alerts.lifecycle import (
     NotPossible,
     acknowledge,
     close,
     end_silence,
+    fingerprint_of,
+    fold,
     make_silence,
     resolve,
     silence,
     unsilence,
+    wake,
 )
-from walletwatch.alerts.grouping import fingerprint_of, fold, wake
-from walletwatch.alerts.titles import make_title, plain
+from walletwatch.alerts.rendering import make_title, plain
 from walletwatch.domain.alerts import Alert, AlertState, Silence
 from walletwatch.domain.findings import Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import OutflowState

@@ -10,12 +10,12 @@ import pytest
 
 from alerts_samples import BITCOIN, LOOKALIKE, THEFT, THIEF, make_alert, make_finding, make_outflow, make_view
 from chains.model import Asset, AssetId, ChainId
-from walletwatch.alerts.blocks import MAX_BLOCKS, make_blocks, make_message
-from walletwatch.alerts.objects import event_object
-from walletwatch.alerts.ports import Names
+from walletwatch.alerts.ports import AlertNames
 from walletwatch.alerts.rendering import make_page, make_text
+from walletwatch.alerts.slack_blocks import MAX_BLOCKS, make_blocks, make_message
+from walletwatch.alerts.webhook import event_object
 from walletwatch.domain.outflows import OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "alerts_slack_dmm.json"
 MAINNET = ChainId.parse("eip155:1")
@@ -69,7 +69,7 @@ def test_many_destinations_and_findings_are_cut_and_it_is_said() -> None:
 
 
 def test_evm_hashes_and_unknown_assets_are_written_as_their_people_do() -> None:
-    names = Names(assets={USDT: Asset(USDT, "USDT", 6)}, chains={"eip155:1": "ethereum"})
+    names = AlertNames(assets={USDT: Asset(USDT, "USDT", 6)}, chains={"eip155:1": "ethereum"})
     other = AssetId.parse("eip155:1/erc20:0x000000000000000000000000000000000000dead")
     outflow = make_outflow(chain=MAINNET, asset=USDT, amount=1_500_000, payments=())
     finding = make_finding(chain="eip155:1")

@@ -9,9 +9,8 @@ import pytest
 
 from alerts_samples import LOOKALIKE, NAMES, T0, make_alert, make_finding, make_outflow, make_view
 from slack_server import CHANNEL_ID, CHANNEL_NAME, TOKEN, Fault, SlackServer
-from walletwatch.alerts.decisions import acknowledge, close
-from walletwatch.alerts.grouping import fold
-from walletwatch.alerts.ports import AlertView, Refused, Sent, Told, TryLater
+from walletwatch.alerts.lifecycle import acknowledge, close, fold
+from walletwatch.alerts.ports import AlertView, PriorDelivery, Sent, SinkRefused, TryLater
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.outflows import OutflowState
@@ -41,7 +40,7 @@ def louder() -> tuple[AlertView, AlertView]:
 
 def test_a_fresh_alert_is_one_call_with_its_id_in_metadata_and_text(slack: SlackServer) -> None:
     view = make_view()
-    assert notifier(slack).send(view, Told()) == Sent(f"{CHANNEL_ID}/1790000001.000100")
+    assert notifier(slack).send(view, PriorDelivery()) == Sent(f"{CHANNEL_ID}/1790000001.000100")
     assert methods(slack) == ["chat.postMessage"]
     arguments = slack.calls[0][1]
     assert arguments["metadata"]["event_payload"] == {"alert_id": view.alert.id, "version": 1}
@@ -54,13 +53,13 @@ def test_a_fresh_alert_is_one_call_with_its_id_in_metadata_and_text(slack: Slack
 def test_a_quiet_change_only_updates_the_message(slack: SlackServer) -> None:
     alert = make_alert()
     sink = notifier(slack)
-    sent = sink.send(make_view(alert), Told())
+    sent = sink.send(make_view(alert), PriorDelivery())
     assert isinstance(sent, Sent)
     final = make_outflow(OutflowState.FINAL)
     moved = fold(
         alert, alert.fingerprint, (make_finding(),), (final,), NAMES, LATER, before={final.id: OutflowState.SEEN}
     )
-    assert sink.send(make_view(moved, outflows=(final,)), Told(1, sent.remote_id)) == sent
+    assert sink.send(make_view(moved, outflows=(final,)), PriorDelivery(1, sent.remote_id)) == sent
     assert methods(slack) == ["chat.postMessage", "chat.update"]
     (message,) = slack.messages.values()
     assert "final in block 845829" in str(message.arguments["blocks"])
@@ -69,9 +68,9 @@ def test_a_quiet_change_only_updates_the_message(slack: SlackServer) -> None:
 def test_a_louder_finding_is_answered_in_the_thread_and_shown_to_the_channel(slack: SlackServer) -> None:
     quiet, loud = louder()
     sink = notifier(slack)
-    sent = sink.send(quiet, Told())
+    sent = sink.send(quiet, PriorDelivery())
     assert isinstance(sent, Sent)
-    assert sink.send(loud, Told(1, sent.remote_id)) == sent
+    assert sink.send(loud, PriorDelivery(1, sent.remote_id)) == sent
     (message,) = slack.top_messages()
     assert "CRITICAL" in message.texts[-1]
     (reply,) = slack.replies(message.ts)
@@ -82,10 +81,10 @@ def test_a_louder_finding_is_answered_in_the_thread_and_shown_to_the_channel(sla
 def test_changes_the_sink_knows_are_not_answered_again(slack: SlackServer) -> None:
     alert = acknowledge(make_alert(), "treasury-1", "looking", LATER)
     sink = notifier(slack)
-    sent = sink.send(make_view(alert), Told())
+    sent = sink.send(make_view(alert), PriorDelivery())
     assert isinstance(sent, Sent)
     closed = close(alert, "treasury-1", "ours", LATER)
-    sink.send(make_view(closed), Told(2, sent.remote_id))
+    sink.send(make_view(closed), PriorDelivery(2, sent.remote_id))
     (reply,) = slack.replies(slack.top_messages()[0].ts)
     assert reply.texts[0].startswith("closed by treasury-1: ours")
     assert str(reply.arguments["reply_broadcast"]).lower() in {"0", "false"}
@@ -94,9 +93,9 @@ def test_changes_the_sink_knows_are_not_answered_again(slack: SlackServer) -> No
 def test_an_answer_that_was_lost_does_not_make_a_second_message(slack: SlackServer) -> None:
     """Slack took the message and the connection broke before its answer: posting blindly pages people twice."""
     slack.faults = [Fault("drop", "chat.postMessage")]
-    first = notifier(slack).send(make_view(), Told())
+    first = notifier(slack).send(make_view(), PriorDelivery())
     assert isinstance(first, TryLater)
-    again = notifier(slack).send(make_view(), Told(uncertain=True))  # a new process: nothing remembered
+    again = notifier(slack).send(make_view(), PriorDelivery(uncertain=True))  # a new process: nothing remembered
     assert again == Sent(f"{CHANNEL_ID}/{slack.top_messages()[0].ts}")
     assert len(slack.top_messages()) == 1
     assert methods(slack) == ["chat.postMessage", "conversations.list", "conversations.history", "chat.update"]
@@ -104,36 +103,36 @@ def test_an_answer_that_was_lost_does_not_make_a_second_message(slack: SlackServ
 
 def test_an_attempt_that_never_arrived_is_posted_after_the_search(slack: SlackServer) -> None:
     slack.faults = [Fault("reset", "chat.postMessage")]
-    assert isinstance(notifier(slack, CHANNEL_ID).send(make_view(), Told()), TryLater)
-    assert isinstance(notifier(slack, CHANNEL_ID).send(make_view(), Told(uncertain=True)), Sent)
+    assert isinstance(notifier(slack, CHANNEL_ID).send(make_view(), PriorDelivery()), TryLater)
+    assert isinstance(notifier(slack, CHANNEL_ID).send(make_view(), PriorDelivery(uncertain=True)), Sent)
     assert methods(slack) == ["conversations.history", "chat.postMessage"]
     assert len(slack.top_messages()) == 1
 
 
 def test_the_search_reads_on_through_a_busy_channel(slack: SlackServer) -> None:
     sink = notifier(slack)
-    sink.send(make_view(), Told())
+    sink.send(make_view(), PriorDelivery())
     for n in range(450):
         slack.answer("chat.postMessage", TOKEN, {"channel": CHANNEL_ID, "text": f"chatter {n}"})
     slack.calls.clear()
-    assert isinstance(sink.send(make_view(), Told(uncertain=True)), Sent)
+    assert isinstance(sink.send(make_view(), PriorDelivery(uncertain=True)), Sent)
     assert methods(slack) == ["conversations.history"] * 3 + ["chat.update"]
 
 
 def test_a_bot_that_may_not_read_its_channel_posts_again_rather_than_not_at_all() -> None:
     with SlackServer(scopes=frozenset({"chat:write"})) as slack:
         sink = notifier(slack)
-        sink.send(make_view(), Told())
-        assert isinstance(notifier(slack).send(make_view(), Told(uncertain=True)), Sent)
+        sink.send(make_view(), PriorDelivery())
+        assert isinstance(notifier(slack).send(make_view(), PriorDelivery(uncertain=True)), Sent)
         assert [m.alert_id for m in slack.top_messages()] == [make_alert().id] * 2
 
 
 def test_a_message_somebody_deleted_is_posted_anew(slack: SlackServer) -> None:
     sink = notifier(slack)
-    sent = sink.send(make_view(), Told())
+    sent = sink.send(make_view(), PriorDelivery())
     assert isinstance(sent, Sent)
     slack.messages.clear()
-    again = sink.send(make_view(), Told(1, sent.remote_id))
+    again = sink.send(make_view(), PriorDelivery(1, sent.remote_id))
     assert isinstance(again, Sent)
     assert again != sent
     assert len(slack.messages) == 1
@@ -141,7 +140,7 @@ def test_a_message_somebody_deleted_is_posted_anew(slack: SlackServer) -> None:
 
 def test_blocks_slack_refuses_still_leave_the_words(slack: SlackServer) -> None:
     slack.faults = [Fault("error", "chat.postMessage", error="invalid_blocks")]
-    assert isinstance(notifier(slack).send(make_view(), Told()), Sent)
+    assert isinstance(notifier(slack).send(make_view(), PriorDelivery()), Sent)
     (message,) = slack.top_messages()
     assert "blocks" not in message.arguments
     assert "4,502.9 BTC" in message.texts[0]
@@ -168,7 +167,7 @@ def test_blocks_slack_refuses_still_leave_the_words(slack: SlackServer) -> None:
 )
 def test_what_may_pass_is_tried_later(slack: SlackServer, fault: Fault, reason: str, after: float | None) -> None:
     slack.faults = [fault]
-    result = notifier(slack).send(make_view(), Told())
+    result = notifier(slack).send(make_view(), PriorDelivery())
     assert isinstance(result, TryLater)
     assert (result.after_secs, result.of_sink) == (after, True)
     assert reason in result.reason
@@ -179,12 +178,12 @@ def test_what_may_pass_is_tried_later(slack: SlackServer, fault: Fault, reason: 
 )
 def test_what_will_not_pass_is_refused_with_slack_s_own_reason(slack: SlackServer, code: str) -> None:
     slack.faults = [Fault("error", error=code)]
-    assert notifier(slack).send(make_view(), Told()) == Refused(f"Slack refused: {code}")
+    assert notifier(slack).send(make_view(), PriorDelivery()) == SinkRefused(f"Slack refused: {code}")
 
 
 def test_a_wrong_token_is_told_by_check_and_never_shown(slack: SlackServer) -> None:
     sink = notifier(slack, token="xoxb-wrong-9999")
-    assert sink.check() == Refused("Slack refused: invalid_auth")
+    assert sink.check() == SinkRefused("Slack refused: invalid_auth")
     assert "9999" not in repr(sink)
     assert notifier(slack).check() == Sent("U0WALLETW")
 
@@ -192,12 +191,12 @@ def test_a_wrong_token_is_told_by_check_and_never_shown(slack: SlackServer) -> N
 def test_a_reply_that_fails_keeps_the_message_s_id_and_is_made_up_for(slack: SlackServer) -> None:
     quiet, loud = louder()
     sink = notifier(slack)
-    sent = sink.send(quiet, Told())
+    sent = sink.send(quiet, PriorDelivery())
     assert isinstance(sent, Sent)
     slack.faults = [Fault("status", "chat.postMessage", status=429, retry_after="3")]
-    result = sink.send(loud, Told(1, sent.remote_id))
+    result = sink.send(loud, PriorDelivery(1, sent.remote_id))
     assert result == TryLater("Slack asked to slow down", 3.0, remote_id=sent.remote_id)
-    assert isinstance(sink.send(loud, Told(1, sent.remote_id)), Sent)
+    assert isinstance(sink.send(loud, PriorDelivery(1, sent.remote_id)), Sent)
     assert len(slack.replies(slack.top_messages()[0].ts)) == 1
 
 
@@ -205,13 +204,13 @@ def test_a_proxy_in_the_environment_is_not_used_for_loopback(
     slack: SlackServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
-    assert isinstance(notifier(slack).send(make_view(), Told()), Sent)
+    assert isinstance(notifier(slack).send(make_view(), PriorDelivery()), Sent)
 
 
 def test_severity_is_seen_at_a_glance(slack: SlackServer) -> None:
     sink = notifier(slack)
     for severity in Severity:
         alert = make_alert(make_finding(severity=severity))
-        sink.send(make_view(alert), Told())
+        sink.send(make_view(alert), PriorDelivery())
     headers = [m.arguments["blocks"][0]["text"]["text"][0] for m in slack.top_messages()]
     assert headers == ["🟥", "🟧", "🟨", "🟦", "⬜"]

@@ -22,8 +22,8 @@ from unit.approvals_samples import (
     read,
     request,
 )
+from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
 from walletwatch.approvals.acts import MAX_LINE, Malformed
-from walletwatch.approvals.writing import make_intent, make_payload, sign_act
 from walletwatch.domain.withdrawals import ActKind
 
 

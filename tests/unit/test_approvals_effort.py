@@ -24,11 +24,10 @@ from benchmarks.bench_matching import (
 )
 from walletwatch.approvals import searches
 from walletwatch.approvals.assignments import Effort, assign
-from walletwatch.approvals.books import RequestBook
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
-from walletwatch.domain.payments import MatchResult, Payment, Spending
-from walletwatch.domain.withdrawals import Request
+from walletwatch.approvals.request_book import RequestBook
+from walletwatch.domain.withdrawals import MatchResult, Payment, Request, Spending
 
 
 def matched(case: Case) -> tuple[MatchResult, int]:

@@ -17,10 +17,10 @@ from typing import Any
 import pytest
 
 from walletwatch.alerts.webhook import sign_body
-from walletwatch.approvals.posts import MAX_LINES, MAX_POST
-from walletwatch.pipeline.feeds import LineAnswer
-from walletwatch.service.admissions import LineRate, Refused, Secret
-from walletwatch.service.endpoints import MAX_CONNECTIONS, MAX_HEAD, ActEndpoint, EndpointError, Rules
+from walletwatch.approvals.act_sources import MAX_LINES, MAX_POST
+from walletwatch.service.act_endpoint import MAX_CONNECTIONS, MAX_HEAD, ActEndpoint, EndpointError, Rules
+from walletwatch.service.admissions import LineRate, PostSecret, RequestRefused
+from walletwatch.watch.feed_reader import LineAnswer
 
 JSON_LINES = {"Content-Type": "application/x-ndjson"}
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
@@ -39,7 +39,7 @@ class Kept:
 
 @contextmanager
 def listening(post: Any, **rules: Any) -> Iterator[tuple[str, int]]:
-    chosen = {"secret": Secret(b""), "rate": LineRate(6000)} | rules
+    chosen = {"secret": PostSecret(b""), "rate": LineRate(6000)} | rules
     endpoint = ActEndpoint("127.0.0.1", 0, Rules(**chosen), post)
     endpoint.start()
     yield endpoint.address
@@ -178,7 +178,7 @@ def test_clients_that_hold_every_place_keep_others_out_for_the_deadline_only() -
 
 def test_the_secret_is_asked_for_before_the_body_is_read() -> None:
     kept = Kept()
-    with listening(kept, secret=Secret(b"open sesame", lambda: NOW)) as address:
+    with listening(kept, secret=PostSecret(b"open sesame", lambda: NOW)) as address:
         for headers in ({}, {"Authorization": "Bearer open"}, {"Authorization": "Basic open sesame"}):
             status, _, response = ask(address, **headers)
             assert (status, response.getheader("WWW-Authenticate")) == (401, "Bearer")
@@ -190,7 +190,7 @@ def test_the_secret_is_asked_for_before_the_body_is_read() -> None:
 
 def test_a_body_signed_as_our_webhooks_are_is_taken_while_it_is_fresh() -> None:
     kept, secret = Kept(), b"open sesame"
-    with listening(kept, secret=Secret(secret, lambda: NOW)) as address:
+    with listening(kept, secret=PostSecret(secret, lambda: NOW)) as address:
         good = sign_body(secret, b"{}\n", NOW)
         assert ask(address, Walletwatch_Signature=good)[0] == 200
         for bad in (
@@ -223,12 +223,12 @@ def test_the_rate_recovers_with_time() -> None:
     now = [0.0]
     rate = LineRate(60, lambda: now[0])
     rate.take(90)
-    with pytest.raises(Refused) as refused:
+    with pytest.raises(RequestRefused) as refused:
         rate.take(1)
     assert refused.value.headers == {"Retry-After": "31"}
     now[0] = 31.0
     rate.take(1)
-    with pytest.raises(Refused):
+    with pytest.raises(RequestRefused):
         rate.take(1)
 
 
@@ -244,7 +244,7 @@ def test_a_database_that_fails_is_told_and_nothing_is_shown_of_it() -> None:
 
 def test_two_endpoints_at_one_address_are_an_error_that_says_so() -> None:
     with listening(Kept()) as (host, port):
-        second = ActEndpoint(host, port, Rules(Secret(b""), LineRate(1)), Kept())
+        second = ActEndpoint(host, port, Rules(PostSecret(b""), LineRate(1)), Kept())
         with pytest.raises(EndpointError, match=f"cannot listen on 127.0.0.1 port {port}"):
             second.start()
         second.stop()
@@ -272,4 +272,4 @@ def test_over_tls_a_client_that_speaks_plainly_gets_nothing(tmp_path: Path) -> N
 
 
 def test_the_secret_does_not_show() -> None:
-    assert "sesame" not in repr(Secret(b"open sesame"))
+    assert "sesame" not in repr(PostSecret(b"open sesame"))

@@ -15,17 +15,16 @@ import pytest
 from chains.registry import parse_address
 from unit.approvals_samples import AT, ED, INTENT, NOW, P256, RING, STRANGER, approve, request
 from walletwatch.approvals import positions
-from walletwatch.approvals.acts import MAX_LINE
-from walletwatch.approvals.feeds import Feed, FeedBatch, Limits, read_feed
-from walletwatch.approvals.intents import hash_intent
+from walletwatch.approvals.act_sources import FeedUnreadable
+from walletwatch.approvals.act_writing import make_payload, sign_act, write_unsigned
+from walletwatch.approvals.acts import MAX_LINE, hash_intent
+from walletwatch.approvals.feeds import Feed, FeedBatch, FeedLimits, read_feed
+from walletwatch.approvals.file_verification import verify_file
 from walletwatch.approvals.positions import FeedPosition
-from walletwatch.approvals.sources import FeedUnreadable
-from walletwatch.approvals.verifications import verify_file
-from walletwatch.approvals.writing import make_payload, sign_act, write_unsigned
 
 REQUEST = sign_act(request(), ED, "ed")
 APPROVAL = sign_act(approve("compliance-1"), P256, "p256")
-SMALL = Limits(max_bytes=3_000, max_lines=2, max_proof=1)
+SMALL = FeedLimits(max_bytes=3_000, max_lines=2, max_proof=1)
 
 
 @pytest.fixture
@@ -39,7 +38,7 @@ def append(feed: Feed, data: bytes) -> None:
         file.write(data)
 
 
-def look(feed: Feed, position: FeedPosition, minutes: float = 0, limits: Limits | None = None) -> FeedBatch:
+def look(feed: Feed, position: FeedPosition, minutes: float = 0, limits: FeedLimits | None = None) -> FeedBatch:
     """One look, from a place that has been through the store."""
     stored = FeedPosition.from_json(json.loads(json.dumps(position.as_json())))
     assert stored == position
@@ -175,7 +174,7 @@ def test_every_block_of_the_past_is_proved_in_turn(feed: Feed, monkeypatch: pyte
     monkeypatch.setattr(positions, "BLOCK", 1_000)
     lines = [sign_act(approve(at=AT + timedelta(seconds=n)), ED, "ed") for n in range(12)]
     append(feed, b"".join(lines))
-    limits = Limits(max_proof=1)
+    limits = FeedLimits(max_proof=1)
     position = look(feed, FeedPosition(), limits=limits).position
     blocks = len(position.digests)
     assert blocks > 3

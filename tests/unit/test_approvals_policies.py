@@ -15,13 +15,12 @@ from chains.model import Address
 from unit.test_approvals_quorums import ASSET, BTC, PEOPLE, START, TX, approve, ask, intent, missing, request
 from walletwatch.approvals.policies import Group, Policy, PolicyVersion, Threshold
 from walletwatch.domain.calendars import BusinessHours
-from walletwatch.domain.payments import MatchResult, Payment, Spending
-from walletwatch.domain.withdrawals import Act
-from walletwatch.pipeline.desks import ApprovalDesk
-from walletwatch.service.deploying import policies_of
+from walletwatch.domain.withdrawals import Act, MatchResult, Payment, Spending
+from walletwatch.service.deployment import policies_of
 from walletwatch.settings import load
 from walletwatch.store import Store, open_store
 from walletwatch.store.approvals import Allocation
+from walletwatch.watch.approval_service import ApprovalService
 
 TOKYO = BusinessHours("Asia/Tokyo", "09:00-18:00", ("mon", "tue", "wed", "thu", "fri"), "JP")
 FULL = Policy(
@@ -138,8 +137,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
     opened.close()
 
 
-def desk_of(*policies: Policy) -> ApprovalDesk:
-    return ApprovalDesk(PEOPLE, policies, lambda asset, _at: missing(asset), configured=True)
+def desk_of(*policies: Policy) -> ApprovalService:
+    return ApprovalService(PEOPLE, policies, lambda asset, _at: missing(asset), configured=True)
 
 
 def keep_acts(store: Store, *acts: Act) -> None:
@@ -148,7 +147,7 @@ def keep_acts(store: Store, *acts: Act) -> None:
             unit.approvals.add_act(given, unit.now)
 
 
-def standing(desk: ApprovalDesk, store: Store, minute: float = 180) -> bool:
+def standing(desk: ApprovalService, store: Store, minute: float = 180) -> bool:
     with store.reading() as unit:
         desk.refresh(unit)
     wanted = desk.book.get("W-1")
@@ -197,7 +196,7 @@ def test_policies_that_nobody_kept_yet_count_from_now_on(store: Store) -> None:
 # --- leeway through the store -----------------------------------------------------------------------------------------
 
 
-def pay(desk: ApprovalDesk, store: Store, tx: bytes, amount: int, fee: int = 0) -> MatchResult:
+def pay(desk: ApprovalService, store: Store, tx: bytes, amount: int, fee: int = 0) -> MatchResult:
     place: Address = intent().destination
     payments = (Payment(0, place, amount),)
     at = START + timedelta(minutes=60)

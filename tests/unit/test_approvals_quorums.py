@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from chains.model import Address, AssetId, ChainId
-from walletwatch.approvals.books import RequestBook
-from walletwatch.approvals.policies import Fit, Group, Policy, PolicyHistory, PolicyVersion, Threshold
-from walletwatch.approvals.quorums import Moment, authorise
-from walletwatch.domain.payments import Payment, Spending
+from walletwatch.approvals.policies import Group, Policy, PolicyFit, PolicyHistory, PolicyVersion, Threshold
+from walletwatch.approvals.quorums import JudgementTime, authorise
+from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.prices import USD_SCALE, Price, Unknown
-from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, Intent, Request
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, Intent, Payment, Request, Spending
 
 BTC = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 ASSET = AssetId.parse("bip122:000000000019d6689c085ae165831e93/slip44:0")
@@ -73,7 +72,7 @@ def missing(asset: AssetId) -> Price:
 def ask(
     wanted: Request, *policies: Policy, broadcast: float = 60, price_of: Any = missing, wallets: Any = ()
 ) -> Authorisation:
-    moment = Moment(at(broadcast), at(broadcast), wallets)
+    moment = JudgementTime(at(broadcast), at(broadcast), wallets)
     return authorise(wanted, moment, policies=PolicyHistory.of(policies), people=PEOPLE, price_of=price_of)
 
 
@@ -198,14 +197,14 @@ def test_the_first_policy_that_fits_applies() -> None:
 
 def test_selectors_of_a_policy_must_all_fit() -> None:
     wanted = intent(wallet="hot")
-    assert Policy("p", chains=(BTC,), assets=(ASSET,), wallets=("hot",)).fits(wanted, (), None) is Fit.YES
-    assert Policy("p", chains=(ChainId.parse("eip155:1"),)).fits(wanted, (), None) is Fit.NO
-    assert Policy("p", assets=(AssetId.parse("eip155:1/slip44:60"),)).fits(wanted, (), None) is Fit.NO
-    assert Policy("p", wallets=("cold",)).fits(wanted, ("cold",), None) is Fit.NO
-    assert Policy("p", wallets=("cold",)).fits(intent(), ("cold",), None) is Fit.YES
-    assert Policy("p", wallets=("cold",)).fits(intent(), ("cold", "hot"), None) is Fit.UNKNOWN
-    assert Policy("p", wallets=("cold",)).fits(intent(), ("hot",), None) is Fit.NO
-    assert Policy("p", wallets=("cold",)).fits(intent(), (), None) is Fit.UNKNOWN
+    assert Policy("p", chains=(BTC,), assets=(ASSET,), wallets=("hot",)).fits(wanted, (), None) is PolicyFit.YES
+    assert Policy("p", chains=(ChainId.parse("eip155:1"),)).fits(wanted, (), None) is PolicyFit.NO
+    assert Policy("p", assets=(AssetId.parse("eip155:1/slip44:60"),)).fits(wanted, (), None) is PolicyFit.NO
+    assert Policy("p", wallets=("cold",)).fits(wanted, ("cold",), None) is PolicyFit.NO
+    assert Policy("p", wallets=("cold",)).fits(intent(), ("cold",), None) is PolicyFit.YES
+    assert Policy("p", wallets=("cold",)).fits(intent(), ("cold", "hot"), None) is PolicyFit.UNKNOWN
+    assert Policy("p", wallets=("cold",)).fits(intent(), ("hot",), None) is PolicyFit.NO
+    assert Policy("p", wallets=("cold",)).fits(intent(), (), None) is PolicyFit.UNKNOWN
 
 
 def test_a_missing_price_matters_only_where_the_tiers_differ() -> None:
@@ -224,7 +223,7 @@ def test_an_approval_counts_under_the_policies_in_force_when_it_was_given() -> N
     strict, lax = Policy("strict", quorum=2), Policy("lax", quorum=1)
 
     def asked(versions: tuple[PolicyVersion, ...], *acts: Act) -> Authorisation:
-        moment = Moment(at(60), at(60))
+        moment = JudgementTime(at(60), at(60))
         history = PolicyHistory(versions)
         return authorise(request(*acts), moment, policies=history, people=PEOPLE, price_of=missing)
 
@@ -251,23 +250,25 @@ def spending(chain: ChainId = BTC, **more: Any) -> Spending:
 
 
 def test_block_time_alone_leaves_two_hours_on_bitcoin() -> None:
-    assert Moment.of(spending(), request()) == Moment(at(60), at(180), ("hot",))
-    assert Moment.of(spending(ChainId.parse("eip155:1")), request()).approve_by == at(60)
-    assert Moment.of(spending(from_block_time_only=False), request()).approve_by == at(60)
+    assert JudgementTime.of(spending(), request()) == JudgementTime(at(60), at(180), ("hot",))
+    assert JudgementTime.of(spending(ChainId.parse("eip155:1")), request()).approve_by == at(60)
+    assert JudgementTime.of(spending(from_block_time_only=False), request()).approve_by == at(60)
 
 
 def test_better_evidence_than_block_time_ends_the_slack() -> None:
     seen = spending(from_block_time_only=False, seen_at=at(70))
-    assert Moment.of(seen, request()) == Moment(at(60), at(70), ("hot",))
+    assert JudgementTime.of(seen, request()) == JudgementTime(at(60), at(70), ("hot",))
     told = act("broadcast", "req", 65, txid=TX)
-    assert Moment.of(spending(), request(told)) == Moment(at(60), at(65), ("hot",))
+    assert JudgementTime.of(spending(), request(told)) == JudgementTime(at(60), at(65), ("hot",))
     early = act("broadcast", "req", 50, txid=b"\x02" * 32)
-    assert Moment.of(spending(family=(TX, b"\x02" * 32)), request(early)) == Moment(at(50), at(50), ("hot",))
+    assert JudgementTime.of(spending(family=(TX, b"\x02" * 32)), request(early)) == JudgementTime(
+        at(50), at(50), ("hot",)
+    )
     for useless in (
         act("broadcast", "req", 50, txid=b"\x02" * 32),
         act("broadcast", "req", 50, txid=TX, refused="invalid_signature"),
     ):
-        assert Moment.of(spending(), request(useless)).broadcast_at == at(60)
+        assert JudgementTime.of(spending(), request(useless)).broadcast_at == at(60)
 
 
 def test_policies_that_approve_by_silence_are_refused() -> None:

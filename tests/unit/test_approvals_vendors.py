@@ -24,8 +24,8 @@ from unit.vendors_samples import (
     resolver,
     told,
 )
+from walletwatch.approvals.act_sources import FeedUnreadable
 from walletwatch.approvals.documents import Unreadable
-from walletwatch.approvals.sources import FeedUnreadable
 from walletwatch.approvals.vendors.exports import MAX_DEPTH, PAGE, parse_records
 from walletwatch.approvals.vendors.records import take_base_units, take_units
 from walletwatch.domain.withdrawals import Grade

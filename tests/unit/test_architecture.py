@@ -32,7 +32,7 @@ VENDORS = {
     "alembic": "sqlalchemy and alembic only in walletwatch.store",
     "apscheduler": "apscheduler only in walletwatch.service.scheduler",
     "slack_sdk": "slack_sdk only in walletwatch.alerts.slack",
-    "h11": "h11 only in walletwatch.service.endpoints",
+    "h11": "h11 only in walletwatch.service.act_endpoint",
 }
 
 # contract, the package that the import is planted in, what is imported
@@ -42,25 +42,25 @@ PLANTS = [
     ("chain families never import each other", "chains.evm", "chains.bitcoin"),
     ("chain families never import each other", "chains.tron", "chains.evm"),
     ("walletwatch speaks only the common language", "walletwatch.service", "chains.bitcoin"),
-    ("walletwatch speaks only the common language", "walletwatch.pipeline", "chains.evm"),
+    ("walletwatch speaks only the common language", "walletwatch.watch", "chains.evm"),
     ("walletwatch speaks only the common language", "walletwatch.cli", "chains.rpc"),
     ("the pure layers do no I/O", "walletwatch.domain", "sqlalchemy"),
     ("the pure layers do no I/O", "walletwatch.rules", "socket"),
     ("the pure layers do no I/O", "walletwatch.tracing", "urllib3"),
     ("the pure layers do no I/O", "walletwatch.audit", "subprocess"),
     (LAYERS, "walletwatch.service", "walletwatch.cli"),
-    (LAYERS, "walletwatch.pipeline", "walletwatch.service"),
-    (LAYERS, "walletwatch.alerts", "walletwatch.pipeline"),
+    (LAYERS, "walletwatch.watch", "walletwatch.service"),
+    (LAYERS, "walletwatch.alerts", "walletwatch.watch"),
     (LAYERS, "walletwatch.store", "walletwatch.reports"),
     (LAYERS, "walletwatch.rules", "walletwatch.store"),
     (LAYERS, "walletwatch.rules", "walletwatch.approvals"),
     (LAYERS, "walletwatch.settings", "walletwatch.store"),
     (LAYERS, "walletwatch.domain", "walletwatch.settings"),
     (VENDORS["web3"], "chains.bitcoin", "web3"),
-    (VENDORS["web3"], "walletwatch.pipeline", "web3"),
+    (VENDORS["web3"], "walletwatch.watch", "web3"),
     (VENDORS["bitcoin"], "chains.evm", "bitcoin"),
     (VENDORS["bitcoin"], "walletwatch.approvals", "bitcoin"),
-    (VENDORS["sqlalchemy"], "walletwatch.pipeline", "sqlalchemy"),
+    (VENDORS["sqlalchemy"], "walletwatch.watch", "sqlalchemy"),
     (VENDORS["alembic"], "walletwatch.cli", "alembic"),
     (VENDORS["apscheduler"], "walletwatch.service", "apscheduler"),
     (VENDORS["slack_sdk"], "walletwatch.alerts", "slack_sdk"),
@@ -179,7 +179,7 @@ def _normalise(name: str) -> str:
 
 def test_the_program_leaves_pythons_recursion_limit_alone() -> None:
     """py_ecc raises it to 100,000 when web3 is imported; 200,000 brackets from a node then crash the C parser."""
-    program = "import sys, walletwatch.cli.main, walletwatch.service.daemons, chains.evm.source, chains.bitcoin.source"
+    program = "import sys, walletwatch.cli.main, walletwatch.service.daemon, chains.evm.source, chains.bitcoin.source"
     done = subprocess.run(
         [sys.executable, "-c", f"{program}; print(sys.getrecursionlimit())"], capture_output=True, text=True, check=True
     )

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from walletwatch.audit.inspections import Limits, manifest_text
 from walletwatch.audit.leaves import AuditEntry, make_entry
 from walletwatch.audit.merkle import Frontier
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
+from walletwatch.audit.pack_verification import PackLimits, manifest_text
 from walletwatch.audit.packs import Pack, entry_line, verify_pack, write_pack
 from walletwatch.audit.proofs import build_proofs
 
@@ -201,9 +201,9 @@ def test_junk_in_a_signed_pack_is_named_by_its_file(check: Check, name: str, con
 def test_a_zip_bomb_is_stopped_by_what_comes_out_and_not_by_what_it_says(check: Check) -> None:
     bomb = make_pack(files={"bomb.csv": bytes(30_000_000)})
     assert len(bomb) < 100_000
-    assert check(bomb, limits=Limits(total=5_000_000)) == [("size", "bomb.csv")]
-    assert check(make_pack(files={f"f{n}.csv": b"" for n in range(50)}), limits=Limits(files=20)) == [("size", "")]
-    assert check(PACK, limits=Limits(json=100)) == [("size", "proofs.json")]
+    assert check(bomb, limits=PackLimits(total=5_000_000)) == [("size", "bomb.csv")]
+    assert check(make_pack(files={f"f{n}.csv": b"" for n in range(50)}), limits=PackLimits(files=20)) == [("size", "")]
+    assert check(PACK, limits=PackLimits(json=100)) == [("size", "proofs.json")]
 
 
 @pytest.mark.parametrize("name", ["../evil", "/etc/passwd", "a/../../b", "a\\b", "", "x" * 300, "C:evil", ".hidden"])
@@ -264,7 +264,7 @@ class Door:
         if top not in sys.stdlib_module_names and top not in {"walletwatch", "cryptography", "_cffi_backend", "cffi"}:
             raise ImportError("not allowed offline: " + name)
 sys.meta_path.insert(0, Door())
-from walletwatch.audit.inspections import verify_pack
+from walletwatch.audit.pack_verification import verify_pack
 print(verify_pack(pathlib.Path(sys.argv[1])).ok, sorted(m for m in sys.modules if m.startswith("walletwatch")))
 """
     command = [sys.executable, "-c", program, str(tmp_path / "pack.zip")]

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from alerts_samples import BITCOIN, BTC, LOOKALIKE, NAMES, T0, THEFT, make_alert, make_finding, make_outflow
 from chains.model import Address
-from walletwatch.alerts.decisions import acknowledge
+from walletwatch.alerts.lifecycle import acknowledge
 from walletwatch.audit.leaves import AuditEntry, make_entry
 from walletwatch.audit.stories import StoryFacts, story_markdown, story_rows, story_text, tell_story
 from walletwatch.domain.alerts import Delivery, Outcome

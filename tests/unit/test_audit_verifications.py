@@ -10,7 +10,7 @@ from walletwatch.audit.leaves import AuditEntry, entry_hash, make_entry
 from walletwatch.audit.merkle import EMPTY_ROOT, Frontier
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
 from walletwatch.audit.verdicts import Verification
-from walletwatch.audit.verifications import Anchor, Head, verify_log
+from walletwatch.audit.verification import Anchor, Head, verify_log
 
 KEY = SigningKey.generate("audit.exchange.example/log")
 START = datetime(2026, 11, 22, tzinfo=UTC)

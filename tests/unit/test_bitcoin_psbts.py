@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.bitcoin.decode import RawTransaction, parse_transaction, write_compact_size
-from chains.bitcoin.drafts import read_draft
 from chains.bitcoin.params import MAINNET
-from chains.bitcoin.psbts import MAGIC, read_psbt
-from chains.drafts import Draft, Known, NotADraft
+from chains.bitcoin.psbt import MAGIC, read_psbt
+from chains.bitcoin.unsigned_transactions import read_unsigned_transaction
 from chains.model import Outpoint, TxOutput, UtxoTransaction
+from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 from contracts.recorded_blocks import DATA
 
 ROWS: dict[str, dict[str, Any]] = {
@@ -97,16 +97,16 @@ def version_2(txid: str, inputs: list[Pairs], more: Pairs | None = None) -> byte
     return MAGIC + a_map(whole) + b"".join(map(a_map, [*rows, *outputs]))
 
 
-def read(content: bytes, known: Known | None = None) -> Draft:
-    return read_draft(MAINNET.chain, content, known or Known())
+def read(content: bytes, known: KnownBefore | None = None) -> UnsignedTransaction:
+    return read_unsigned_transaction(MAINNET.chain, content, known or KnownBefore())
 
 
-def own(txid: str) -> Known:
+def own(txid: str) -> KnownBefore:
     """The wallet that spends in `txid` is ours, by its addresses alone."""
-    return Known(accounts=frozenset(bytes.fromhex(p["script"]) for p in ROWS[txid]["prevouts"]))
+    return KnownBefore(accounts=frozenset(bytes.fromhex(p["script"]) for p in ROWS[txid]["prevouts"]))
 
 
-def facts(draft: Draft) -> UtxoTransaction:
+def facts(draft: UnsignedTransaction) -> UtxoTransaction:
     assert isinstance(draft.transaction, UtxoTransaction)
     return draft.transaction
 
@@ -247,13 +247,13 @@ def test_what_may_still_be_added_is_said() -> None:
     ],
 )
 def test_each_broken_file_is_refused_in_its_own_words(content: bytes, why: str) -> None:
-    with pytest.raises(NotADraft, match=why):
+    with pytest.raises(NotATransaction, match=why):
         read(content)
 
 
 def test_a_file_that_pays_out_more_than_it_spends_is_no_draft() -> None:
     rows = [{b"\x01": le(1, 8) + row[b"\x01"][8:]} for row in claims(TAPROOT)]
-    with pytest.raises(NotADraft, match="more than it spends"):
+    with pytest.raises(NotATransaction, match="more than it spends"):
         read(version_0(TAPROOT, rows))
 
 
@@ -264,7 +264,7 @@ def test_an_output_that_is_spent_twice_is_no_draft() -> None:
     content = (
         MAGIC + a_map({b"\0": unsigned(doubled)}) + b"".join(map(a_map, [*rows, rows[0]])) + b"\0" * len(tx.outputs)
     )
-    with pytest.raises(NotADraft, match="spend the same output"):
+    with pytest.raises(NotATransaction, match="spend the same output"):
         read(content)
 
 
@@ -275,5 +275,5 @@ def test_damage_anywhere_is_refused_or_read_and_raises_nothing_else(data: st.Dat
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(5, len(content) - 1))] = data.draw(st.integers(0, 255))
     end = data.draw(st.one_of(st.none(), st.integers(0, len(content))))
-    with suppress(NotADraft):
+    with suppress(NotATransaction):
         assert all(isinstance(i.outpoint, Outpoint) for i in facts(read(bytes(content[:end]))).inputs)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chains.bitcoin.client import Client
-from chains.bitcoin.unspents import Scans
+from chains.bitcoin.utxo_scan import UtxoScans
 from chains.errors import ChainError, RpcError, Unreachable
 
 
@@ -56,13 +56,13 @@ class ScanningNode:
 class Scanning:
     """A scan of so many batches in a thread of its own."""
 
-    def __init__(self, scans: Scans, node: ScanningNode, batches: int) -> None:
+    def __init__(self, scans: UtxoScans, node: ScanningNode, batches: int) -> None:
         self.answers: list[Any] = []
         self.error: ChainError | None = None
         self._thread = threading.Thread(target=self._run, args=(scans, Client(node), batches))
         self._thread.start()
 
-    def _run(self, scans: Scans, client: Client, batches: int) -> None:
+    def _run(self, scans: UtxoScans, client: Client, batches: int) -> None:
         try:
             self.answers = scans.run(client, [[b"\x51"]] * batches)
         except ChainError as error:
@@ -74,7 +74,7 @@ class Scanning:
 
 
 def test_how_far_it_is_counts_all_batches() -> None:
-    node, scans = ScanningNode(), Scans()
+    node, scans = ScanningNode(), UtxoScans()
     assert scans.progress() is None
     scanning = Scanning(scans, node, 4)
     assert node.begun.wait(10)
@@ -87,7 +87,7 @@ def test_how_far_it_is_counts_all_batches() -> None:
 
 def test_closing_ends_the_node_s_scan_and_begins_no_other() -> None:
     """A daemon that stops would leave the node scanning for nobody, and its next start would be refused."""
-    node, scans = ScanningNode(), Scans()
+    node, scans = ScanningNode(), UtxoScans()
     scanning = Scanning(scans, node, 4)
     assert node.begun.wait(10)
     scans.close()
@@ -106,7 +106,7 @@ def test_a_node_that_refuses_to_be_asked_is_let_be() -> None:
                 raise RpcError("no", code=-1)
             return super().call(method, params)
 
-    node, scans = Refusing(), Scans()
+    node, scans = Refusing(), UtxoScans()
     scanning = Scanning(scans, node, 1)
     assert node.begun.wait(10)
     assert scans.progress() is None

@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from chains.bitcoin.addresses import address_of
 from chains.bitcoin.decode import RawTransaction, parse_transaction
 from chains.bitcoin.params import MAINNET
-from chains.bitcoin.scripts import multisig_keys, pushes, script_type
-from chains.bitcoin.sighashes import SigningDigests
+from chains.bitcoin.scripts import SigningDigests, multisig_keys, pushes, script_type
 from chains.bitcoin.signing import signing_facts
 from chains.model import Outpoint, SigningFacts, TxOutput
 from contracts.recorded_blocks import DATA, RecordedBlock

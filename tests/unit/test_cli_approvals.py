@@ -10,12 +10,12 @@ from cli_samples import Run, runner, write_deployment
 from vendors_samples import ASKER, FIRST, authorised, fireblocks
 
 from chains.registry import parse_address
+from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
 from walletwatch.approvals.acts import parse_act
-from walletwatch.approvals.writing import make_intent, make_payload, sign_act
 from walletwatch.cli.errors import Exit
 from walletwatch.cli.probes import _ask_feed
 from walletwatch.domain.withdrawals import Act
-from walletwatch.service.applications import Application
+from walletwatch.service.application import Application
 from walletwatch.settings import load
 from walletwatch.store import open_store
 

@@ -16,7 +16,7 @@ from walletwatch.cli import main as command
 from walletwatch.cli import status
 from walletwatch.cli.errors import Exit, explain
 from walletwatch.settings import SecretMissing
-from walletwatch.settings.template import DEFAULT_ORIGIN
+from walletwatch.settings.loading import DEFAULT_ORIGIN
 from walletwatch.store import StoreError
 
 DATA = Path(__file__).parents[1] / "data" / "settings"

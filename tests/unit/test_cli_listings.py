@@ -10,7 +10,7 @@ from sqlalchemy import Engine, event
 
 from chains.model import Address
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.store import open_store
 
 

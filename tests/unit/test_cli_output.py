@@ -8,9 +8,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walletwatch.cli.cells import amount_column, amount_text, hash_column, local_time, short_hash
 from walletwatch.cli.filters import read_zone
-from walletwatch.cli.output import Format, Listing, clean, render, render_one, text_column
+from walletwatch.cli.output import (
+    Format,
+    Listing,
+    amount_column,
+    amount_text,
+    clean,
+    hash_column,
+    local_time,
+    render,
+    render_one,
+    short_hash,
+    text_column,
+)
 
 TX = "975ec405ac9dc9fa5ab8009d94d6a1fe31dff8a8127ea90d023104e52754e4d7"
 LISTING = Listing(

@@ -22,7 +22,7 @@ class Worker:
         self.watched = SimpleNamespace(name=self.name)
 
     @property
-    def place(self) -> BlockRef | None:
+    def position(self) -> BlockRef | None:
         return None if self.at is None else BlockRef(self.at, bytes(32))
 
     @property

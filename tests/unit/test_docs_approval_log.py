@@ -15,14 +15,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chains.registry import parse_address
 from unit.docs_pages import ROOT, read_page
-from walletwatch.approvals.acts import parse_act
+from walletwatch.approvals.acts import hash_intent, parse_act
 from walletwatch.approvals.feeds import Feed
-from walletwatch.approvals.intents import hash_intent
+from walletwatch.approvals.file_verification import verify_file
 from walletwatch.approvals.signatures import KeyRing
-from walletwatch.approvals.verifications import verify_file
 from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.settings import Settings, load
-from walletwatch.settings.template import render_template
+from walletwatch.settings.loading import render_template
 
 PAGE = read_page(ROOT / "docs" / "approval-log.md")
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)

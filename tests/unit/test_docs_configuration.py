@@ -8,7 +8,7 @@ import pytest
 
 from unit.docs_configuration import TARGET, kind_of, told_keys, write_document
 from unit.docs_meanings import MEANINGS, TABLES
-from walletwatch.settings.drafts import LISTS, SINGLES
+from walletwatch.settings.partial_settings import LISTS, SINGLES
 
 
 def test_the_reference_in_the_docs_is_that_of_the_program() -> None:

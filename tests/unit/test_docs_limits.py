@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import rlp
 
-from chains.drafts import Known
 from chains.model import ChainId
-from chains.registry import Endpoint, SourceSpec, open_source, parse_address, read_draft
+from chains.registry import Endpoint, SourceSpec, open_source, parse_address, read_unsigned_transaction
+from chains.unsigned_transactions import KnownBefore
 from unit.docs_pages import ROOT, read_page
 
 README = read_page(ROOT / "README.md")
@@ -26,7 +26,9 @@ def test_before_signing_what_a_contract_would_do_is_undetermined() -> None:
     call = [1, 0, 1, 10**10, 60_000, bytes.fromhex("5e" * 20), 0, b"\x12\x34\x56\x78", []]
     ethereum = ChainId("eip155", "1")
     sender = parse_address(ethereum, "0x" + "7a" * 20)
-    draft = read_draft(ethereum, b"\x02" + rlp.encode(call), Known(accounts=frozenset({sender.key}), sender=sender))
+    draft = read_unsigned_transaction(
+        ethereum, b"\x02" + rlp.encode(call), KnownBefore(accounts=frozenset({sender.key}), sender=sender)
+    )
     (doubt,) = draft.doubts
     assert "not seen without a node" in doubt.text
     assert not doubt.wrong

@@ -12,10 +12,10 @@ import pytest
 from unit.cli_samples import Run, runner
 from unit.docs_pages import PAGES, ROOT, Fence, anchors, fences, links, prose, read_page
 from walletwatch.rules.registry import catalogue
-from walletwatch.service.deploying import check_rule
+from walletwatch.service.deployment import check_rule
 from walletwatch.settings import Settings, load
-from walletwatch.settings.drafts import LISTS, SINGLES
-from walletwatch.settings.template import render_template
+from walletwatch.settings.loading import render_template
+from walletwatch.settings.partial_settings import LISTS, SINGLES
 
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 PARTS = ("Means", "First look", "Call", "False alarm if", "Close")

@@ -12,9 +12,8 @@ from eth_utils.crypto import keccak
 from chains.errors import LyingNode, Unsupported
 from chains.evm.blocks import Block, read_block
 from chains.evm.client import BlockReader
-from chains.evm.contents import prove_receipts, prove_transactions
 from chains.evm.params import NETWORKS
-from chains.evm.roots import ordered_root
+from chains.evm.roots import ordered_root, prove_receipts, prove_transactions
 from chains.evm.source import read_facts
 from chains.model import BlockFacts
 from data.ethereum.samples import RealNode, block_18000000, sample

@@ -10,11 +10,10 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 
 from chains.errors import ChainError, RateLimited, RpcError
-from chains.evm.allowances import PERMIT2, find_grants, read_allowance_changes
-from chains.evm.logs import Log
-from chains.evm.receipts import Receipt
+from chains.evm.receipts import Log, Receipt
+from chains.evm.tokens import PERMIT2, find_grants, read_allowance_changes
 from chains.model import BlockRef, ControlChange
-from chains.rpc.transport import Json
+from chains.rpc.jsonrpc import Json
 from data.ethereum.samples import RealNode, shell_of
 
 TX, HASH = "0x" + "01" * 32, "0x" + "02" * 32

@@ -16,9 +16,8 @@ import pytest
 from chains.evm.blocks import read_block
 from chains.evm.client import BlockReader
 from chains.evm.decode import decode_transactions
-from chains.evm.logs import concerned_by_logs
 from chains.evm.params import NETWORKS
-from chains.evm.receipts import read_receipt
+from chains.evm.receipts import concerned_by_logs, read_receipt
 from chains.evm.source import read_facts
 from chains.evm.traces import TxTrace, read_debug_block, read_trace_block
 from chains.model import AccountTransaction

@@ -15,7 +15,7 @@ from chains.evm.envelopes import prove_transaction
 from chains.evm.params import NETWORKS
 from chains.evm.source import read_facts
 from chains.model import BlockFacts
-from chains.rpc.transport import Json
+from chains.rpc.jsonrpc import Json
 from data.ethereum.samples import Distort, RealNode, block_18000000
 
 HEIGHT = 18_000_000

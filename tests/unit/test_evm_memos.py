@@ -8,10 +8,9 @@ from eth_abi.abi import encode
 from eth_utils.crypto import keccak
 from hypothesis import given
 
-from chains.evm.memos import MAX_MEMO_BYTES, read_memo
 from chains.evm.params import NETWORKS
 from chains.evm.receipts import Receipt
-from chains.evm.transactions import decode_transaction, read_spoken
+from chains.evm.transactions import MAX_MEMO_BYTES, decode_transaction, read_memo, read_transaction_fields
 from walletwatch.tracing.bridges import find_deposit
 
 VAULT, NATIVE, ROUTER, SENDER = (f"0x{n:040x}" for n in (0xA, 0, 0xC, 0xD))
@@ -62,7 +61,7 @@ def test_any_bytes_are_read_without_a_fault(tail: bytes, expiring: bool) -> None
 
 def test_the_tracer_knows_the_vault_by_the_memo() -> None:
     tx = {"hash": "0x" + "11" * 32, "from": SENDER, "to": VAULT, "nonce": "0x1", "value": hex(10**18), "gas": "0x5208"}
-    spoken = read_spoken(tx | {"gasPrice": "0x1", "input": "0x" + MEMO.encode().hex()}, "transaction")
+    spoken = read_transaction_fields(tx | {"gasPrice": "0x1", "input": "0x" + MEMO.encode().hex()}, "transaction")
     decoded = decode_transaction(spoken, 0, Receipt(True, 1, 21_000, (), None), None, NETWORKS[1])
     deposit = find_deposit(decoded)
     assert deposit is not None

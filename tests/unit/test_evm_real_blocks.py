@@ -9,13 +9,12 @@ from typing import Any
 import pytest
 
 from chains.evm.abilities import Abilities
-from chains.evm.blocks import read_block
+from chains.evm.blocks import header_hash, read_block
 from chains.evm.client import BlockReader
 from chains.evm.decode import concerned_by_value
 from chains.evm.envelopes import prove_transaction
-from chains.evm.headers import header_hash
-from chains.evm.logs import concerned_by_logs
 from chains.evm.params import NETWORKS
+from chains.evm.receipts import concerned_by_logs
 from chains.evm.source import read_facts
 from chains.evm.traces import TxTrace, read_debug_block, read_trace_block
 from chains.model import AccountTransaction, BlockFacts

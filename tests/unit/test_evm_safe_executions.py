@@ -23,7 +23,7 @@ from chains.evm.safe import (
 )
 from chains.evm.source import read_facts
 from chains.model import AccountTransaction
-from chains.rpc.transport import Json
+from chains.rpc.jsonrpc import Json
 from data.ethereum.samples import BYBIT_HEIGHT, BYBIT_NEW_SINGLETON, BYBIT_OLD_SINGLETON, bybit_node, bybit_raw
 
 SAFE = bytes.fromhex("1db92e2eebc8e0c075a02bea49a2935bcd2dfcf4")

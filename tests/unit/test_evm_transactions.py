@@ -10,7 +10,7 @@ from chains.errors import LyingNode
 from chains.evm.params import NETWORKS
 from chains.evm.receipts import Receipt, read_receipt
 from chains.evm.traces import Move, TxTrace
-from chains.evm.transactions import created_account, decode_transaction, read_spoken
+from chains.evm.transactions import created_account, decode_transaction, read_transaction_fields
 from chains.model import AccountTransaction
 from data.ethereum.samples import shell_of
 
@@ -31,7 +31,7 @@ def receipt(tx: dict[str, Any], **more: Any) -> Receipt:
 
 
 def decoded(tx: dict[str, Any], got: Receipt, trace: TxTrace | None = None, network: int = 1) -> AccountTransaction:
-    return decode_transaction(read_spoken(tx, "tx"), 0, got, trace, NETWORKS[network])
+    return decode_transaction(read_transaction_fields(tx, "tx"), 0, got, trace, NETWORKS[network])
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_logs_that_mirror_the_coin_itself_are_not_counted_twice() -> None:
 
 def test_how_a_transaction_was_made_is_kept_for_fingerprints() -> None:
     tx = spoken(type="0x2", maxFeePerGas="0x9", maxPriorityFeePerGas="0x2", input="0xa9059cbb00", accessList=[{}])
-    signing = read_spoken(tx, "tx").signing
+    signing = read_transaction_fields(tx, "tx").signing
     assert signing.as_dict() == {
         "type": 2,
         "nonce": 5,

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from chains.model import ChainId
 from walletwatch.domain.labels import Label
-from walletwatch.labels.books import LabelBook, find_conflicts
+from walletwatch.labels.label_book import LabelBook, find_conflicts
 
 ETHEREUM, BNB = ChainId.parse("eip155:1"), ChainId.parse("eip155:56")
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")

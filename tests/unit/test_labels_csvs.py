@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from chains.registry import parse_address
-from walletwatch.labels.csvs import read_csv
+from walletwatch.labels.csv_labels import read_csv
 from walletwatch.labels.imports import LabelFileError, LabelImport
 
 BITCOIN = "bip122:000000000019d6689c085ae165831e93"

@@ -10,8 +10,8 @@ import pytest
 
 from chains.model import ChainId
 from chains.registry import parse_address
-from walletwatch.labels.books import LabelBook
 from walletwatch.labels.imports import LabelFileError
+from walletwatch.labels.label_book import LabelBook
 from walletwatch.labels.ofac import BITCOIN, ETHEREUM, TRON
 from walletwatch.labels.sources import import_source
 from walletwatch.labels.tagpacks import read_tagpack

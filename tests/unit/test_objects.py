@@ -6,9 +6,8 @@ from datetime import UTC, datetime
 import pytest
 
 from chains.model import Address, Asset, AssetId, BlockRef, ChainId
-from walletwatch.alerts.objects import event_object
-from walletwatch.alerts.ports import AlertView
-from walletwatch.alerts.ports import Names as AlertNames
+from walletwatch.alerts.ports import AlertNames, AlertView
+from walletwatch.alerts.webhook import event_object
 from walletwatch.domain.alerts import Alert, AlertState, Decision, Delivery, Outcome, Silence
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.labels import Label
@@ -22,8 +21,7 @@ from walletwatch.domain.objects import (
     silence_object,
 )
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
-from walletwatch.domain.withdrawals import Act, ActKind, Intent, Request
+from walletwatch.domain.withdrawals import Act, ActKind, Intent, Payment, Request
 
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")
 ETHEREUM = ChainId.parse("eip155:1")

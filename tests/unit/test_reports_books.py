@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from chains.model import Asset, AssetId, BlockRef, ChainId
 from walletwatch.domain.outflows import Movement
-from walletwatch.reports.daily_books import Book, Days, Moved, WatchedWallet, book_of
-from walletwatch.store.ledgers import Balance
+from walletwatch.reports.daily_books import DailyBook, Days, Moved, WatchedWallet, book_of
+from walletwatch.store.ledger import Balance
 
 CHAIN = ChainId("bip122", "000000000019d6689c085ae165831e93")
 BTC = Asset(AssetId(CHAIN, "slip44", "0"), "BTC", 8)
@@ -72,7 +72,7 @@ def test_a_balance_that_was_told_once_proves_nothing() -> None:
 
 def test_without_any_balance_the_movements_are_still_shown() -> None:
     book = book_of(WALLET, BTC, Days(within=[moved(5, 0, 100, 1)]), [])
-    assert book == Book("btc-hot", "hot", BTC, 0, 100, 1, reason="no node has told what this wallet holds")
+    assert book == DailyBook("btc-hot", "hot", BTC, 0, 100, 1, reason="no node has told what this wallet holds")
 
 
 def test_the_word_of_the_chain_nearest_after_the_day_is_taken() -> None:

@@ -17,7 +17,7 @@ from walletwatch.domain.alerts import Alert, AlertState, Decision, Silence
 from walletwatch.domain.cases import Case, CaseState, Seed
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.reports.daily import AuditHead, DailyReport, day_bounds
-from walletwatch.reports.daily_books import Book
+from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_counts import (
     FindingTally,
     OutflowTally,
@@ -56,7 +56,7 @@ def report(**changes: Any) -> DailyReport:
         since=since,
         until=until,
         made_at=until,
-        books=(Book("btc-hot", "hot", BTC, 5, 10, 1, 100, 94, 94, "told by the node at block 9"),),
+        books=(DailyBook("btc-hot", "hot", BTC, 5, 10, 1, 100, 94, 94, "told by the node at block 9"),),
         outflows=(OutflowTally("final", "approved", BTC.id, 3, 150_000_000),),
         findings=(FindingTally("sweep", "hot-sweep", Severity.CRITICAL, VerdictKind.VIOLATION, "enforce", 2),),
         alerts=time_alerts([alert(1, 252)]),
@@ -123,7 +123,7 @@ def test_a_local_day_is_as_long_as_its_clocks_make_it() -> None:
 
 
 def test_the_online_share_is_not_known_while_one_wallet_is_not() -> None:
-    hot, cold = Book("h", "hot", BTC, 0, 0, 0, 10, 10), Book("c", "cold", BTC, 0, 0, 0, 90, 90)
+    hot, cold = DailyBook("h", "hot", BTC, 0, 0, 0, 10, 10), DailyBook("c", "cold", BTC, 0, 0, 0, 90, 90)
 
     def no_price(*_: object) -> Any:
         raise AssertionError("one asset needs no price")

@@ -13,8 +13,8 @@ from chains.model import Address, Asset, AssetId, ChainId
 from walletwatch.domain.findings import Mode, Severity
 from walletwatch.domain.ids import outflow_id
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
 from walletwatch.domain.prices import Price, Unknown
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.reports.daily_limits import LimitUse, use_limits
 from walletwatch.rules.limits import CountLimitParams, TransactionLimitParams, WindowLimitParams
 from walletwatch.rules.parameters import Limit, Params

@@ -16,7 +16,7 @@ from chains.errors import (
     Unreachable,
     Unsupported,
 )
-from chains.rpc.faults import from_rpc, from_status, retry_after_secs
+from chains.rpc.jsonrpc import from_rpc, from_status, retry_after_secs
 
 NOW = datetime(2026, 11, 22, 12, 0, 0, tzinfo=UTC)
 

@@ -21,8 +21,8 @@ from chains.errors import (
     WrongChain,
 )
 from chains.rpc.endpoints import COOL_DOWN_SECS, QUARANTINE_SECS, EndpointPool
+from chains.rpc.jsonrpc import Call, Json, Transport
 from chains.rpc.retry import Retry
-from chains.rpc.transport import Call, Json, Transport
 
 
 @dataclass

@@ -25,7 +25,7 @@ from unit.rules_facts import MemoryFacts, World
 from walletwatch.domain.findings import Severity, Verdict, VerdictKind
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.rules.engine import examine
 from walletwatch.rules.registry import configure
 

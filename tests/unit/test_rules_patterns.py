@@ -14,12 +14,12 @@ from unit.rules_examples import CUSTOMER, DMM_THIEF, ETH, NAMES, NOON, SAFE, SPE
 from unit.rules_facts import MemoryFacts, World
 from walletwatch.domain.findings import Verdict, VerdictKind
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.payments import Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.rules.engine import examine
 from walletwatch.rules.expressions import MAX_ITEMS
-from walletwatch.rules.fees import fee_rate
-from walletwatch.rules.pasts import Oddity, Past, Trait
+from walletwatch.rules.fee_rates import fee_rate
 from walletwatch.rules.registry import RuleErrors, configure
+from walletwatch.rules.wallet_profile import Oddity, Trait, WalletProfile
 
 
 def ask(table: dict[str, Any], subject: Outflow, known: World) -> Verdict:
@@ -93,7 +93,7 @@ def built(**features: int | str) -> SigningFacts:
 
 
 def oddities(now: SigningFacts, past: Sequence[SigningFacts]) -> tuple[Oddity, ...]:
-    return Past(Trait(None, signing) for signing in past).oddities(now)
+    return WalletProfile(Trait(None, signing) for signing in past).oddities(now)
 
 
 def test_what_changes_every_time_never_surprises() -> None:

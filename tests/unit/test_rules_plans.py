@@ -11,7 +11,7 @@ import pytest
 import rfc8785
 
 from unit.rules_examples import NAMES, out
-from walletwatch.rules.plans import Plan, fits, is_plain, plan_of
+from walletwatch.rules.engine import Plan, fits, is_plain, plan_of
 from walletwatch.rules.registry import RuleConfig, configure
 
 
@@ -41,7 +41,7 @@ def test_a_plan_is_kept_for_a_tuple_and_never_confused_with_that_of_another() ->
 
 def test_many_assets_do_not_make_a_plan_grow_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     """Anybody can make a token; each would be a kind of subject of its own."""
-    monkeypatch.setattr("walletwatch.rules.plans._MOST_KINDS", 3)
+    monkeypatch.setattr("walletwatch.rules.engine._MOST_KINDS", 3)
     plan = Plan((rule("all"),))
     for n in range(50):
         assert len(plan.about(out(wallet=f"wallet-{n}"))) == 1

@@ -8,7 +8,7 @@ import pytest
 from settings_samples import BASE, problems_of
 
 from walletwatch.settings import Settings, SettingsError, load, refreshed, stamps
-from walletwatch.settings.addresses import MAX_TOLD
+from walletwatch.settings.loading import MAX_TOLD
 
 FIRST = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 SECOND = "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"

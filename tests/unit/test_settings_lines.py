@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from walletwatch.settings.lines import key_lines
+from walletwatch.settings.documents import key_lines
 from walletwatch.settings.problems import KeyPath
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "config").glob("*.example.toml"))

@@ -11,9 +11,9 @@ from settings_samples import BASE, check_rule
 from chains.model import ChainId
 from walletwatch.domain.findings import Severity
 from walletwatch.settings import AmountReader, Fault, Money, Settings, load
-from walletwatch.settings.drafts import LISTS, SINGLES
 from walletwatch.settings.fields import parse_duration, parse_moment, show_duration
-from walletwatch.settings.template import DEFAULT_ORIGIN, render_template
+from walletwatch.settings.loading import DEFAULT_ORIGIN, render_template
+from walletwatch.settings.partial_settings import LISTS, SINGLES
 
 CONFIG = Path(__file__).parents[2] / "config"
 ENVIRON = {"BITCOIN_NODE_2": "https://n.example", "ETHEREUM_NODE_2": "https://n.example/k", "SLACK_BOT_TOKEN": "xoxb"}
@@ -49,7 +49,7 @@ def test_the_example_opens_as_sources(example: Settings) -> None:
     bitcoin, ethereum = example.source_specs()
     assert [e.name for e in bitcoin.endpoints] == ["127.0.0.1:8332", "env BITCOIN_NODE_2"]
     assert bitcoin.endpoints[0].cookie_file == Path("/var/lib/bitcoind/.cookie")
-    assert bitcoin.endpoints[0].doorbell == "tcp://127.0.0.1:28332"
+    assert bitcoin.endpoints[0].notifier_url == "tcp://127.0.0.1:28332"
     assert (bitcoin.confirmations, bitcoin.finality) == (6, None)
     assert (ethereum.confirmations, ethereum.finality) == (1, "finalized")
     assert [token.symbol for token in ethereum.tokens] == ["USDT"]
@@ -68,7 +68,7 @@ def test_an_evm_node_may_ring_over_websocket(tmp_path: Path) -> None:
     nodes = '[{ url = "https://n.example", ws = { env = "BELL" } }]'
     path.write_text(BASE.replace('["https://node.example"]', nodes, 1), encoding="utf-8")
     (endpoint,) = load(path, environ={"KEY": "k", "BELL": "wss://n.example/key"}).source_specs()[1].endpoints
-    assert endpoint.doorbell == "wss://n.example/key"
+    assert endpoint.notifier_url == "wss://n.example/key"
 
 
 def test_a_capture_is_an_endpoint(tmp_path: Path) -> None:

@@ -11,8 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from walletwatch.store import Store, open_store
 from walletwatch.store import tables as t
-from walletwatch.store.inserts import inserting_new, overwriting
-from walletwatch.store.statements import Statement
+from walletwatch.store.statements import Statement, inserting_new, overwriting
 
 NOW = datetime(2026, 11, 22, 1, 2, 3, 456_789, tzinfo=UTC)
 UNITS = 2**256 - 1

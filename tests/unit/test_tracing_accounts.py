@@ -15,7 +15,7 @@ from tracing_samples import DATA, block, dmm_theft
 from chains.model import AccountTransaction, Address, AssetId, BlockRef, ChainId, Transfer, TransferKind
 from walletwatch.domain.cases import Case, CaseEventKind, CaseState, Seed, TaintModel, TraceOptions
 from walletwatch.domain.labels import Label
-from walletwatch.tracing.tracers import Tracer
+from walletwatch.tracing.tracer import Tracer
 from walletwatch.tracing.traces import trace_as_json
 
 CHAIN = ChainId.parse("eip155:1")

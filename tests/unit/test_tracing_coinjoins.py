@@ -12,9 +12,8 @@ from tracing_samples import DATA, THEFT, block, case_of, pay, read_esplora, scri
 
 from chains.model import BlockRef, UtxoTransaction
 from walletwatch.domain.cases import CONSERVING_MODELS, CaseEventKind, TaintModel
-from walletwatch.tracing.coinjoins import recognise
-from walletwatch.tracing.partitions import can_partition
-from walletwatch.tracing.tracers import Tracer
+from walletwatch.tracing.coinjoins import can_partition, recognise
+from walletwatch.tracing.tracer import Tracer
 
 REAL: dict[str, UtxoTransaction] = {
     name: read_esplora(value)

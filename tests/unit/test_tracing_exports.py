@@ -18,10 +18,9 @@ import resvg_py
 from tracing_samples import SYMBOLS, TEN_WALLETS, THIEF, dmm_tracer, winding_tracer
 
 from walletwatch.tracing.exports.drawings import render_svg
-from walletwatch.tracing.exports.files import FORMATS, export_files
+from walletwatch.tracing.exports.elements import Unit, percent, shorten, unit_of
+from walletwatch.tracing.exports.files import FONTS, FORMATS, export_files
 from walletwatch.tracing.exports.layouts import MAX_PER_COLUMN, lay_out
-from walletwatch.tracing.exports.rasters import FONTS
-from walletwatch.tracing.exports.texts import Unit, percent, shorten, unit_of
 from walletwatch.tracing.exports.trees import render_tree
 from walletwatch.tracing.traces import Trace, trace_as_json
 

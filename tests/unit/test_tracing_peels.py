@@ -9,7 +9,7 @@ from tracing_samples import BITCOIN, BTC, DATA, THEFT, block, case_of, known, sc
 
 from chains.model import ChainTransaction, Outpoint, TxInput, TxOutput, UtxoTransaction
 from walletwatch.domain.cases import CONSERVING_MODELS
-from walletwatch.tracing.tracers import Tracer, settle
+from walletwatch.tracing.tracer import Tracer, settle
 
 
 def load_peels() -> list[UtxoTransaction]:

@@ -13,8 +13,8 @@ from chains.model import Address, AssetId, BlockRef, ChainId, Outpoint, TxInput,
 from chains.registry import parse_address
 from walletwatch.domain.cases import Case, CaseState, Seed, TraceOptions
 from walletwatch.domain.labels import Label
-from walletwatch.tracing.stops import LabelLookup
-from walletwatch.tracing.tracers import Tracer
+from walletwatch.tracing.flows import LabelLookup
+from walletwatch.tracing.tracer import Tracer
 
 DATA = Path(__file__).parents[1] / "data" / "tracing"
 BITCOIN = ChainId.parse("bip122:000000000019d6689c085ae165831e93")

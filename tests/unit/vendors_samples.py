@@ -10,11 +10,11 @@ from typing import Any
 from chains.model import Asset, AssetId, ChainId
 from chains.registry import native_asset, parse_address
 from unit.approvals_samples import NOW
+from walletwatch.approvals.act_sources import Taken
 from walletwatch.approvals.acts import Malformed
 from walletwatch.approvals.signatures import KeyRing
-from walletwatch.approvals.sources import Taken
 from walletwatch.approvals.vendors.exports import ExportFeed
-from walletwatch.approvals.vendors.records import Terms
+from walletwatch.approvals.vendors.records import RequestTerms
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.withdrawals import Act
 
@@ -36,7 +36,7 @@ ASKER, FIRST, SECOND = (
     "46791871-dc7e-5ece-b3b4-a232d1d6290c",
     "9e165261-cffc-4a7f-9f7e-3ed515cfbf16",
 )
-TERMS = Terms(
+TERMS = RequestTerms(
     people={ASKER: "treasury-1", FIRST: "treasury-2", SECOND: "compliance-1"},
     assets={"ETH": ETH, "USDT_ERC20": USDT, "BTC": BTC, "btc": BTC, "eth": ETH},
     wallets={"1190": "eth-hot", "59cd72485007a239fb00282ed480da1f": "btc-hot"},
@@ -50,7 +50,7 @@ CREATED_MS = 1_795_309_200_000
 class Export:
     """An export file that is replaced by newer ones, and the feed that reads it."""
 
-    def __init__(self, folder: Path, vendor: str, terms: Terms = TERMS) -> None:
+    def __init__(self, folder: Path, vendor: str, terms: RequestTerms = TERMS) -> None:
         self.path = folder / "export.json"
         self.feed = ExportFeed("export", self.path, vendor, terms, KeyRing(PEOPLE), parse_address)
         self.position: dict[str, Any] = {}

@@ -7,7 +7,7 @@ from typing import TextIO
 from rich.console import Console
 from rich.text import Text
 
-from walletwatch.alerts.ports import AlertView, Refused, SendResult, Sent, Told, TryLater
+from walletwatch.alerts.ports import AlertView, PriorDelivery, SendResult, Sent, SinkRefused, TryLater
 from walletwatch.alerts.rendering import make_text
 from walletwatch.domain.findings import Severity
 
@@ -33,14 +33,14 @@ class ConsoleNotifier:
 
     def check(self) -> SendResult:
         """Whether the stream is open."""
-        return Refused("the stream is closed") if self._stream.closed else Sent()
+        return SinkRefused("the stream is closed") if self._stream.closed else Sent()
 
-    def send(self, view: AlertView, told: Told) -> SendResult:
+    def send(self, view: AlertView, told: PriorDelivery) -> SendResult:
         """Write the page; what was told before is said to be an update."""
         title, _, rest = make_text(view).partition("\n")
         mark = "UPDATE " if told.version else ""
         if self._stream.closed:
-            return Refused("the stream is closed")
+            return SinkRefused("the stream is closed")
         try:
             self._console.print(Text(f"{mark}{title}", style=_STYLES[view.alert.severity]), end="\n")
             self._console.print(Text(rest), end="\n")

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from walletwatch.alerts.ports import AlertView, Notifier, Outbox, OutboxRow, Refused, Sent, Told, TryLater
+from walletwatch.alerts.ports import AlertView, Notifier, Outbox, OutboxRow, PriorDelivery, Sent, SinkRefused, TryLater
 from walletwatch.domain.alerts import AlertState
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import Clock, utc_now
@@ -113,13 +113,13 @@ class Dispatcher:
             self.outbox.delivered(row, view.alert.version, result.remote_id or row.remote_id, now)
             pace.after_sending(now, sink.notifier.min_interval_secs)
             return Summary(delivered=1)
-        if isinstance(result, Refused):
+        if isinstance(result, SinkRefused):
             return self._give_up(row, result.reason)
         self._put_off(row, result, pace, now)
         return Summary(retried=1)
 
-    def _send(self, view: AlertView, row: OutboxRow, notifier: Notifier) -> Sent | Refused | TryLater:
-        told = Told(row.told_version, row.remote_id, row.may_have_been_told)
+    def _send(self, view: AlertView, row: OutboxRow, notifier: Notifier) -> Sent | SinkRefused | TryLater:
+        told = PriorDelivery(row.told_version, row.remote_id, row.may_have_been_told)
         try:
             return notifier.send(view, told)
         except Exception as error:  # noqa: BLE001 - a fault in one message must not stop the others; it is kept and retried

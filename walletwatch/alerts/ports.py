@@ -15,7 +15,7 @@ from walletwatch.domain.outflows import Outflow
 
 
 @dataclass(frozen=True, slots=True)
-class Names:
+class AlertNames:
     """What things are called: assets by id, configured chain names by CAIP-2 text, wallet roles by wallet name."""
 
     assets: Mapping[AssetId, Asset] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class AlertView:
     alert: Alert
     findings: tuple[Finding, ...] = ()
     outflows: tuple[Outflow, ...] = ()
-    names: Names = field(default_factory=Names)
+    names: AlertNames = field(default_factory=AlertNames)
     labels: Mapping[str, tuple[Label, ...]] = field(default_factory=dict)
     requests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tips: Mapping[str, int] = field(default_factory=dict)
@@ -104,7 +104,7 @@ class Outbox(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class PriorDelivery:
     """What the sink knows already. `uncertain`: it may hold a message of this alert whose id we never learned."""
 
     version: int = 0
@@ -132,13 +132,13 @@ class TryLater:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class SinkRefused:
     """It will not work however often it is tried; the reason is for a person."""
 
     reason: str
 
 
-SendResult = Sent | TryLater | Refused
+SendResult = Sent | TryLater | SinkRefused
 
 
 class Notifier(Protocol):
@@ -156,7 +156,7 @@ class Notifier(Protocol):
     def min_interval_secs(self) -> float:
         """The pace the sink asks for between two messages."""
 
-    def send(self, view: AlertView, told: Told) -> SendResult:
+    def send(self, view: AlertView, told: PriorDelivery) -> SendResult:
         """Tell this alert as it stands, in place of what was told before where the sink can do that."""
 
     def check(self) -> SendResult:

@@ -18,8 +18,8 @@ from typing import Any
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web import WebClient
 
-from walletwatch.alerts.blocks import EVENT_TYPE, make_message, make_reply
-from walletwatch.alerts.ports import AlertView, Refused, SendResult, Sent, Told, TryLater
+from walletwatch.alerts.ports import AlertView, PriorDelivery, SendResult, Sent, SinkRefused, TryLater
+from walletwatch.alerts.slack_blocks import EVENT_TYPE, make_message, make_reply
 
 _log = logging.getLogger(__name__)
 
@@ -67,14 +67,14 @@ class SlackNotifier:
         except _TROUBLE as error:
             return _judge(error)
 
-    def send(self, view: AlertView, told: Told) -> SendResult:
+    def send(self, view: AlertView, told: PriorDelivery) -> SendResult:
         """Post the alert, or change the message it has; answer in the thread what is notable."""
         try:
             return self._send(view, told)
         except _TROUBLE as error:
             return _judge(error)
 
-    def _send(self, view: AlertView, told: Told) -> SendResult:
+    def _send(self, view: AlertView, told: PriorDelivery) -> SendResult:
         remote_id = told.remote_id
         if not remote_id and told.uncertain:
             remote_id = self._find(view)
@@ -115,7 +115,7 @@ class SlackNotifier:
         self._channel_id = channel
         return f"{channel}/{ts}"
 
-    def _answer(self, view: AlertView, told: Told, remote_id: str) -> SendResult:
+    def _answer(self, view: AlertView, told: PriorDelivery, remote_id: str) -> SendResult:
         """Say notable changes in the thread. A repeat after a crash may say them twice; none is left out."""
         reply = make_reply(view, told.version) if told.version else None
         if reply is None:
@@ -211,7 +211,7 @@ def _judge(error: Exception) -> SendResult:
     if status == 429 or code in {"ratelimited", "rate_limited"}:
         return TryLater("Slack asked to slow down", _retry_after(error))
     if code in _FOR_GOOD:
-        return Refused(f"Slack refused: {code}")
+        return SinkRefused(f"Slack refused: {code}")
     return TryLater(f"Slack answered {status}: {code or 'no error code'}")
 
 

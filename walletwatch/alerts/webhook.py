@@ -1,8 +1,4 @@
-"""Telling a program: one POST of JSON, signed so that the receiver knows who sent it and when.
-
-`Walletwatch-Signature: t=UNIX_SECONDS,v1=HEX` carries HMAC-SHA256 over `UNIX_SECONDS.BODY` under the shared secret; a
-receiver refuses what is old, and takes an `Idempotency-Key` (alert id and version) it has seen as done.
-"""
+"""Alerts as signed JSON by HTTP POST."""
 
 from __future__ import annotations
 
@@ -10,15 +6,35 @@ import hashlib
 import hmac
 import re
 from datetime import datetime
+from typing import Any
 from urllib.parse import urlsplit
 
 import orjson
 import urllib3
 from urllib3.exceptions import HTTPError
 
-from walletwatch.alerts.objects import event_object
-from walletwatch.alerts.ports import AlertView, Refused, SendResult, Sent, Told, TryLater
+from walletwatch.alerts.ports import AlertView, PriorDelivery, SendResult, Sent, SinkRefused, TryLater
+from walletwatch.domain.objects import Names, alert_object, finding_object, outflow_object
 from walletwatch.domain.times import Clock, utc_now
+
+
+def event_object(view: AlertView) -> dict[str, Any]:
+    """The alert as it stands, with `details`."""
+    labels = {address: said[0].label for address, said in view.labels.items() if said}
+    names = Names(view.names.assets, view.names.chains, labels)
+    about = {o.id: [f.id for f in view.findings if f.outflow == o.id] for o in view.outflows}
+    return {
+        "type": "walletwatch.alert/v1",
+        **alert_object(view.alert),
+        "details": {
+            "findings": [finding_object(f, names) for f in view.findings],
+            "outflows": [
+                outflow_object(o, names, requests=view.requests.get(o.id, ()), findings=about[o.id])
+                for o in view.outflows
+            ],
+        },
+    }
+
 
 MAX_BODY_BYTES = 1_000_000
 _LATER = frozenset({408, 421, 425, 429})
@@ -66,7 +82,7 @@ class WebhookNotifier:
             return TryLater(f"{self._host} cannot be reached: {type(error).__name__}")
         return Sent()
 
-    def send(self, view: AlertView, told: Told) -> SendResult:  # noqa: ARG002 - every version is its own event
+    def send(self, view: AlertView, told: PriorDelivery) -> SendResult:  # noqa: ARG002 - every version is its own event
         """POST the alert as it stands."""
         body = orjson.dumps(event_object(view))
         if len(body) > MAX_BODY_BYTES:
@@ -96,8 +112,8 @@ class WebhookNotifier:
             return Sent(key)
         reason = f"{self._host} answered {status}"
         if 300 <= status < 400:
-            return Refused(f"{reason}: a redirect is not followed, configure its target")
+            return SinkRefused(f"{reason}: a redirect is not followed, configure its target")
         if status >= 500 or status in _LATER:
             waits = retry_after.isascii() and retry_after.isdigit() and len(retry_after) < 9
             return TryLater(reason, float(min(int(retry_after), 3_600)) if waits else None)
-        return Refused(reason)
+        return SinkRefused(reason)

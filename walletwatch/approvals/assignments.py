@@ -45,10 +45,10 @@ def assign(rows: Sequence[Edges], dearest: int | None = None, effort: Effort | N
     edge, and a search through the rows that fight for the same columns for each of these: cubic where all of them do,
     which `effort` bounds.
     """
-    return _Search(rows, dearest, effort or Effort(sys.maxsize)).solve()
+    return _AssignmentSearch(rows, dearest, effort or Effort(sys.maxsize)).solve()
 
 
-class _Search:
+class _AssignmentSearch:
     """Rows, columns and the dual prices that prove the answer cheapest. Column -1 - r is row r's own way out."""
 
     def __init__(self, rows: Sequence[Edges], dearest: int | None, effort: Effort) -> None:

@@ -13,11 +13,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from walletwatch.approvals.acts import MAX_LINE, Malformed, Signatures, malformed_line, parse_act
-from walletwatch.approvals.intents import ParseAddress
+from walletwatch.approvals.act_sources import FeedUnreadable, Taken
+from walletwatch.approvals.acts import MAX_LINE, Malformed, ParseAddress, Signatures, malformed_line, parse_act
 from walletwatch.approvals.positions import (
-    Changed,
     FeedPosition,
+    FeedRewritten,
     Partial,
     PastDigest,
     Postponed,
@@ -25,7 +25,6 @@ from walletwatch.approvals.positions import (
     prove_blocks,
 )
 from walletwatch.approvals.signatures import KeyRing
-from walletwatch.approvals.sources import FeedUnreadable, Taken
 from walletwatch.domain.withdrawals import Act
 
 WAIT_FOR_NEWLINE = timedelta(seconds=60)
@@ -82,7 +81,7 @@ class Feed:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class FeedLimits:
     """How much one look at a feed may do: bytes and lines taken, and bytes of the past proved."""
 
     max_bytes: int = 8 * 1024 * 1024
@@ -111,9 +110,9 @@ class FeedBatch:
     rotated_from: str = ""
 
 
-def read_feed(feed: Feed, position: FeedPosition, now: datetime, limits: Limits | None = None) -> FeedBatch:
+def read_feed(feed: Feed, position: FeedPosition, now: datetime, limits: FeedLimits | None = None) -> FeedBatch:
     """Take what was written since `position`, and prove part of the past. Raises FeedUnreadable."""
-    limits = limits or Limits()
+    limits = limits or FeedLimits()
     rotated = _rotated_file(feed.path, position)
     with _open(rotated or feed.path) as file:
         stamp = _stamp(file)
@@ -122,7 +121,7 @@ def read_feed(feed: Feed, position: FeedPosition, now: datetime, limits: Limits 
         rewritten: dict[str, Any] | None = None
         try:
             position, past = _prove(file, stamp, position, limits)
-        except Changed as changed:
+        except FeedRewritten as changed:
             rewritten = {"feed_rewritten": True, "path": str(feed.path), "change": str(changed), **changed.evidence}
             position, past = FeedPosition(round=stamp), PastDigest()
         taking = _Taking(feed, file, replace(position, file=stamp[:2]), past, now, limits)
@@ -160,7 +159,7 @@ def _is_unchanged(stamp: tuple[int, ...], position: FeedPosition, now: datetime)
 
 
 def _prove(
-    file: BinaryIO, stamp: tuple[int, ...], position: FeedPosition, limits: Limits
+    file: BinaryIO, stamp: tuple[int, ...], position: FeedPosition, limits: FeedLimits
 ) -> tuple[FeedPosition, PastDigest]:
     """Prove the tail, and the next blocks of the round; a new round begins when the file was touched since."""
     if stamp != position.round and position.is_proved:
@@ -194,7 +193,7 @@ class _Taking:
     """One look at a file under way."""
 
     def __init__(
-        self, feed: Feed, file: BinaryIO, position: FeedPosition, past: PastDigest, now: datetime, limits: Limits
+        self, feed: Feed, file: BinaryIO, position: FeedPosition, past: PastDigest, now: datetime, limits: FeedLimits
     ) -> None:
         self.feed, self.file, self.position, self.past = feed, file, position, past
         self.now, self.limits = now, limits

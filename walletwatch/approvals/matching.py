@@ -15,11 +15,19 @@ from itertools import islice
 
 from chains.model import MAX_AMOUNT, TxId
 from walletwatch.approvals.assignments import assign
-from walletwatch.approvals.books import Requests, request_age
+from walletwatch.approvals.request_book import Requests, request_age
 from walletwatch.approvals.searches import STOPPED, UNREAD, Search
 from walletwatch.approvals.settlements import Leeway, settle
-from walletwatch.domain.payments import Match, MatchResult, NearMiss, Payment, Reuse, Spending
-from walletwatch.domain.withdrawals import Authorisation, Request
+from walletwatch.domain.withdrawals import (
+    Authorisation,
+    Match,
+    MatchResult,
+    NearMiss,
+    Payment,
+    Request,
+    Reuse,
+    Spending,
+)
 
 
 def match(

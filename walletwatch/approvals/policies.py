@@ -13,10 +13,9 @@ import rfc8785
 
 from chains.model import AssetId, ChainId
 from walletwatch.domain.calendars import BusinessHours
-from walletwatch.domain.payments import Terms
 from walletwatch.domain.people import Person
 from walletwatch.domain.prices import Price
-from walletwatch.domain.withdrawals import Intent
+from walletwatch.domain.withdrawals import Intent, MatchTerms
 
 APPROVER = "approver"
 """The role that may approve. A group that names another role lets that role approve too."""
@@ -47,7 +46,7 @@ class Threshold:
     asset: AssetId | None = None
 
 
-class Fit(Enum):
+class PolicyFit(Enum):
     """Whether a policy applies to a request. `UNKNOWN`: a price or the paying wallet would decide it."""
 
     YES = "yes"
@@ -97,42 +96,42 @@ class Policy:
         """Whether `person` has a role that lets them approve under this policy."""
         return APPROVER in person.roles or any(g.role and g.fits(person) for g in self.groups)
 
-    def fits(self, intent: Intent, wallets: tuple[str, ...], price: Price | None) -> Fit:
+    def fits(self, intent: Intent, wallets: tuple[str, ...], price: Price | None) -> PolicyFit:
         """Whether this tier is the one for `intent`. The wallet is the intent's own, else those that paid."""
         if self.chains and intent.chain not in self.chains:
-            return Fit.NO
+            return PolicyFit.NO
         if self.assets and intent.asset not in self.assets:
-            return Fit.NO
+            return PolicyFit.NO
         parts = (self._fits_wallet(intent, wallets), self._fits_value(intent, price))
-        return next((fit for fit in (Fit.NO, Fit.UNKNOWN) if fit in parts), Fit.YES)
+        return next((fit for fit in (PolicyFit.NO, PolicyFit.UNKNOWN) if fit in parts), PolicyFit.YES)
 
-    def _fits_wallet(self, intent: Intent, wallets: tuple[str, ...]) -> Fit:
+    def _fits_wallet(self, intent: Intent, wallets: tuple[str, ...]) -> PolicyFit:
         if not self.wallets:
-            return Fit.YES
+            return PolicyFit.YES
         meant = {intent.wallet} if intent.wallet else set(wallets)
         if meant <= set(self.wallets):
-            return Fit.YES if meant else Fit.UNKNOWN
-        return Fit.UNKNOWN if meant & set(self.wallets) else Fit.NO
+            return PolicyFit.YES if meant else PolicyFit.UNKNOWN
+        return PolicyFit.UNKNOWN if meant & set(self.wallets) else PolicyFit.NO
 
-    def _fits_value(self, intent: Intent, price: Price | None) -> Fit:
+    def _fits_value(self, intent: Intent, price: Price | None) -> PolicyFit:
         limit = self.min_value
         if limit is None:
-            return Fit.YES
+            return PolicyFit.YES
         if limit.asset is not None:
-            return Fit.YES if intent.asset == limit.asset and intent.amount >= limit.units else Fit.NO
+            return PolicyFit.YES if intent.asset == limit.asset and intent.amount >= limit.units else PolicyFit.NO
         if price is None:
-            return Fit.UNKNOWN
-        return Fit.YES if intent.amount * price.usd_e8 >= limit.units * 10**price.decimals else Fit.NO
+            return PolicyFit.UNKNOWN
+        return PolicyFit.YES if intent.amount * price.usd_e8 >= limit.units * 10**price.decimals else PolicyFit.NO
 
     @property
     def needs_price(self) -> bool:
         """Whether the tier is told by a value in USD."""
         return self.min_value is not None and self.min_value.asset is None
 
-    def terms(self, asset: AssetId) -> Terms:
+    def terms(self, asset: AssetId) -> MatchTerms:
         """How payments of `asset` may differ from their requests."""
         units = max((t.units for t in self.tolerance if t.asset == asset), default=0)
-        return Terms(units, self.fee_deducted, self.parts)
+        return MatchTerms(units, self.fee_deducted, self.parts)
 
     def as_json(self) -> dict[str, Any]:
         """The normal form. Durations are whole microseconds as text, amounts base units as text. What a policy does not
@@ -277,8 +276,8 @@ def candidates(
     chosen: list[Policy] = []
     for policy in policies:
         fit = policy.fits(intent, wallets, price)
-        if fit is not Fit.NO:
+        if fit is not PolicyFit.NO:
             chosen.append(policy)
-        if fit is Fit.YES:
+        if fit is PolicyFit.YES:
             return tuple(chosen)
     return (*chosen, UNNAMED)

@@ -112,7 +112,7 @@ def _partial_json(partial: Partial | None) -> list[Any] | None:
     return [partial.offset, format_utc(partial.since), partial.told] if partial else None
 
 
-class Changed(Exception):
+class FeedRewritten(Exception):
     """The past of a feed is not what it was; `evidence` says what was expected and what is there now."""
 
     def __init__(self, message: str, evidence: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ class PastDigest:
 def open_past(file: BinaryIO, size: int, position: FeedPosition) -> PastDigest:
     """The digests up to `position`, its tail proved and ready to grow. Raises Changed."""
     if size < position.offset:
-        raise Changed(
+        raise FeedRewritten(
             f"the file has {size} bytes; {position.offset} were read before",
             {"expected_bytes": position.offset, "found_bytes": size},
         )
@@ -166,8 +166,8 @@ def prove_blocks(file: BinaryIO, position: FeedPosition, max_bytes: int) -> int:
     return last
 
 
-def _changed(start: int, end: int, expected: str, found: str) -> Changed:
-    return Changed(
+def _changed(start: int, end: int, expected: str, found: str) -> FeedRewritten:
+    return FeedRewritten(
         f"bytes {start} to {end} were changed after they had been read",
         {"from_byte": start, "to_byte": end, "expected_sha256": expected, "found_sha256": found},
     )

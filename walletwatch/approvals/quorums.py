@@ -9,11 +9,10 @@ from datetime import datetime, timedelta
 from chains.model import AssetId
 from walletwatch.approvals.policies import Policy, PolicyHistory, candidates
 from walletwatch.domain.calendars import BusinessHours
-from walletwatch.domain.payments import Spending, Terms
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.times import format_utc
-from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, RefusedAct, Request
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchTerms, RefusedAct, Request, Spending
 
 BLOCK_TIME_SLACK = timedelta(hours=2)
 """Bitcoin's consensus lets a block's time run two hours ahead of the network's; EVM block times are exact."""
@@ -23,7 +22,7 @@ PriceOf = Callable[[AssetId], Price]
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class JudgementTime:
     """What approvals are held against: an approval later than `approve_by` came after the broadcast; ages are counted
     to `broadcast_at`. `wallets` paid, or would pay.
     """
@@ -33,7 +32,7 @@ class Moment:
     wallets: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, spending: Spending, request: Request) -> Moment:
+    def of(cls, spending: Spending, request: Request) -> JudgementTime:
         """The broadcast of `spending`, as far as it concerns `request`: its own broadcast acts are evidence too.
 
         Block time alone lets approvals count up to two hours after it on Bitcoin; a sight in a mempool or a broadcast
@@ -48,13 +47,13 @@ class Moment:
         return cls(min([spending.broadcast_at, *told, *seen]), approve_by, spending.wallets)
 
     @classmethod
-    def now(cls, at: datetime) -> Moment:
+    def now(cls, at: datetime) -> JudgementTime:
         """As if the request were paid at `at`, by whatever wallet: for lists of requests."""
         return cls(at, at)
 
 
 @dataclass(frozen=True, slots=True)
-class _Decision:
+class _PolicyDecision:
     """What one policy says."""
 
     policy: Policy
@@ -67,7 +66,7 @@ class _Decision:
 class _Answer:
     """What one version of the policies says; `doubt` where they differ for lack of a fact."""
 
-    decision: _Decision
+    decision: _PolicyDecision
     doubt: str
 
     @property
@@ -81,33 +80,39 @@ def authoriser(
     """`authorise` for the requests that may explain `spending`."""
 
     def judge(request: Request) -> Authorisation:
-        return authorise(request, Moment.of(spending, request), policies=policies, people=people, price_of=price_of)
+        return authorise(
+            request, JudgementTime.of(spending, request), policies=policies, people=people, price_of=price_of
+        )
 
     return judge
 
 
-def leeway_of(spending: Spending, *, policies: PolicyHistory, price_of: PriceOf) -> Callable[[Request], Terms] | None:
+def leeway_of(
+    spending: Spending, *, policies: PolicyHistory, price_of: PriceOf
+) -> Callable[[Request], MatchTerms] | None:
     """By how much payments may differ from their requests, as the policy in force when each was last approved says;
     where a price leaves several policies, the strictest of them. None if no policy gives any leeway.
     """
     if not policies.has_leeway:
         return None
 
-    def terms(request: Request) -> Terms:
+    def terms(request: Request) -> MatchTerms:
         approved = [act.at for act in request.acts if act.kind is ActKind.APPROVE and not act.refused]
         version = policies.versions[policies.place(max(approved, default=spending.broadcast_at))]
         price, _ = _find_price(request, policies, price_of)
         given = [
             p.terms(request.intent.asset) for p in candidates(version.policies, request.intent, spending.wallets, price)
         ]
-        return Terms(min(t.tolerance for t in given), all(t.fee_deducted for t in given), min(t.parts for t in given))
+        return MatchTerms(
+            min(t.tolerance for t in given), all(t.fee_deducted for t in given), min(t.parts for t in given)
+        )
 
-    known: dict[str, Terms] = {}
+    known: dict[str, MatchTerms] = {}
     return lambda request: known.get(request.id) or known.setdefault(request.id, terms(request))
 
 
 def authorise(
-    request: Request, moment: Moment, *, policies: PolicyHistory, people: People, price_of: PriceOf
+    request: Request, moment: JudgementTime, *, policies: PolicyHistory, people: People, price_of: PriceOf
 ) -> Authorisation:
     """Which acts on `request` count for a payment at `moment`, which do not and why, and whether they suffice.
 
@@ -170,7 +175,7 @@ def _by_version(
 
 def _ask(
     request: Request,
-    moment: Moment,
+    moment: JudgementTime,
     policies: tuple[Policy, ...],
     given: _Given,
     people: People,
@@ -187,7 +192,7 @@ def _ask(
     return _Answer(open_ones[0], f"which of the policies {names} applies is not known: {why}")
 
 
-def _decide(policy: Policy, request: Request, moment: Moment, given: _Given, people: People) -> _Decision:
+def _decide(policy: Policy, request: Request, moment: JudgementTime, given: _Given, people: People) -> _PolicyDecision:
     counted: dict[str, Act] = {}
     refused: list[RefusedAct] = []
     for act in given.acts:
@@ -200,7 +205,7 @@ def _decide(policy: Policy, request: Request, moment: Moment, given: _Given, peo
     # Without this a forged act dated into a later, laxer version would bring that version into force.
     if not missing and all(any(r.act is act for r in refused) for act in given.fresh):
         missing.append("an approval that counts under the policies in force when it was given")
-    return _Decision(policy, tuple(counted.values()), tuple(refused), tuple(missing))
+    return _PolicyDecision(policy, tuple(counted.values()), tuple(refused), tuple(missing))
 
 
 def _missing(policy: Policy, counted: Sequence[Act], people: People) -> Iterator[str]:
@@ -214,7 +219,7 @@ def _missing(policy: Policy, counted: Sequence[Act], people: People) -> Iterator
             yield f"{group} ({inside} so far)"
 
 
-def _why_not(act: Act, policy: Policy, request: Request, moment: Moment, people: People) -> RefusedAct | None:
+def _why_not(act: Act, policy: Policy, request: Request, moment: JudgementTime, people: People) -> RefusedAct | None:
     """Why an approval does not count, the gravest reason first; None if it does."""
     if act.refused:
         return RefusedAct(act, act.refused, act.reason)
@@ -237,7 +242,7 @@ def _wrong_content(act: Act, request: Request) -> RefusedAct | None:
     return None
 
 
-def _wrong_time(act: Act, policy: Policy, request: Request, moment: Moment) -> RefusedAct | None:
+def _wrong_time(act: Act, policy: Policy, request: Request, moment: JudgementTime) -> RefusedAct | None:
     if act.at > moment.approve_by:
         words = f"approved at {format_utc(act.at)}, after the broadcast ({format_utc(moment.approve_by)} at the latest)"
         return RefusedAct(act, "approved_after_broadcast", words)
@@ -264,7 +269,7 @@ def _closed(hours: BusinessHours, at: datetime) -> str:
         return str(why)
 
 
-def _read_withdrawals(request: Request, moment: Moment) -> tuple[Act | None, list[RefusedAct]]:
+def _read_withdrawals(request: Request, moment: JudgementTime) -> tuple[Act | None, list[RefusedAct]]:
     """The reject or cancel that ended the request before the broadcast, and every other act that does not count."""
     withdrawn: Act | None = None
     refused: list[RefusedAct] = []
@@ -288,7 +293,7 @@ def _own_flaw(request: Request) -> list[RefusedAct]:
 
 def _explain(
     request: Request,
-    decision: _Decision,
+    decision: _PolicyDecision,
     flaws: Sequence[RefusedAct],
     withdrawn: Act | None,
     doubt: str,

@@ -8,9 +8,8 @@ from itertools import islice
 
 from chains.model import TxId
 from walletwatch.approvals.assignments import Effort
-from walletwatch.approvals.books import Requests, request_age
-from walletwatch.domain.payments import Match, NearMiss, Reuse, Spending
-from walletwatch.domain.withdrawals import ActKind, Authorisation, Request
+from walletwatch.approvals.request_book import Requests, request_age
+from walletwatch.domain.withdrawals import ActKind, Authorisation, Match, NearMiss, Request, Reuse, Spending
 
 APPROVED, UNDETERMINED, UNAPPROVED, WITHDRAWN = range(4)
 """The standing of a request, the better explanation first."""

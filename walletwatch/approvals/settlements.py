@@ -16,21 +16,20 @@ from itertools import islice
 from chains.model import MAX_AMOUNT
 from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.searches import UNREAD, Search
-from walletwatch.domain.payments import Match, Payment, Terms
-from walletwatch.domain.withdrawals import Request
+from walletwatch.domain.withdrawals import Match, MatchTerms, Payment, Request
 
 _MOST_REQUESTS = 1_000
 """Requests to one destination that are paired at once; with more the answer says that not all were read."""
 
 
-EXACT = Terms()
+EXACT = MatchTerms()
 
 
 @dataclass(frozen=True, slots=True)
 class Leeway:
     """`terms` of a request; `paid`: (base units, transactions) that others than this family paid of it so far."""
 
-    terms: Callable[[Request], Terms]
+    terms: Callable[[Request], MatchTerms]
     paid: Callable[[str], tuple[int, int]]
 
 
@@ -39,7 +38,7 @@ class _Offer:
     """One request as it could be paid: `before` base units of it were, in `count` transactions."""
 
     request: Request
-    terms: Terms
+    terms: MatchTerms
     before: int
     count: int
 
@@ -47,19 +46,19 @@ class _Offer:
     def open(self) -> int:
         return self.request.intent.amount - self.before
 
-    def fits(self, payment: Payment, fee: int) -> _Fit | None:
+    def fits(self, payment: Payment, fee: int) -> _PairFit | None:
         """How `payment` pays it, None if it does not."""
         short = self.open - payment.amount
         borne = fee if self.terms.fee_deducted else 0
         if -self.terms.tolerance <= short <= self.terms.tolerance + borne:
-            return _Fit(self, payment, short, max(0, short - self.terms.tolerance), part=False)
+            return _PairFit(self, payment, short, max(0, short - self.terms.tolerance), part=False)
         if short > 0 and self.count < self.terms.parts and self.terms.parts > 1:
-            return _Fit(self, payment, short, 0, part=True)
+            return _PairFit(self, payment, short, 0, part=True)
         return None
 
 
 @dataclass(frozen=True, slots=True)
-class _Fit:
+class _PairFit:
     """`payment` is `short` of what is open; `borne` of that only the fee explains. `part`: more is to be paid."""
 
     offer: _Offer
@@ -74,7 +73,7 @@ def settle(search: Search, leeway: Leeway) -> None:
     by_place: dict[bytes, list[Payment]] = defaultdict(list)
     for payment in search.left:
         by_place[payment.address.key].append(payment)
-    fits: list[tuple[_Fit, tuple[str, ...]]] = []
+    fits: list[tuple[_PairFit, tuple[str, ...]]] = []
     for payments in by_place.values():
         offers = _offers(search, leeway, payments[0])
         if any(offer.terms != EXACT for offer in offers):
@@ -103,12 +102,14 @@ def _offers(search: Search, leeway: Leeway, payment: Payment) -> list[_Offer]:
     return offers
 
 
-def _pair(search: Search, payments: Sequence[Payment], offers: Sequence[_Offer]) -> list[tuple[_Fit, tuple[str, ...]]]:
+def _pair(
+    search: Search, payments: Sequence[Payment], offers: Sequence[_Offer]
+) -> list[tuple[_PairFit, tuple[str, ...]]]:
     fits = [[(n, o.fits(payment, search.spending.fee)) for n, o in enumerate(offers)] for payment in payments]
     unit = (len(payments) + 1) * (MAX_AMOUNT + 1)
     step, ages = 4 * len(payments) + 1, len(payments) * len(offers) + 1
 
-    def cost(fit: _Fit) -> int:
+    def cost(fit: _PairFit) -> int:
         unnamed, standing, elsewhere = search.merit(fit.offer.request)
         merit = (unnamed * step + standing) * step + elsewhere
         return ((merit * unit + fit.borne) * step + fit.part) * unit + abs(fit.short)
@@ -132,7 +133,7 @@ def _rivals(row: dict[int, int], column: int, taken: set[int]) -> list[int]:
     return [n for n, cost in row.items() if n not in taken and cost == row[column]]
 
 
-def _within_fee(fits: list[tuple[_Fit, tuple[str, ...]]], fee: int) -> list[tuple[_Fit, tuple[str, ...]]]:
+def _within_fee(fits: list[tuple[_PairFit, tuple[str, ...]]], fee: int) -> list[tuple[_PairFit, tuple[str, ...]]]:
     """All that rely on the fee together rely on no more than there was: those that rely least come first."""
     kept = []
     for fit, rivals in sorted(fits, key=lambda f: (f[0].borne, f[0].payment.ordinal)):

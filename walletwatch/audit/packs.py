@@ -17,7 +17,9 @@ from typing import IO, Any
 
 import orjson
 
-from walletwatch.audit.inspections import (
+from walletwatch.audit.leaves import AuditEntry, leaf_bytes
+from walletwatch.audit.notes import SigningKey, open_checkpoint
+from walletwatch.audit.pack_verification import (
     FIXED_FILES,
     MANIFEST,
     MANIFEST_NOTE,
@@ -26,8 +28,6 @@ from walletwatch.audit.inspections import (
     manifest_text,
     verify_pack,
 )
-from walletwatch.audit.leaves import AuditEntry, leaf_bytes
-from walletwatch.audit.notes import SigningKey, open_checkpoint
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _LEAF_HASH_AFTER = b',"payload":'

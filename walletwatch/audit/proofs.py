@@ -11,7 +11,7 @@ import orjson
 from walletwatch.audit.leaves import AuditEntry, canonical_json, leaf_bytes, leaf_hash
 from walletwatch.audit.merkle import prove_inclusions, verify_inclusion
 from walletwatch.audit.notes import Checkpoint, InvalidNote, VerifyingKey, open_checkpoint
-from walletwatch.audit.verdicts import Problem, Verification
+from walletwatch.audit.verdicts import LogProblem, Verification
 
 MAX_PROOF_BYTES = 4_000_000
 _HEX_HASH = re.compile(r"[0-9a-f]{64}\Z")
@@ -58,9 +58,9 @@ def verify_proof(proof: bytes | str | Mapping[str, Any], trusted: VerifyingKey |
         checkpoint = open_checkpoint(_text(body, "checkpoint"), vkey)
         seq = _check_entry(body, checkpoint)
     except InvalidNote as error:
-        return Verification(0, problems=(Problem("checkpoint", f"the checkpoint is not valid: {error}"),))
+        return Verification(0, problems=(LogProblem("checkpoint", f"the checkpoint is not valid: {error}"),))
     except ValueError as error:
-        return Verification(0, problems=(Problem("proof", str(error)),))
+        return Verification(0, problems=(LogProblem("proof", str(error)),))
     return Verification(1, checkpoint.root, signed_size=1, checkpoints=1, notices=(*notices, f"entry {seq} is proved"))
 
 

@@ -9,7 +9,7 @@ MAX_PROBLEMS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class LogProblem:
     """One thing that is wrong. `kind` is a short word for programs, `message` a sentence for a person; `seq` is the
     first bad or missing entry and `file` the bad file, where there is one.
     """
@@ -31,7 +31,7 @@ class Verification:
     root: bytes | None = None
     signed_size: int = 0
     checkpoints: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[LogProblem, ...] = ()
     notices: tuple[str, ...] = ()
 
     @property

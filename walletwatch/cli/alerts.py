@@ -8,10 +8,8 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from walletwatch.alerts.decisions import acknowledge, close, end_silence, make_silence, silence, unsilence
-from walletwatch.cli.cells import time_column
-from walletwatch.cli.filters import read_chain, read_choice, read_moment
-from walletwatch.cli.options import (
+from walletwatch.alerts.lifecycle import acknowledge, close, end_silence, make_silence, silence, unsilence
+from walletwatch.cli.filters import (
     ByOption,
     FormatOption,
     LimitOption,
@@ -21,10 +19,12 @@ from walletwatch.cli.options import (
     StateOption,
     TzOption,
     UntilOption,
+    read_chain,
+    read_choice,
+    read_moment,
 )
-from walletwatch.cli.output import Column, Format, Listing, Row, text_column
-from walletwatch.cli.queries import STATES, make_filter, not_found, show_object, show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.output import Column, Format, Listing, Row, text_column, time_column
+from walletwatch.cli.sessions import STATES, Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.alerts import Alert, Silence
 from walletwatch.domain.ids import stable_id
 from walletwatch.domain.objects import alert_object, silence_object
@@ -33,7 +33,7 @@ from walletwatch.domain.times import format_utc, utc_now
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from walletwatch.alerts.tellers import StoreTeller
+    from walletwatch.alerts.alert_writer import AlertWriter
     from walletwatch.store import UnitOfWork
 
 app = typer.Typer()
@@ -147,7 +147,7 @@ def silence_alerts(
     made = make_silence(wanted, now)
     with session.writing() as unit:
         if alert_id is not None:
-            _teller(session).save(unit, silence(_get(unit, alert_id), made, unit.now))
+            _alert_writer(session).save(unit, silence(_get(unit, alert_id), made, unit.now))
         unit.alerts.save_silence(made)
         unit.audit.append(made.by, "silence.created", made.id, silence_object(made))
     typer.echo(f"silence {made.id} until {format_utc(made.until)}")
@@ -174,9 +174,9 @@ def unsilence_alerts(
             unit.alerts.save_silence(ended)
             unit.audit.append(by, "silence.ended", one.id, silence_object(ended) | {"why": reason})
         if alert is not None:
-            _teller(session).save(unit, unsilence(alert, by, reason, unit.now))
+            _alert_writer(session).save(unit, unsilence(alert, by, reason, unit.now))
             unit.audit.append(by, "alert.unsilenced", alert.id, {"reason": reason})
-        _teller(session).wake_silenced(unit)
+        _alert_writer(session).wake_silenced(unit)
     typer.echo(f"{target} is no longer silenced")
 
 
@@ -187,7 +187,7 @@ def _decide(session: Session, alert_id: str, action: str, by: str, reason: str, 
     """One decision about one alert: kept, on record under the name of who decided, and told to every sink."""
     with session.writing() as unit:
         alert = decide(_get(unit, alert_id), by, reason, unit.now)
-        _teller(session).save(unit, alert)
+        _alert_writer(session).save(unit, alert)
         unit.audit.append(by.strip(), action, alert.id, {"reason": reason.strip()})
     typer.echo(f"{alert.id} is {alert.state}")
 
@@ -199,8 +199,8 @@ def _get(unit: UnitOfWork, alert_id: str) -> Alert:
     return alert
 
 
-def _teller(session: Session) -> StoreTeller:
-    from walletwatch.alerts.tellers import StoreTeller
-    from walletwatch.service.deploying import names_of
+def _alert_writer(session: Session) -> AlertWriter:
+    from walletwatch.alerts.alert_writer import AlertWriter
+    from walletwatch.service.deployment import names_of
 
-    return StoreTeller(tuple(session.settings.sink_names), names_of(session.settings))
+    return AlertWriter(tuple(session.settings.sink_names), names_of(session.settings))

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from walletwatch.cli.errors import BadAnswer, UsageProblem
-from walletwatch.cli.filters import read_choice
-from walletwatch.cli.options import ByOption, FormatOption
+from walletwatch.cli.filters import ByOption, FormatOption, read_choice
 from walletwatch.cli.output import Format, Listing, text_column
-from walletwatch.cli.queries import show_rows
-from walletwatch.cli.sessions import session_of
+from walletwatch.cli.sessions import session_of, show_rows
 from walletwatch.domain.times import utc_now
 
 if TYPE_CHECKING:
@@ -42,8 +40,8 @@ def verify(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Check every line of an approval log. Form, signature, person, content; exit 1 if one is bad."""
-    from walletwatch.approvals.sources import FeedUnreadable
-    from walletwatch.approvals.verifications import verify_file
+    from walletwatch.approvals.act_sources import FeedUnreadable
+    from walletwatch.approvals.file_verification import verify_file
 
     feed = _open_feed(session_of(context).settings, file, signatures)
     try:
@@ -68,17 +66,17 @@ def import_acts(
     """Read a log, or a vendor's export, in beside the feeds. Again from where the last import ended; exit 1 if a line
     is malformed.
     """
-    from walletwatch.pipeline.feeds import FeedDesk
-    from walletwatch.service.applications import Application
+    from walletwatch.service.application import Application
+    from walletwatch.watch.feed_reader import FeedReader
 
     settings = session_of(context).settings
     export = _open_export(settings, file, vendor)
     feed = export or _open_feed(settings, file, signatures, imported=True)
     with Application.open(settings) as application:
         before = _counts(application.store, feed.name)
-        desk = FeedDesk(application.store, application.judge, (feed,))
-        with application.desk.held():
-            desk.read()
+        approvals = FeedReader(application.store, application.judge, (feed,))
+        with application.approvals.held():
+            approvals.read()
         acts, malformed = (new - old for new, old in zip(_counts(application.store, feed.name), before, strict=True))
         application.record(
             by, "approvals.imported", feed.name, path=str(file), acts=str(acts), malformed=str(malformed)
@@ -93,10 +91,10 @@ def import_acts(
 
 def _open_export(settings: Settings, file: Path, vendor: str | None) -> ExportFeed | None:
     """The file as the vendor's feed, whose users and assets the configuration knows; None for a log."""
+    from walletwatch.approvals.act_sources import FeedUnreadable
     from walletwatch.approvals.signatures import KeyRing
-    from walletwatch.approvals.sources import FeedUnreadable
-    from walletwatch.service.feeding import open_export
-    from walletwatch.settings.feeds import VENDORS
+    from walletwatch.service.deployment import open_export
+    from walletwatch.settings.approvals import VENDORS
 
     read_choice(vendor, VENDORS, "--from")
     exports = [feed for feed in settings.feeds if feed.is_vendor and vendor in (None, feed.type)]

@@ -7,15 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from walletwatch.cli.audit_tables import entries_listing
-from walletwatch.cli.bars import progress_bar
+from walletwatch.cli.audit_reports import entries_listing, story_object, story_text
 from walletwatch.cli.errors import BadAnswer, UsageProblem
-from walletwatch.cli.filters import read_tx
-from walletwatch.cli.options import FormatOption, LimitOption, SinceOption, TxOption, TzOption, UntilOption
-from walletwatch.cli.output import Format, dump_json
-from walletwatch.cli.queries import make_filter, show_object, show_rows
-from walletwatch.cli.sessions import Session, session_of
-from walletwatch.cli.stories import story_object, story_text
+from walletwatch.cli.filters import FormatOption, LimitOption, SinceOption, TxOption, TzOption, UntilOption, read_tx
+from walletwatch.cli.output import Format, dump_json, progress_bar
+from walletwatch.cli.sessions import Session, make_filter, session_of, show_object, show_rows
 
 if TYPE_CHECKING:
     from walletwatch.audit.notes import SigningKey, VerifyingKey
@@ -84,7 +80,7 @@ def verify(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Prove that the log was not changed. Every leaf and the root, against head and checkpoints; exit 1 if not."""
-    from walletwatch.audit.verifications import Head, verify_log
+    from walletwatch.audit.verification import Head, verify_log
 
     session = session_of(context)
     outside = None if checkpoint is None else _read_note(checkpoint)
@@ -187,7 +183,7 @@ def export(
     case: Annotated[str | None, typer.Option("--case", help="Only what concerns this case: its id or name.")] = None,
 ) -> None:
     """Write an evidence pack. Entries with their proofs, tables and pictures, for whoever trusts nobody here."""
-    from walletwatch.cli.evidence import write_evidence
+    from walletwatch.cli.audit_reports import write_evidence
 
     session = session_of(context)
     with session.store() as store:
@@ -203,8 +199,8 @@ def verify_evidence(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Check an evidence pack. Without database or configuration; exit 1 if anything in it is wrong."""
-    from walletwatch.audit.inspections import verify_pack
     from walletwatch.audit.notes import VerifyingKey
+    from walletwatch.audit.pack_verification import verify_pack
 
     if not pack.is_file():
         raise UsageProblem("there is no such file", where=str(pack))

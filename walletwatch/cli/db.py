@@ -5,10 +5,9 @@ from __future__ import annotations
 import typer
 
 from walletwatch.cli.errors import BadAnswer
-from walletwatch.cli.options import FormatOption
+from walletwatch.cli.filters import FormatOption
 from walletwatch.cli.output import Format
-from walletwatch.cli.queries import show_object
-from walletwatch.cli.sessions import session_of
+from walletwatch.cli.sessions import session_of, show_object
 
 app = typer.Typer()
 

@@ -21,7 +21,7 @@ def demo(
     """Play the DMM Bitcoin theft offline, from the first block to the signed evidence."""
     from rich.console import Console
 
-    from walletwatch.service.demos import DEFAULT_FOLDER, run_demo
+    from walletwatch.demo.screens import DEFAULT_FOLDER, run_demo
 
     folder = output or _next_free(DEFAULT_FOLDER)
     try:

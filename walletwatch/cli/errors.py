@@ -23,7 +23,7 @@ class Exit(IntEnum):
     """A fault of the program itself (EX_SOFTWARE): no answer was given."""
 
 
-class Trouble(Exception):
+class CommandError(Exception):
     """What happened, where, and what to do."""
 
     code = Exit.USAGE
@@ -38,17 +38,17 @@ class Trouble(Exception):
         return show_block(str(self), self.where, self.hint)
 
 
-class UsageProblem(Trouble):
+class UsageProblem(CommandError):
     """The command line or the configuration is wrong."""
 
 
-class BadAnswer(Trouble):
+class BadAnswer(CommandError):
     """The command worked, and what it found is bad."""
 
     code = Exit.BAD_ANSWER
 
 
-class Unavailable(Trouble):
+class Unavailable(CommandError):
     """A node, the database or a sink cannot be reached."""
 
     code = Exit.UNREACHABLE
@@ -66,7 +66,7 @@ def explain(error: BaseException) -> tuple[str, Exit]:
     """The block and the status for anything a command may raise. Messages of foreign exceptions are left out unless
     their kind is known: a library may quote a URL with its password.
     """
-    if isinstance(error, Trouble):
+    if isinstance(error, CommandError):
         return error.block(), error.code
     known = _explain_known(error)
     if known is not None:
@@ -80,9 +80,9 @@ def explain(error: BaseException) -> tuple[str, Exit]:
 def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
     """Errors of our own packages; they are imported here, when something went wrong, to keep `--help` quick."""
     from chains.errors import ChainError
-    from walletwatch.alerts.decisions import NotPossible
+    from walletwatch.alerts.lifecycle import NotPossible
     from walletwatch.audit.notes import InvalidNote
-    from walletwatch.service.endpoints import EndpointError
+    from walletwatch.service.act_endpoint import EndpointError
     from walletwatch.service.trials import TrialFailed
     from walletwatch.settings import Fault, SecretMissing, SettingsError
     from walletwatch.store import StoreError

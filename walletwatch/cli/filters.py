@@ -4,10 +4,35 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, date, datetime, time
+from pathlib import Path
+from typing import Annotated
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import typer
 
 from chains.model import ChainId
 from walletwatch.cli.errors import UsageProblem
+from walletwatch.cli.output import Format
+
+FormatOption = Annotated[Format, typer.Option("--format", help="How to write the answer.")]
+SinceOption = Annotated[str | None, typer.Option(help="From this moment on: a date, or an ISO 8601 time.")]
+UntilOption = Annotated[str | None, typer.Option(help="Before this moment: a date, or an ISO 8601 time.")]
+TzOption = Annotated[str | None, typer.Option("--tz", help="Zone of dates and shown times; default: the configured.")]
+TxOption = Annotated[str | None, typer.Option(help="Only this transaction.")]
+ChainOption = Annotated[str | None, typer.Option(help="Only this chain: its name, or its CAIP-2 id.")]
+WalletOption = Annotated[str | None, typer.Option(help="Only this wallet.")]
+RuleOption = Annotated[str | None, typer.Option(help="Only this rule: its type or its id.")]
+SeverityOption = Annotated[str | None, typer.Option(help="Only this severity: critical, high, medium, low, info.")]
+VerdictOption = Annotated[str | None, typer.Option(help="Only this verdict: violation, undetermined.")]
+StateOption = Annotated[str | None, typer.Option(help="Only in this state.")]
+LimitOption = Annotated[int | None, typer.Option(min=1, help="At most so many rows; default: all.")]
+ByOption = Annotated[str, typer.Option("--by", help="Who decides.")]
+ReasonOption = Annotated[str, typer.Option("--reason", help="Why: it is kept in the audit log.")]
+ConfigOption = Annotated[
+    Path | None,
+    typer.Option("--config", help="The configuration; default: $WALLETWATCH_CONFIG, else config/walletwatch.toml."),
+]
+
 
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{64})\Z")

@@ -8,8 +8,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from walletwatch.cli.cells import hash_column, time_column
-from walletwatch.cli.options import (
+from walletwatch.cli.filters import (
     ChainOption,
     FormatOption,
     LimitOption,
@@ -22,9 +21,8 @@ from walletwatch.cli.options import (
     VerdictOption,
     WalletOption,
 )
-from walletwatch.cli.output import Format, Listing, text_column
-from walletwatch.cli.queries import make_filter, not_found, show_object, show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.output import Format, Listing, hash_column, text_column, time_column
+from walletwatch.cli.sessions import Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.objects import finding_object
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ def init(
 ) -> None:
     """Write a configuration, keys and a database. The audit log's key pair, that is; nothing is overwritten."""
     from walletwatch.audit.notes import SigningKey
-    from walletwatch.settings.template import DEFAULT_ORIGIN, render_template
+    from walletwatch.settings.loading import DEFAULT_ORIGIN, render_template
     from walletwatch.store import open_store
 
     config, keys = directory / "walletwatch.toml", directory / "keys"

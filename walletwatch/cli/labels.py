@@ -9,16 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from walletwatch.cli.cells import time_column
 from walletwatch.cli.errors import BadAnswer, UsageProblem
-from walletwatch.cli.filters import read_chain, read_choice
-from walletwatch.cli.options import ByOption, ChainOption, FormatOption, LimitOption, TzOption
-from walletwatch.cli.output import Format, Listing, text_column
-from walletwatch.cli.queries import show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.filters import ByOption, ChainOption, FormatOption, LimitOption, TzOption, read_chain, read_choice
+from walletwatch.cli.output import Format, Listing, text_column, time_column
+from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.domain.labels import CATEGORIES, Label
 from walletwatch.domain.objects import label_object
-from walletwatch.labels.books import find_conflicts
+from walletwatch.labels.label_book import find_conflicts
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
@@ -80,7 +77,7 @@ def lookup(
     form: FormatOption = Format.TABLE,
 ) -> None:
     """Tell all that is said of an address. By whom, how surely, contradictions included; exit 1 if nothing is."""
-    from walletwatch.service.labelling import load_labels
+    from walletwatch.service.deployment import load_labels
 
     session = session_of(context)
     wanted = read_chain(chain, session.chain_ids())

@@ -35,7 +35,7 @@ from walletwatch.cli import (
     trials,
 )
 from walletwatch.cli.errors import Exit, explain
-from walletwatch.cli.options import ConfigOption
+from walletwatch.cli.filters import ConfigOption
 from walletwatch.cli.sessions import Session
 
 app = typer.Typer(

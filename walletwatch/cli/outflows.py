@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from walletwatch.cli.cells import amount_column, hash_column, short_hash, time_column
-from walletwatch.cli.filters import read_choice
-from walletwatch.cli.options import (
+from walletwatch.cli.filters import (
     ChainOption,
     FormatOption,
     LimitOption,
@@ -21,10 +19,29 @@ from walletwatch.cli.options import (
     TzOption,
     UntilOption,
     WalletOption,
+    read_choice,
 )
-from walletwatch.cli.output import Column, Format, Listing, Row, text_column
-from walletwatch.cli.queries import STATES, labels_of, make_filter, not_found, show_object, show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.output import (
+    Column,
+    Format,
+    Listing,
+    Row,
+    amount_column,
+    hash_column,
+    short_hash,
+    text_column,
+    time_column,
+)
+from walletwatch.cli.sessions import (
+    STATES,
+    Session,
+    labels_of,
+    make_filter,
+    not_found,
+    session_of,
+    show_object,
+    show_rows,
+)
 from walletwatch.domain.objects import outflow_object
 
 if TYPE_CHECKING:

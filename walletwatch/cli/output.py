@@ -1,9 +1,4 @@
-"""Rows as people and programs want them: a table, JSON, CSV or Markdown.
-
-The default is the table, on a terminal and off it, so that what a person pastes is what a person saw; programs ask for
-`--format json`. JSON holds the whole objects; CSV their fields, nested ones as JSON; table and Markdown show chosen
-columns. Hashes and ids are cut short in no format but the table, and there only where `show` tells the whole.
-"""
+"""Listings as table, JSON, CSV and Markdown, and the progress bar."""
 
 from __future__ import annotations
 
@@ -12,10 +7,64 @@ import io
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime, tzinfo
 from enum import StrEnum
 from typing import Any
+
+from chains.model import format_units
+
+
+def amount_text(row: Row, key: str = "amount") -> str:
+    """`4,502.9 BTC`; base units and the asset's id where its decimals are not known."""
+    units = row.get(key)
+    if units is None:
+        return ""
+    if row.get("decimals") is None:
+        return f"{int(units):,} base units of {row.get('asset')}"
+    return f"{format_units(int(units), row['decimals'])} {row['symbol']}"
+
+
+def with_whole_units(row: Row) -> Row:
+    """The object with its amounts said in whole units beside the base units, for a person."""
+    if row.get("decimals") is None or "amount" not in row:
+        return row
+    said: dict[str, Any] = {"amount": f"{amount_text(row)} ({row['amount']} base units)"}
+    if "destinations" in row:
+        unit = {key: row[key] for key in ("asset", "symbol", "decimals")}
+        said["destinations"] = [d | {"amount": amount_text(d | unit)} for d in row["destinations"]]
+    return {**row, **said}
+
+
+def amount_column(title: str = "amount", key: str = "amount") -> Column:
+    """Whole units with their symbol."""
+    return Column(title, lambda row: amount_text(row, key), right=True)
+
+
+def short_hash(text: str) -> str:
+    """The first eight and the last four characters that tell: `975ec405…e4d7`."""
+    start = 10 if text.startswith("0x") else 8
+    return f"{text[:start]}…{text[-4:]}" if len(text) > start + 6 else text
+
+
+def hash_column(title: str, key: str) -> Column:
+    """A hash or long id, cut short in tables only."""
+    return Column(title, lambda row: show_value(row.get(key)), lambda row: short_hash(show_value(row.get(key))))
+
+
+def time_column(title: str, key: str, zone: tzinfo) -> Column:
+    """A time of `zone`, to the second."""
+    return Column(title, lambda row: local_time(row.get(key), zone))
+
+
+def local_time(text: str | None, zone: tzinfo) -> str:
+    """`2024-05-31 13:26:17` of `zone`, nothing for None."""
+    if not text:
+        return ""
+    return datetime.fromisoformat(text).astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
+
 
 Row = Mapping[str, Any]
 
@@ -165,3 +214,18 @@ def _table(rows: Sequence[Row], listing: Listing, width: int | None) -> str:
     terminal = sys.stdout.isatty()
     Console(file=out, width=width or (None if terminal else _WIDTH_OFF_TERMINAL), highlight=False).print(table)
     return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
+
+
+Tell = Callable[[int, int | None], None]
+"""Called with what is done, and how much there is in all where that is known."""
+
+
+@contextmanager
+def progress_bar(what: str) -> Iterator[Tell]:
+    """A bar over `what`; it is gone when the work is done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(file=sys.stderr), transient=True) as bar:
+        task = bar.add_task(what)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from walletwatch.cli.cells import amount_text
 from walletwatch.cli.errors import Exit, UsageProblem
-from walletwatch.cli.options import FormatOption
-from walletwatch.cli.output import Format, Listing, clean, dump_json, text_column
-from walletwatch.cli.queries import show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.filters import FormatOption
+from walletwatch.cli.output import Format, Listing, amount_text, clean, dump_json, text_column
+from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.cli.trials import ChainName
 
 if TYPE_CHECKING:
-    from walletwatch.service.preflights import Preflight
+    from walletwatch.service.preflight import Preflight
 
 EXAMPLE = "walletwatch preflight payout.psbt --chain bitcoin"
 
@@ -48,7 +46,7 @@ def preflight(
     """Judge a transaction before it is signed: 0 if every rule passes, 1 if one is violated or cannot tell."""
     session = session_of(context)
     answer = _judge(session, file, chain, wallet, address)
-    from walletwatch.service.preflight_objects import preflight_object, reason_rows
+    from walletwatch.service.preflight import preflight_object, reason_rows
 
     names = session.names()
     whole = preflight_object(answer, names)
@@ -62,14 +60,14 @@ def preflight(
 
 
 def _judge(session: Session, file: str, chain: str, wallet: str | None, address: str | None) -> Preflight:
-    from walletwatch.service import preflights
+    from walletwatch.service import preflight as preflights
     from walletwatch.settings import Fault
 
     content = _read(file)
     try:
         with session.store() as store:
             return preflights.preflight(session.settings, store, content, chain, wallet=wallet, address=address)
-    except preflights.NotADraft as error:
+    except preflights.NotATransaction as error:
         hint = "a PSBT, a Safe transaction as JSON, or a raw EVM transaction is expected"
         raise UsageProblem(str(error), where=_name(file), hint=hint) from error
     except Fault:
@@ -79,7 +77,7 @@ def _judge(session: Session, file: str, chain: str, wallet: str | None, address:
 
 
 def _read(file: str) -> bytes:
-    from chains.drafts import MAX_BYTES
+    from chains.unsigned_transactions import MAX_BYTES
 
     if file == "-":
         return sys.stdin.buffer.read(MAX_BYTES + 1)

@@ -11,13 +11,12 @@ from chains.errors import ChainError, PermanentError, WrongChain
 from chains.model import AssetId, format_units
 from chains.registry import open_source
 from chains.source import ChainSource, WatchSet
-from walletwatch.alerts.ports import Notifier, Refused, Sent
-from walletwatch.approvals.posts import PostedFeed
-from walletwatch.approvals.sources import ActSource, FeedUnreadable
+from walletwatch.alerts.ports import Notifier, Sent, SinkRefused
+from walletwatch.approvals.act_sources import ActSource, FeedUnreadable, PostedFeed
 from walletwatch.cli.errors import Exit, Unavailable, UsageProblem
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.times import format_utc, utc_now
-from walletwatch.service.applications import Application
+from walletwatch.service.application import Application
 from walletwatch.service.prices import ConfiguredPrices, open_prices
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
@@ -172,5 +171,5 @@ def _ask_sink(notifier: Notifier) -> Probe:
     answer = notifier.check()
     if isinstance(answer, Sent):
         return Probe(f"sink {notifier.name}", "would take a message")
-    code = Exit.USAGE if isinstance(answer, Refused) else Exit.UNREACHABLE
+    code = Exit.USAGE if isinstance(answer, SinkRefused) else Exit.UNREACHABLE
     return Probe(f"sink {notifier.name}", answer.reason, code)

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from walletwatch.cli.errors import UsageProblem
-from walletwatch.cli.options import TzOption
+from walletwatch.cli.filters import TzOption
 from walletwatch.cli.sessions import session_of
 
 app = typer.Typer()

@@ -9,9 +9,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
-from walletwatch.cli.cells import amount_column, hash_column, time_column
-from walletwatch.cli.filters import read_choice
-from walletwatch.cli.options import (
+from walletwatch.cli.filters import (
     ChainOption,
     FormatOption,
     LimitOption,
@@ -20,10 +18,10 @@ from walletwatch.cli.options import (
     TzOption,
     UntilOption,
     WalletOption,
+    read_choice,
 )
-from walletwatch.cli.output import Format, Listing, text_column
-from walletwatch.cli.queries import make_filter, not_found, show_object, show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.output import Format, Listing, amount_column, hash_column, text_column, time_column
+from walletwatch.cli.sessions import Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.objects import request_object
 from walletwatch.domain.withdrawals import ActKind
 
@@ -32,7 +30,7 @@ if TYPE_CHECKING:
 
     from walletwatch.domain.withdrawals import Request
     from walletwatch.store import UnitOfWork
-    from walletwatch.store.filters import Filter
+    from walletwatch.store.statements import Filter
 
 app = typer.Typer()
 
@@ -91,7 +89,7 @@ def show_request(context: typer.Context, request_id: str, form: FormatOption = F
 
 def request_rows(session: Session, unit: UnitOfWork, wanted: Filter) -> Iterator[dict[str, Any]]:
     """The request objects that fit, by when they were made."""
-    from walletwatch.approvals.books import RequestBook
+    from walletwatch.approvals.request_book import RequestBook
 
     if wanted.request_id is not None:
         acts = unit.approvals.acts_of([wanted.request_id])

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from walletwatch.cli.errors import UsageProblem
-from walletwatch.cli.filters import read_choice
-from walletwatch.cli.options import FormatOption, LimitOption, RuleOption, SeverityOption
+from walletwatch.cli.filters import FormatOption, LimitOption, RuleOption, SeverityOption, read_choice
 from walletwatch.cli.output import Format, Listing, Row, show_value, text_column
-from walletwatch.cli.queries import SEVERITIES, show_object, show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.sessions import SEVERITIES, Session, session_of, show_object, show_rows
 
 if TYPE_CHECKING:
     from walletwatch.rules.registry import RuleConfig, RuleType
@@ -73,7 +71,7 @@ def explain_rule(context: typer.Context, rule_type: str, form: FormatOption = Fo
 def rule_rows(session: Session) -> Iterator[dict[str, Any]]:
     """A row a configured rule, and one for each type that is off."""
     from walletwatch.rules.registry import catalogue
-    from walletwatch.service.deploying import rules_of
+    from walletwatch.service.deployment import rules_of
 
     in_force = rules_of(session.settings)
     for entry in catalogue():

@@ -27,8 +27,8 @@ def run(
     if not settings.chains:
         raise UsageProblem("nothing to watch", where=str(settings.file), hint="add a [[chain]] and a [[wallet]]")
     from walletwatch.cli.run_progress import show_on
-    from walletwatch.service.applications import Application
-    from walletwatch.service.daemons import Daemon
+    from walletwatch.service.application import Application
+    from walletwatch.service.daemon import Daemon
 
     with Application.open(settings) as application:
         daemon = Daemon(application, lambda: session.load(need_secrets=True))

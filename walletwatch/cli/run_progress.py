@@ -43,7 +43,7 @@ class Follows(Protocol):
         """The chain."""
 
     @property
-    def place(self) -> BlockRef | None:
+    def position(self) -> BlockRef | None:
         """The last block judged."""
 
     @property
@@ -79,7 +79,7 @@ class Courses:
     def look(self, workers: Iterable[Follows]) -> None:
         """Take in where the workers stand; one that has not looked at its node yet has no course."""
         for worker in workers:
-            place, tip = worker.place, worker.tip
+            place, tip = worker.position, worker.tip
             if place is None or tip is None:
                 continue
             course = self.by_name.setdefault(worker.watched.name, Course(place.height, place.height, tip.height))

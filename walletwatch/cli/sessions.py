@@ -1,20 +1,25 @@
-"""What every command starts from: the configuration and the database it names, opened only when asked for."""
+"""One command's configuration and store, and the listings read from it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import typer
 
-from walletwatch.cli.filters import read_zone
+from walletwatch.cli.errors import UsageProblem
+from walletwatch.cli.filters import read_chain, read_choice, read_tx, read_window, read_zone
+from walletwatch.cli.output import Format, Listing, Row, render, render_one, with_whole_units
 from walletwatch.domain.objects import Names
+from walletwatch.labels.label_book import LabelBook
 
 if TYPE_CHECKING:
     from walletwatch.settings import Settings
@@ -48,7 +53,7 @@ class Session:
 
     def load(self, *, need_secrets: bool, need_addresses: bool = True) -> Settings:
         """The configuration, rules included. Raises SettingsError with every fault."""
-        from walletwatch.service.deploying import check_rule
+        from walletwatch.service.deployment import check_rule
         from walletwatch.settings import load
 
         return load(
@@ -102,3 +107,72 @@ def session_of(context: typer.Context) -> Session:
     """The session the main callback made."""
     session = context.obj
     return session if isinstance(session, Session) else Session()
+
+
+if TYPE_CHECKING:
+    from chains.model import ChainId
+    from walletwatch.store import UnitOfWork
+    from walletwatch.store.statements import Filter
+
+SEVERITIES = ("critical", "high", "medium", "low", "info")
+VERDICTS = ("violation", "undetermined")
+STATES = {
+    "outflows": ("seen", "included", "final", "orphaned", "replaced"),
+    "alerts": ("open", "acknowledged", "silenced", "closed"),
+}
+
+
+def make_filter(
+    session: Session,
+    *,
+    since: str | None = None,
+    until: str | None = None,
+    tz: str | None = None,
+    chain: str | None = None,
+    tx: str | None = None,
+    severity: str | None = None,
+    verdict: str | None = None,
+    **equal: Any,
+) -> Filter:
+    """The store's filter for these options; `equal` are taken as they are. Raises UsageProblem."""
+    from walletwatch.store.statements import Filter
+
+    start, end = read_window(since, until, session.zone(tz))
+    return Filter(
+        since=start,
+        until=end,
+        chain=read_chain(chain, session.chain_ids()),
+        tx=read_tx(tx),
+        severity=read_choice(severity, SEVERITIES, "--severity"),
+        verdict=read_choice(verdict, VERDICTS, "--verdict"),
+        **equal,
+    )
+
+
+def show_rows(rows: Iterable[Row], listing: Listing, form: Format) -> None:
+    """Write a listing."""
+    sys.stdout.write(render(list(rows), listing, form))
+
+
+def show_object(row: Row, form: Format) -> None:
+    """Write one object; tables and Markdown say amounts in whole units too."""
+    sys.stdout.write(render_one(with_whole_units(row) if form in (Format.TABLE, Format.MD) else row, form))
+
+
+def not_found(what: str, name: str, command: str) -> UsageProblem:
+    """There is no such thing; `command` lists those there are."""
+    return UsageProblem(f'there is no {what} "{name[:80]}"', hint=f"`walletwatch {command}` lists them")
+
+
+def labels_of(unit: UnitOfWork, addresses: Iterable[tuple[ChainId, str]], at: datetime) -> dict[str, str]:
+    """The surest label of each address that has one, as of `at`."""
+    wanted = list(dict.fromkeys(addresses))
+    texts = {form for _, text in wanted for form in (text, text.lower())}
+    book = LabelBook(unit.labels.of_addresses(texts))
+    found = {text: book.lookup(chain, text, at) for chain, text in wanted}
+    return {text: labels[0].label for text, labels in found.items() if labels}
+
+
+def by_fields(rows: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
+    """The fields of rows whose objects differ, in order of first sight."""
+    return tuple(dict.fromkeys(key for row in rows for key in row))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from chains.model import format_hash
-from walletwatch.cli.options import FormatOption
+from walletwatch.cli.filters import FormatOption
 from walletwatch.cli.output import Column, Format, Listing, Row, dump_json, render, show_value, text_column
 from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.alerts import AlertState
@@ -67,7 +67,7 @@ def status(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
 
 def status_object(session: Session, unit: UnitOfWork) -> dict[str, Any]:
     """Everything `status` tells, as the JSON object."""
-    reports = unit.places.reports()
+    reports = unit.chain_state.reports()
     outbox, head = unit.alerts.outbox_counts(), unit.audit.head()
     return {
         "chains": [_chain_row(c, unit, reports.get(str(c.id))) for c in session.settings.chains],
@@ -80,7 +80,7 @@ def status_object(session: Session, unit: UnitOfWork) -> dict[str, Any]:
 def _chain_row(
     chain: ChainSettings, unit: UnitOfWork, reported: tuple[dict[str, Any], datetime] | None
 ) -> dict[str, Any]:
-    place = unit.places.cursor(chain.id)
+    place = unit.chain_state.cursor(chain.id)
     report, at = reported or ({}, None)
     cursor = None if place is None else {"height": place.ref.height, "hash": format_hash(chain.id, place.ref.hash)}
     tip = report.get("tip")

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from walletwatch.cli.cells import amount_text, time_column
 from walletwatch.cli.errors import UsageProblem
-from walletwatch.cli.filters import read_chain, read_choice, read_tx
-from walletwatch.cli.options import (
+from walletwatch.cli.filters import (
     ByOption,
     ChainOption,
     FormatOption,
@@ -20,12 +18,13 @@ from walletwatch.cli.options import (
     ReasonOption,
     StateOption,
     TzOption,
+    read_chain,
+    read_choice,
+    read_tx,
 )
-from walletwatch.cli.output import Column, Format, Listing, dump_json, text_column
-from walletwatch.cli.queries import not_found, show_rows
-from walletwatch.cli.sessions import Session, session_of
-from walletwatch.cli.trace_folds import fold, symbols_of, trace_object
-from walletwatch.cli.trace_tables import trace_text
+from walletwatch.cli.output import Column, Format, Listing, amount_text, dump_json, text_column, time_column
+from walletwatch.cli.sessions import Session, not_found, session_of, show_rows
+from walletwatch.cli.trace_output import fold, symbols_of, trace_object, trace_text
 from walletwatch.domain.cases import CaseState, TaintModel
 from walletwatch.domain.times import format_utc
 

@@ -14,11 +14,11 @@ from chains.model import BlockRef, ChainTransaction, TxId, format_hash
 from chains.source import ChainSource, ReadsPast, WatchSet
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.domain.cases import Case, Seed
-from walletwatch.pipeline.cases import CaseDesk, default_options, open_case, seeds_of
-from walletwatch.service.applications import Application
+from walletwatch.service.application import Application
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
-from walletwatch.store.places import CursorMoved
+from walletwatch.store.chain_state import CursorMoved
+from walletwatch.watch.case_follower import CaseFollower, default_options, open_case, seeds_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,38 +95,38 @@ def _seeds(
     return seeds
 
 
-def _read_up(application: Application, desk: CaseDesk, case: Case, tip: int) -> None:
+def _read_up(application: Application, approvals: CaseFollower, case: Case, tip: int) -> None:
     """Read block by block, each in its own transaction, until the case is live, or has met the tip where nobody
     watches yet. A daemon may do the same meanwhile: whoever comes second takes over from the store.
     """
     columns = (TextColumn("reading blocks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as progress:
         bar = progress.add_task("", total=max(0, tip - case.start_height + 1))
-        _load(application, desk)
-        while (height := _read_block(application, desk, case, tip)) is not None:
+        _load(application, approvals)
+        while (height := _read_block(application, approvals, case, tip)) is not None:
             progress.update(bar, completed=height - case.start_height + 1)
 
 
-def _load(application: Application, desk: CaseDesk) -> None:
+def _load(application: Application, approvals: CaseFollower) -> None:
     with application.store.reading() as unit:
-        desk.load(unit)
+        approvals.load(unit)
 
 
-def _read_block(application: Application, desk: CaseDesk, case: Case, tip: int) -> int | None:
+def _read_block(application: Application, approvals: CaseFollower, case: Case, tip: int) -> int | None:
     """Read one block of the case; None if there is nothing more to read."""
     with application.store.reading() as unit:
         stored = unit.cases.get(case.id)
-        current = desk.is_current(unit)
+        current = approvals.is_current(unit)
     if stored is None or stored.live or stored.cursor.height >= tip:
         return None
     if not current:
-        _load(application, desk)
+        _load(application, approvals)
     try:
-        facts, result = desk.read_past(stored)
+        facts, result = approvals.read_past(stored)
         with application.store.transaction() as unit:
-            live = desk.keep_past(unit, stored, facts, result)
+            live = approvals.keep_past(unit, stored, facts, result)
     except CursorMoved:
-        _load(application, desk)
+        _load(application, approvals)
         return stored.cursor.height
-    desk.moved(stored, facts.ref, live=live)
+    approvals.moved(stored, facts.ref, live=live)
     return facts.ref.height

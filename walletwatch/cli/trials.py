@@ -7,13 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from walletwatch.cli.bars import progress_bar
 from walletwatch.cli.errors import UsageProblem
+from walletwatch.cli.filters import FormatOption, TzOption
 from walletwatch.cli.findings import findings_listing
-from walletwatch.cli.options import FormatOption, TzOption
-from walletwatch.cli.output import Format
-from walletwatch.cli.queries import show_rows
-from walletwatch.cli.sessions import Session, session_of
+from walletwatch.cli.output import Format, progress_bar
+from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.domain.objects import finding_object
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ from chains.model import (
     UtxoTransaction,
 )
 from walletwatch.domain.ids import outflow_id
-from walletwatch.domain.payments import Payment
 from walletwatch.domain.wallets import Perimeter
+from walletwatch.domain.withdrawals import Payment
 
 
 class OutflowState(StrEnum):

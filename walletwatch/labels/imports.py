@@ -28,7 +28,7 @@ class LabelFileError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class RowProblem:
     """One bad row: `file` and `line` (from 1; 0 where it has none) say where, `text` what."""
 
     file: str
@@ -46,7 +46,7 @@ class LabelImport:
     """
 
     labels: list[Label] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[RowProblem] = field(default_factory=list)
     problem_count: int = 0
     skipped: dict[str, int] = field(default_factory=dict)
 
@@ -54,7 +54,7 @@ class LabelImport:
         """Note a bad row."""
         self.problem_count += 1
         if len(self.problems) < MAX_PROBLEMS:
-            self.problems.append(Problem(file, line, text))
+            self.problems.append(RowProblem(file, line, text))
 
     def skip(self, what: str) -> None:
         """Note a statement about a chain that has no CAIP-2 id here."""

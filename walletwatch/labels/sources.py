@@ -8,7 +8,7 @@ from typing import IO, cast
 
 import orjson
 
-from walletwatch.labels.csvs import MAX_LINE, read_csv
+from walletwatch.labels.csv_labels import MAX_LINE, read_csv
 from walletwatch.labels.imports import AddressParser, LabelFileError, LabelImport, Progress
 from walletwatch.labels.ofac import asset_of_file, read_history, read_list
 from walletwatch.labels.tagpacks import MAX_BYTES, read_tagpack

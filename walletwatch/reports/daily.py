@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from chains.model import Asset, AssetId
 from walletwatch.domain.alerts import Silence
 from walletwatch.domain.cases import Case, CaseState
-from walletwatch.reports.daily_books import Book, WatchedWallet, read_books
+from walletwatch.reports.daily_books import DailyBook, WatchedWallet, read_books
 from walletwatch.reports.daily_counts import (
     AlertTimes,
     FindingTally,
@@ -32,7 +32,7 @@ from walletwatch.reports.daily_limits import (
 )
 from walletwatch.rules.registry import RuleConfig
 from walletwatch.store import UnitOfWork
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +67,7 @@ class DailyReport:
     since: datetime
     until: datetime
     made_at: datetime
-    books: tuple[Book, ...]
+    books: tuple[DailyBook, ...]
     outflows: tuple[OutflowTally, ...]
     findings: tuple[FindingTally, ...]
     alerts: AlertTimes
@@ -120,7 +120,7 @@ def build_daily(unit: UnitOfWork, inputs: DailyInputs, day: date) -> DailyReport
         limits=use_limits(unit, inputs.rules, outflows, findings, inputs.price, roles),
         hot=share_online(books, online_roles(inputs.rules), inputs.price, min(until, unit.now)),
         silences=tuple(s for s in unit.alerts.silences() if s.created_at < until and s.until > since),
-        unwatched=tuple(unit.places.unwatched(since, until)),
+        unwatched=tuple(unit.chain_state.unwatched(since, until)),
         cases=_cases(unit, since, until),
         audit=_audit_head(unit),
         assets=inputs.assets,

@@ -13,7 +13,7 @@ from datetime import datetime
 from chains.model import Asset, AssetId, ChainId
 from walletwatch.domain.outflows import Movement
 from walletwatch.store import UnitOfWork
-from walletwatch.store.ledgers import Balance
+from walletwatch.store.ledger import Balance
 
 HIGHEST = 2**62
 
@@ -29,7 +29,7 @@ class WatchedWallet:
 
 
 @dataclass(frozen=True, slots=True)
-class Book:
+class DailyBook:
     """One wallet and asset over one day, base units. `received` and `sent` are net of change in each transaction, own
     wallets included. What nobody could tell is None, and `reason` says why.
     """
@@ -75,24 +75,24 @@ class Days:
     after: Sequence[Moved] = ()
 
 
-def book_of(wallet: WatchedWallet, asset: Asset, days: Days, told: Sequence[Balance]) -> Book:
+def book_of(wallet: WatchedWallet, asset: Asset, days: Days, told: Sequence[Balance]) -> DailyBook:
     """The book of one wallet and asset; `told` is what nodes said, oldest first."""
     received, sent, fees = (
         sum(part) for part in zip((0, 0, 0), *map(_net_of_change, (m.movement for m in days.within)), strict=True)
     )
     if not told:
         reason = "no node has told what this wallet holds"
-        return Book(wallet.name, wallet.role, asset, received, sent, fees, reason=reason)
+        return DailyBook(wallet.name, wallet.role, asset, received, sent, fees, reason=reason)
     base = told[0]
     opening = base.amount + _net_above(days.before, base) - _net_up_to([*days.within, *days.after], base)
     closing = opening + received - sent - fees
     proof = _proof(days, told)
     if proof is None:
         reason = f"the node told once only, at block {base.at.height}, where these books begin"
-        return Book(wallet.name, wallet.role, asset, received, sent, fees, opening, closing, reason=reason)
+        return DailyBook(wallet.name, wallet.role, asset, received, sent, fees, opening, closing, reason=reason)
     chain = proof.amount - _net_up_to(days.after, proof) + _net_above([*days.before, *days.within], proof)
     reason = f"told by the node at block {proof.at.height}"
-    return Book(wallet.name, wallet.role, asset, received, sent, fees, opening, closing, chain, reason)
+    return DailyBook(wallet.name, wallet.role, asset, received, sent, fees, opening, closing, chain, reason)
 
 
 def _net_of_change(moved: Movement) -> tuple[int, int, int]:
@@ -118,7 +118,7 @@ def _net_up_to(moved: Sequence[Moved], balance: Balance) -> int:
 
 def read_books(
     unit: UnitOfWork, wallets: Sequence[WatchedWallet], since: datetime, until: datetime
-) -> tuple[Book, ...]:
+) -> tuple[DailyBook, ...]:
     """The books of [since, until) by block time, in the order of configuration."""
     told = {(w.name, a.id): unit.ledger.balances(w.chain, w.name, a.id) for w in wallets for a in w.assets}
     heights = [balance.at.height for balances in told.values() for balance in balances]

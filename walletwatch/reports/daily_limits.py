@@ -10,7 +10,7 @@ from chains.model import Asset, AssetId, format_hash
 from walletwatch.domain.findings import Finding, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.reports.daily_books import Book
+from walletwatch.reports.daily_books import DailyBook
 from walletwatch.rules.balances import HotShareParams
 from walletwatch.rules.evidence import say_duration, say_percent
 from walletwatch.rules.limits import CountLimitParams, TransactionLimitParams, WindowLimitParams, scopes
@@ -174,14 +174,16 @@ def online_roles(rules: Iterable[RuleConfig]) -> tuple[str, ...]:
     return next((tuple(p.online_roles) for p in params if isinstance(p, HotShareParams)), ONLINE_ROLES)
 
 
-def share_online(books: Sequence[Book], roles: Sequence[str], price: PriceAt, at: datetime) -> tuple[HotShare, ...]:
+def share_online(
+    books: Sequence[DailyBook], roles: Sequence[str], price: PriceAt, at: datetime
+) -> tuple[HotShare, ...]:
     """For each asset, and for all of them together in USD where there are several."""
     assets = {book.asset.id: book.asset for book in books}
     shares = [_share(asset, [b for b in books if b.asset.id == asset.id], roles) for asset in assets.values()]
     return (*shares, _share_usd(shares, price, at)) if len(shares) > 1 else tuple(shares)
 
 
-def _share(asset: Asset, books: Sequence[Book], roles: Sequence[str]) -> HotShare:
+def _share(asset: Asset, books: Sequence[DailyBook], roles: Sequence[str]) -> HotShare:
     unknown = [book.wallet for book in books if book.closing is None]
     if unknown:
         return HotShare(asset, None, None, f"not known what {', '.join(unknown)} held")

@@ -13,9 +13,9 @@ from chains.model import AssetId, format_hash
 from walletwatch.domain.cases import Case
 from walletwatch.domain.objects import Json, Names, silence_object, time_text
 from walletwatch.reports.daily import DailyReport
-from walletwatch.reports.daily_books import Book
+from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_limits import HotShare, LimitUse
-from walletwatch.tracing.exports.texts import clean
+from walletwatch.tracing.exports.elements import clean
 
 REPORT_TYPE = "walletwatch.daily-report/v1"
 CSV_FIELDS = ("day", "section", "row", "field", "value")
@@ -76,7 +76,7 @@ def _text(units: int | None) -> str | None:
     return None if units is None else str(units)
 
 
-def _book(book: Book, names: Names) -> Json:
+def _book(book: DailyBook, names: Names) -> Json:
     chain = str(book.asset.id.chain)
     return {
         "wallet": book.wallet,

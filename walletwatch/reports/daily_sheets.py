@@ -10,10 +10,10 @@ from zoneinfo import ZoneInfo
 from chains.model import Asset, AssetId, format_units
 from walletwatch.domain.times import format_utc
 from walletwatch.reports.daily import DailyReport
-from walletwatch.reports.daily_books import Book
+from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_limits import HotShare, LimitUse
 from walletwatch.reports.daily_objects import stolen_of
-from walletwatch.tracing.exports.texts import clean
+from walletwatch.tracing.exports.elements import clean
 
 AGREES, NOT_TOLD = "agrees", "not told"
 """What the chain says to a book; anything else is a difference."""
@@ -102,13 +102,13 @@ def _books(report: DailyReport) -> Sheet:
     )
 
 
-def _book_row(book: Book) -> tuple[str, ...]:
+def _book_row(book: DailyBook) -> tuple[str, ...]:
     units = (book.opening, book.received, book.sent, book.fees, book.closing)
     amounts = ("not known" if n is None else format_units(n, book.asset.decimals) for n in units)
     return (book.wallet, book.asset.symbol, *amounts, _agreement(book))
 
 
-def _agreement(book: Book) -> str:
+def _agreement(book: DailyBook) -> str:
     if book.difference is None:
         return NOT_TOLD
     if book.difference == 0:

@@ -12,19 +12,19 @@ from typing import Any
 
 from walletwatch.domain.findings import PASS, Severity, Verdict, undetermined, violation
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.payments import Match, MatchResult
 from walletwatch.domain.times import format_utc
-from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, RefusedAct
-from walletwatch.rules.approval_evidence import (
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, Match, MatchResult, RefusedAct
+from walletwatch.rules.evidence import (
     act_json,
     matches_json,
     near_json,
     payment_json,
     reuse_json,
+    say_amount,
     say_payments,
+    shown,
     unless_blind,
 )
-from walletwatch.rules.evidence import say_amount, shown
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import NoParams
 from walletwatch.rules.registry import rule

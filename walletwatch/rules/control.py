@@ -6,9 +6,8 @@ from typing import Any
 
 from chains.model import ControlChange, ControlKind
 from walletwatch.domain.findings import PASS, Severity, Verdict, undetermined, violation
-from walletwatch.rules.events import ControlEvent, SentTransaction
 from walletwatch.rules.evidence import shown
-from walletwatch.rules.facts import Facts
+from walletwatch.rules.facts import ControlEvent, Facts, SentTransaction
 from walletwatch.rules.parameters import NoParams
 from walletwatch.rules.registry import declare, rule
 

@@ -22,9 +22,9 @@ from walletwatch.rules.evidence import (
     shown,
 )
 from walletwatch.rules.facts import Facts
+from walletwatch.rules.lookalikes import THRESHOLDS, Alphabet, Lookalike
 from walletwatch.rules.parameters import AddressKeys, Duration, Params, Percent, Texts
 from walletwatch.rules.registry import rule
-from walletwatch.rules.resemblances import THRESHOLDS, Alphabet, Resemblance
 
 
 class NewDestinationParams(Params):
@@ -165,7 +165,7 @@ def not_allowlisted(outflow: Outflow, facts: Facts, params: NotAllowlistedParams
 def lookalike_destination(outflow: Outflow, facts: Facts, params: LookalikeParams) -> Verdict:
     """Violated by a destination that was never paid, is not allowlisted, and resembles a known payee."""
     paid = places(outflow)
-    found: list[tuple[Address, Resemblance]] = []
+    found: list[tuple[Address, Lookalike]] = []
     for place in paid:
         near = resembling(place, facts, params)
         found += [(place, near[0])] if near else []
@@ -181,7 +181,7 @@ def lookalike_destination(outflow: Outflow, facts: Facts, params: LookalikeParam
     )
 
 
-def resembling(place: Address, facts: Facts, params: LookalikeParams) -> tuple[Resemblance, ...]:
+def resembling(place: Address, facts: Facts, params: LookalikeParams) -> tuple[Lookalike, ...]:
     """Known payees that `place` could be mistaken for. A request for an address does not make it known: in a fraud the
     request names the thief's.
     """
@@ -197,7 +197,7 @@ def _lowest(params: LookalikeParams) -> int | None:
     return min(params.base58, params.hex, params.bech32) if lower else None
 
 
-def _resemblance_json(place: Address, found: Resemblance, params: LookalikeParams) -> dict[str, Any]:
+def _resemblance_json(place: Address, found: Lookalike, params: LookalikeParams) -> dict[str, Any]:
     return {
         "address": str(place),
         "payee": str(found.payee),

@@ -1,8 +1,4 @@
-"""What a rule may ask about. `pipeline` answers from the store, inside the block's transaction; tests from memory.
-
-A question that cannot be answered raises `Unknown`; the engine turns that into an undetermined verdict, so that what is
-not known never reads as fine.
-"""
+"""What rules are asked about beside outflows, and the port through which they ask about the past."""
 
 from __future__ import annotations
 
@@ -13,15 +9,78 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
-from chains.model import Address, AssetId, ChainTransaction, TxId
+from chains.model import AccountTransaction, Address, AssetId, ChainId, ChainTransaction, ControlChange, TxId
 from walletwatch.domain.labels import Label
-from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Price
-from walletwatch.domain.withdrawals import Request
-from walletwatch.rules.resemblances import PayeeIndex
+from walletwatch.domain.withdrawals import Authorisation, MatchResult, Payment, Request
+from walletwatch.rules.lookalikes import PayeeIndex
+
+
+@dataclass(frozen=True, slots=True)
+class ControlEvent:
+    """Every change in the control of `wallet` that one transaction made. `at` is the transaction's broadcast time."""
+
+    chain: ChainId
+    tx: TxId
+    wallet: str
+    at: datetime
+    changes: tuple[ControlChange, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SentTransaction:
+    """A transaction that `wallet` sent on an account chain, whether it did what it was meant to or failed."""
+
+    chain: ChainId
+    tx: TxId
+    wallet: str
+    at: datetime
+    transaction: AccountTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class InternalTransfer:
+    """`amount` base units of `asset` moved from `wallet` to other own wallets: its share of `payments`, which are all
+    that the transaction moved between own wallets in this asset.
+    """
+
+    chain: ChainId
+    tx: TxId
+    wallet: str
+    at: datetime
+    asset: AssetId
+    amount: int
+    to_wallets: tuple[str, ...]
+    payments: tuple[Payment, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AwaitedRequest:
+    """An open request, looked at when the chain was known up to `at`. `wallet` is the one it names, or empty.
+
+    `approved_at` is when its last counted approval was given, None while it is not approved. `watched` False: the
+    chain is none of ours, so that no payment can be seen.
+    """
+
+    chain: ChainId
+    wallet: str
+    at: datetime
+    authorisation: Authorisation
+    approved_at: datetime | None
+    watched: bool = True
+    tx: None = None
+
+    @property
+    def asset(self) -> AssetId:
+        """What is to be paid."""
+        return self.authorisation.request.intent.asset
+
+
+Event = ControlEvent | SentTransaction | InternalTransfer | AwaitedRequest
+
 
 if TYPE_CHECKING:
-    from walletwatch.rules.pasts import Past
+    from walletwatch.rules.wallet_profile import WalletProfile
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +249,7 @@ class Facts(Protocol):
     def has_moved_since(self, wallet: str, moment: datetime) -> bool:
         """Whether `last_moved_at` is `moment` or later."""
 
-    def past(self, wallet: str, limit: int) -> Past:
+    def past(self, wallet: str, limit: int) -> WalletProfile:
         """What the wallet's last `limit` transactions before this one (broadcast no later, judged before) add up to.
         Good until the next outflow is judged.
         """

@@ -6,16 +6,15 @@ from typing import Any
 
 from pydantic import Field
 
-from chains.model import ChainTransaction, UtxoTransaction, format_units
+from chains.model import format_units
 from walletwatch.domain.findings import PASS, Severity, Verdict, VerdictKind, violation
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
 from walletwatch.rules.evidence import amount_json, price_json, say_amount, say_percent, usd_json
 from walletwatch.rules.facts import Facts
+from walletwatch.rules.fee_rates import fee_rate
 from walletwatch.rules.parameters import WHOLE, Milli, Params, Percent
 from walletwatch.rules.registry import rule
-
-_WEI_PER_MILLI_GWEI = 10**6
 
 
 class FeeAnomalyParams(Params):
@@ -28,21 +27,6 @@ class FeeAnomalyParams(Params):
     factor: int = Field(default=10, ge=1, le=10**6)
     last: int = Field(default=100, ge=1, le=10_000)
     min_history: int = Field(default=5, ge=1, le=10_000)
-
-
-def fee_rate(tx: ChainTransaction) -> int | None:
-    """What was paid for a unit of room, rounded down, in milli-units: thousandths of sat/vB, or of gwei for each gas.
-
-    None where it is not known. On account chains it is the price paid (`gas_used` known), of a waiting transaction the
-    most that it offers: the legacy price, or the cap of EIP-1559, usually twice what it comes to.
-    """
-    if isinstance(tx, UtxoTransaction):
-        return tx.fee * 1000 // tx.vsize if tx.fee is not None and tx.vsize > 0 else None
-    features = tx.signing.as_dict() if tx.signing else {}
-    used, offered = features.get("gas_used"), features.get("gas_price_wei", features.get("max_fee_wei"))
-    if isinstance(used, int) and used > 0:
-        return tx.fee // used // _WEI_PER_MILLI_GWEI
-    return offered // _WEI_PER_MILLI_GWEI if isinstance(offered, int) else None
 
 
 @rule(

@@ -24,7 +24,7 @@ _DURATION = re.compile(r"([0-9]{1,9}) ?(s|m|h|d|w)")
 _SECS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
-class AmountReader(Protocol):
+class AmountParser(Protocol):
     """Turns the names of a deployment into chains, assets and addresses. Given by whoever reads the configuration."""
 
     def chain(self, name: str) -> ChainId:
@@ -57,10 +57,10 @@ class Limit:
 
 
 @dataclass(frozen=True, slots=True)
-class Deployment:
+class ParameterContext:
     """What parameters are read against: the reader, and the chains the rule's own selector names."""
 
-    amounts: AmountReader
+    amounts: AmountParser
     chains: tuple[ChainId, ...] = ()
 
 
@@ -75,7 +75,7 @@ def parse_duration(text: object) -> int:
     return secs
 
 
-def parse_limit(text: object, deployment: Deployment) -> Limit:
+def parse_limit(text: object, deployment: ParameterContext) -> Limit:
     """Read `50 BTC`, `1000000 USD` or `<n> <CAIP-19 id>`. Raises ValueError that says what is wrong."""
     number, _, name = text.strip().partition(" ") if isinstance(text, str) and len(text) < 300 else ("", "", "")
     if not number or not name.strip():
@@ -86,7 +86,7 @@ def parse_limit(text: object, deployment: Deployment) -> Limit:
     return Limit(parse_units(number, asset.decimals), asset.id, asset.symbol, asset.decimals)
 
 
-def one_asset(name: str, deployment: Deployment) -> Asset:
+def one_asset(name: str, deployment: ParameterContext) -> Asset:
     """The only asset called `name` among the chains meant. Raises ValueError if there is none, or more than one."""
     found = deployment.amounts.assets(name, deployment.chains)
     if not found:
@@ -110,8 +110,8 @@ def parse_milli(value: object) -> int:
     return milli
 
 
-def _deployment(info: ValidationInfo) -> Deployment:
-    if not isinstance(info.context, Deployment):
+def _deployment(info: ValidationInfo) -> ParameterContext:
+    if not isinstance(info.context, ParameterContext):
         raise ValueError("amounts and addresses need the names of a deployment")  # noqa: TRY004 - pydantic collects it
     return info.context
 

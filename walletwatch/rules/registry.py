@@ -24,15 +24,15 @@ import walletwatch.rules
 from chains.model import AssetId, ChainId
 from walletwatch.domain.findings import Mode, Severity, Verdict
 from walletwatch.domain.outflows import Outflow
-from walletwatch.rules.events import AwaitedRequest, ControlEvent, OwnMove, SentTransaction
-from walletwatch.rules.parameters import AmountReader, Deployment, NoParams, Params
+from walletwatch.rules.facts import AwaitedRequest, ControlEvent, InternalTransfer, SentTransaction
+from walletwatch.rules.parameters import AmountParser, NoParams, ParameterContext, Params
 
 Judge = Callable[[Any, Any, Any], Verdict]
 _Rule = TypeVar("_Rule", bound=Judge)
 
 FAMILIES = ("authorisation", "limits", "destination", "pattern", "control", "expression", "operation")
 ROLES = ("hot", "warm", "cold", "deposit")
-SUBJECTS = (Outflow, ControlEvent, SentTransaction, OwnMove, AwaitedRequest)
+SUBJECTS = (Outflow, ControlEvent, SentTransaction, InternalTransfer, AwaitedRequest)
 _COMMON_KEYS = ("id", "type", "severity", "mode", "wallets", "roles", "chains", "assets")
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
 _types: dict[str, RuleType] = {}
@@ -165,7 +165,7 @@ def rule_type(name: str) -> RuleType:
     return _types[name]
 
 
-def configure(table: Mapping[str, Any], *, amounts: AmountReader, wallets: Collection[str] | None = None) -> RuleConfig:
+def configure(table: Mapping[str, Any], *, amounts: AmountParser, wallets: Collection[str] | None = None) -> RuleConfig:
     """Read one `[[rule]]` table. Raises RuleErrors with everything that is wrong, by key.
 
     `wallets` are the configured names, if references to them are to be checked here.
@@ -207,8 +207,8 @@ def _choose(
 
 
 def _read_selectors(
-    table: Mapping[str, Any], amounts: AmountReader, wallets: Collection[str] | None, errors: list[tuple[str, str]]
-) -> tuple[Deployment, Selectors]:
+    table: Mapping[str, Any], amounts: AmountParser, wallets: Collection[str] | None, errors: list[tuple[str, str]]
+) -> tuple[ParameterContext, Selectors]:
     texts = {key: _texts(table, key, errors) for key in ("wallets", "roles", "chains", "assets")}
     errors += [("roles", f"no role is called {r!r}: {', '.join(ROLES)}") for r in texts["roles"] if r not in ROLES]
     if wallets is not None:
@@ -226,7 +226,7 @@ def _read_selectors(
         if not found:
             errors.append(("assets", f"no asset is called {name!r} on the chains meant"))
     chosen = Selectors(texts["wallets"], texts["roles"], tuple(chains), tuple(assets))
-    return Deployment(amounts, tuple(chains)), chosen
+    return ParameterContext(amounts, tuple(chains)), chosen
 
 
 def _texts(table: Mapping[str, Any], key: str, errors: list[tuple[str, str]]) -> tuple[str, ...]:
@@ -238,7 +238,7 @@ def _texts(table: Mapping[str, Any], key: str, errors: list[tuple[str, str]]) ->
 
 
 def _read_params(
-    table: Mapping[str, Any], entry: RuleType, deployment: Deployment, errors: list[tuple[str, str]]
+    table: Mapping[str, Any], entry: RuleType, deployment: ParameterContext, errors: list[tuple[str, str]]
 ) -> Params | None:
     rest = {key: value for key, value in table.items() if key not in _COMMON_KEYS}
     try:

@@ -14,7 +14,7 @@ from walletwatch.domain.times import Clock, utc_now
 SIGNATURE_HEADER = "walletwatch-signature"
 
 
-class Refused(Exception):
+class RequestRefused(Exception):
     """The request is answered with `status` and these words, and nothing of it is kept."""
 
     def __init__(self, status: int, words: str, **headers: str) -> None:
@@ -24,7 +24,7 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Secret:
+class PostSecret:
     """What whoever posts must know: as bearer token, or as key of an HMAC-SHA256 over `TIME.BODY`, as our own webhooks
     sign, at most five minutes old. Empty: everybody may post, and the acts' own signatures are all there is.
     """
@@ -48,8 +48,8 @@ class Secret:
             raise _unknown()
 
 
-def _unknown() -> Refused:
-    return Refused(401, "the secret is missing or wrong", **{"WWW-Authenticate": "Bearer"})
+def _unknown() -> RequestRefused:
+    return RequestRefused(401, "the secret is missing or wrong", **{"WWW-Authenticate": "Bearer"})
 
 
 class LineRate:
@@ -72,5 +72,5 @@ class LineRate:
             self._left, self._since = min(float(self._per_minute), self._left + grown), now
             if self._left <= 0:
                 wait = int(-self._left * 60 / self._per_minute) + 1
-                raise Refused(429, f"more than {self._per_minute} lines a minute", **{"Retry-After": str(wait)})
+                raise RequestRefused(429, f"more than {self._per_minute} lines a minute", **{"Retry-After": str(wait)})
             self._left -= max(1, lines)

@@ -12,23 +12,22 @@ from pathlib import Path
 from typing import Any
 
 from chains.model import Address, TxId
+from walletwatch.deployment import Deployment
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow
-from walletwatch.domain.payments import MatchResult
 from walletwatch.domain.prices import Unknown
-from walletwatch.labels.books import LabelBook
-from walletwatch.pipeline.deployments import Deployment
-from walletwatch.pipeline.facts import StoreFacts
-from walletwatch.pipeline.recalls import once
+from walletwatch.domain.withdrawals import MatchResult
+from walletwatch.history.backtest_history import KnownPast
+from walletwatch.history.facts import StoreFacts
+from walletwatch.history.history_cache import once
+from walletwatch.labels.label_book import LabelBook
 from walletwatch.rules.engine import judge
+from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rule_type, rules_digest
-from walletwatch.rules.resemblances import PayeeIndex
-from walletwatch.service.backtest_pasts import KnownPast
-from walletwatch.service.deploying import deploy
-from walletwatch.service.labelling import load_labels
+from walletwatch.service.deployment import deploy, load_labels
 from walletwatch.settings import Settings
 from walletwatch.store import Store, UnitOfWork
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
 
 Progress = Callable[[int, int], None]
 """Called with (outflows done, outflows in all)."""
@@ -147,11 +146,11 @@ def backtest(
     rules = read_rules(settings, rules_file)
     book = load_labels(settings, store) if labels is None else labels
     with store.reading() as unit:
-        trial = _Trial(unit, deploy(settings, book, store.clock), rules)
+        trial = _Backtest(unit, deploy(settings, book, store.clock), rules)
         return trial.run(settings.chain(chain).id, heights, progress)
 
 
-class _Trial:
+class _Backtest:
     """One pass over history."""
 
     def __init__(self, unit: UnitOfWork, deployment: Deployment, rules: tuple[RuleConfig, ...]) -> None:
@@ -209,7 +208,7 @@ class _Trial:
     def _transaction(self, outflow: Outflow) -> Any:
         tx = self._unit.ledger.decode(str(outflow.chain), outflow.tx)
         if tx is not None:
-            self._known.tails.note(str(outflow.chain), b"" if outflow.block is None else outflow.block.hash, tx)
+            self._known.recent.note(str(outflow.chain), b"" if outflow.block is None else outflow.block.hash, tx)
         return tx
 
     def _lead_time(self, chain: Any, span: list[datetime]) -> int | None:
@@ -251,7 +250,7 @@ class PastFacts(StoreFacts):
         self._outflow = outflow
         self._known = known
         self._known_up_to = known.place
-        self._tails = known.tails
+        self._recent = known.recent
         self._reach = known.reach
 
     def payee_index(self) -> PayeeIndex:

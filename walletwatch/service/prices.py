@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from chains.feeds import PriceFeed
 from chains.model import Asset, AssetId, parse_units
-from chains.registry import open_price_feed
+from chains.price_oracles import PriceOracle
+from chains.registry import open_price_oracle
 from walletwatch.domain.prices import USD_SCALE, Price, Unknown
 from walletwatch.domain.times import format_utc, parse_utc
-from walletwatch.service.price_feeds import FeedPrices
+from walletwatch.service.price_oracles import OraclePrices
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import PriceSettings
 
@@ -90,7 +90,7 @@ class ConfiguredPrices:
         self,
         sources: Iterable[tuple[Asset, Quote]],
         editions: Iterable[Edition] = (lambda: None,),
-        feeds: Iterable[FeedPrices] = (),
+        feeds: Iterable[OraclePrices] = (),
     ) -> None:
         self._editions = tuple(editions)
         self._feeds = tuple(feeds)
@@ -126,7 +126,7 @@ def open_prices(settings: Settings) -> ConfiguredPrices:
     """The price book of a configuration."""
     sources: list[tuple[Asset, Quote]] = []
     editions: list[Edition] = []
-    feeds: list[FeedPrices] = []
+    feeds: list[OraclePrices] = []
     for price in settings.prices:
         quote: Quote
         edition: Edition = _never_told
@@ -156,13 +156,13 @@ def _fixed(usd_e8: int) -> Quote:
     return lambda _at: (usd_e8, "configuration", None)
 
 
-def _open_feed(settings: Settings, price: PriceSettings) -> FeedPrices:
+def _open_feed(settings: Settings, price: PriceSettings) -> OraclePrices:
     """By the nodes of its chain; they are asked for a price and nothing else, and soon."""
     chain, address = settings.feed_of(price)
 
-    def open_now() -> PriceFeed:
-        endpoints = tuple(replace(endpoint, doorbell="") for endpoint in settings.source_spec(chain).endpoints)
+    def open_now() -> PriceOracle:
+        endpoints = tuple(replace(endpoint, notifier_url="") for endpoint in settings.source_spec(chain).endpoints)
         spec = replace(settings.source_spec(chain), endpoints=endpoints, timeout_secs=FEED_TIMEOUT_SECS)
-        return open_price_feed(spec, address)
+        return open_price_oracle(spec, address)
 
-    return FeedPrices(f"chainlink {address} on {chain.name}", open_now, price.max_age)
+    return OraclePrices(f"chainlink {address} on {chain.name}", open_now, price.max_age)

@@ -9,7 +9,7 @@ from chains.registry import native_asset
 from walletwatch.reports.daily import DailyInputs, DailyReport, build_daily
 from walletwatch.reports.daily_books import WatchedWallet
 from walletwatch.reports.daily_forms import render_daily
-from walletwatch.service.deploying import rules_of
+from walletwatch.service.deployment import rules_of
 from walletwatch.service.prices import open_prices
 from walletwatch.settings import Settings
 from walletwatch.store import UnitOfWork

@@ -1,4 +1,4 @@
-"""APScheduler as a metronome: it says when, never what; nothing about jobs is stored."""
+"""APScheduler as a scheduler: it says when, never what; nothing about jobs is stored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import timedelta
 from apscheduler.schedulers.background import BackgroundScheduler
 
 
-class Metronome:
+class Scheduler:
     """Calls functions again and again until it is stopped."""
 
     def __init__(self) -> None:

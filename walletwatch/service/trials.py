@@ -19,13 +19,13 @@ from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.times import utc_now
-from walletwatch.labels.books import LabelBook
-from walletwatch.pipeline.workers import ChainWorker, Tick
-from walletwatch.service.applications import Application
+from walletwatch.labels.label_book import LabelBook
+from walletwatch.service.application import Application
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
 from walletwatch.store import Store, open_store
-from walletwatch.store.filters import Filter
+from walletwatch.store.statements import Filter
+from walletwatch.watch.worker import ChainWorker, Tick
 
 Progress = Callable[[int, int], None]
 """Called with (blocks done, blocks in all)."""
@@ -125,7 +125,7 @@ def replay(settings: Settings, path: Path, progress: Progress | None = None) -> 
     covered = read_range(path)
     chain = settings.chain(str(covered.chain))
     spec = settings.source_spec(chain)
-    recorded = replace(spec.endpoints[0], name=path.name, url=f"recorded:{path}", cookie_file=None, doorbell="")
+    recorded = replace(spec.endpoints[0], name=path.name, url=f"recorded:{path}", cookie_file=None, notifier_url="")
     return _run(settings, chain, open_source(replace(spec, endpoints=(recorded,))), covered, progress)
 
 
@@ -165,8 +165,8 @@ def _drive(worker: ChainWorker, covered: CaptureRange, progress: Progress | None
     failures = 0
     while True:
         tick = worker.tick()
-        if tick is Tick.INGESTED and worker.place is not None and progress is not None:
-            progress(worker.place.height - covered.low + 1, covered.high - covered.low + 1)
+        if tick is Tick.INGESTED and worker.position is not None and progress is not None:
+            progress(worker.position.height - covered.low + 1, covered.high - covered.low + 1)
         failures = failures + 1 if tick is Tick.FAILED else 0
         if worker.halted or failures > _MAX_FAILURES:
             raise TrialFailed(worker.halted or worker.last_error)

@@ -1,15 +1,19 @@
-"""`[[approval_policy]]`: how many approvals are asked for, and whose."""
+"""`[[approval_policy]]` and `[[approval_feed]]`."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from walletwatch.domain.calendars import DAYS, BusinessHours, check_calendar, check_dates, check_days, check_hours
-from walletwatch.settings.fields import AmountText, Duration, Items, Name, Table, ZoneName
+from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Name, Table, ZoneName
 from walletwatch.settings.problems import Fault
+from walletwatch.settings.secrets import SecretField
+from walletwatch.settings.urls import StoreUrl, is_loopback
 
 
 class GroupSettings(Table):
@@ -73,3 +77,112 @@ class PolicySettings(Table):
             return None
         hours, zone = self.hours or "00:00-24:00", self.timezone or timezone
         return BusinessHours(zone, hours, self.days, self.holidays or "", self.closed)
+
+
+VENDORS = ("fireblocks", "bitgo", "safe")
+_HTTP = ("listen", "secret", "tls_cert", "tls_key", "insecure", "timeout", "lines_per_minute")
+_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "jsonl": (("path",), ("signatures",)),
+    "http": ((), _HTTP),
+    "table": (("url", "table"), ("signatures", "sequence", "line")),
+    "fireblocks": (("path", "people", "assets"), ("wallets",)),
+    "bitgo": (("path", "people", "assets"), ("wallets",)),
+    "safe": (("path", "people", "chain"), ("wallets", "safe_version")),
+}
+"""For each type what it needs, and what it may have."""
+
+_EXAMPLES = {
+    "path": 'path = "approvals.jsonl"',
+    "url": 'url = { env = "EXCHANGE_DATABASE_URL" }',
+    "table": 'table = "approval_acts"',
+    "people": 'people = { "their-user-id" = "treasury-1" }',
+    "assets": 'assets = { ETH = "eip155:1/slip44:60" }',
+    "chain": 'chain = "ethereum"',
+}
+_LISTEN = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9.-]{1,253})):([0-9]{1,5})")
+_IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}(?:\.[A-Za-z_][A-Za-z0-9_]{0,62})?")
+_VERSION = re.compile(r"1\.[0-9]{1,2}\.[0-9]{1,2}")
+
+
+class FeedSettings(Table):
+    """A source of approval acts. Acts without signatures are weaker evidence, and marked so."""
+
+    type: Literal["jsonl", "http", "table", "fireblocks", "bitgo", "safe"]
+    path: LocalPath | None = None
+    signatures: Literal["required", "none"] = "required"
+    name: Name | None = None
+    """How findings call it; by default the file's name, else the type."""
+    silent_after: Duration | None = None
+    """Nothing new for so long is a finding."""
+    listen: str = "127.0.0.1:8650"
+    secret: SecretField | None = None
+    """Whoever posts must show that they know it."""
+    tls_cert: LocalPath | None = None
+    tls_key: LocalPath | None = None
+    insecure: bool = False
+    timeout: Duration = timedelta(seconds=10)
+    """A connection that has not sent its whole request by then is cut off."""
+    lines_per_minute: Annotated[int, Field(ge=1, le=1_000_000)] = 6_000
+    url: StoreUrl | None = None
+    table: str | None = None
+    sequence: str = "id"
+    line: str = "line"
+    people: dict[str, Name] | None = None
+    assets: dict[str, str] | None = None
+    wallets: dict[str, Name] | None = None
+    chain: str | None = None
+    safe_version: str = "1.3.0"
+
+    @property
+    def label(self) -> str:
+        """The name findings use."""
+        return self.name or (self.path.name if self.path else self.type)
+
+    @property
+    def is_vendor(self) -> bool:
+        """Whether it reads the export of a custody vendor."""
+        return self.type in VENDORS
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host and port an endpoint listens on."""
+        match = _LISTEN.fullmatch(self.listen)
+        return (match[1] or match[2], int(match[3])) if match else ("", 0)
+
+    def faults(self) -> Iterator[Fault]:
+        """A feed without what it needs, or with what another type needs; an endpoint open to everybody."""
+        if self.type is None:
+            return
+        needed, optional = _KEYS[self.type]
+        for key in needed:
+            if not getattr(self, key):
+                yield Fault(f"a {self.type} feed needs {key}", _EXAMPLES[key], involves=(key,))
+        known = {"type", "name", "silent_after", *needed, *optional}
+        for key, field in type(self).model_fields.items():
+            if key not in known and getattr(self, key) != field.default:
+                yield Fault(f"has no meaning for a {self.type} feed", f"remove {key}", key=key)
+        yield from self._endpoint_faults() if self.type == "http" else self._word_faults()
+
+    def _endpoint_faults(self) -> Iterator[Fault]:
+        host, port = self.address
+        if not host or not 0 < port < 65_536:
+            yield Fault("must be a host and a port", 'listen = "127.0.0.1:8650"', key="listen")
+            return
+        if (self.tls_cert is None) != (self.tls_key is None):
+            yield Fault("TLS needs both files", "tls_cert and tls_key", involves=("tls_cert", "tls_key"))
+        if is_loopback(host):
+            return
+        if self.secret is None:
+            words = "an endpoint that other machines reach needs a secret"
+            yield Fault(words, 'secret = { env = "APPROVALS_SECRET" }', key="listen", involves=("secret",))
+        if self.tls_cert is None and not self.insecure:
+            words = "plain http from another machine can be read and changed on the way"
+            yield Fault(words, "tls_cert and tls_key, a proxy on this machine, or insecure = true", key="listen")
+
+    def _word_faults(self) -> Iterator[Fault]:
+        for key in ("table", "sequence", "line"):
+            text = getattr(self, key)
+            if text is not None and not _IDENTIFIER.fullmatch(text):
+                yield Fault("must be a plain name", "letters, digits and _; schema.table", key=key)
+        if not _VERSION.fullmatch(self.safe_version):
+            yield Fault("must be a version of the Safe contracts from 1.0.0 on", '"1.4.1"', key="safe_version")

@@ -1,23 +1,138 @@
-"""From files to settings, with every error at once."""
+"""From files to settings: every error at once, addresses from lists and descriptors."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from chains.model import ChainId
-from walletwatch.settings.addresses import AddressBook, FileStamp
+from chains.model import Address, ChainId
+from chains.registry import Branch, address_parser, open_branches, parse_address
 from walletwatch.settings.amounts import AmountReader
+from walletwatch.settings.consistency import check_quorums, check_uniqueness
 from walletwatch.settings.documents import read_documents
-from walletwatch.settings.drafts import SINGLES, Draft, coin_of, read_draft
 from walletwatch.settings.entries import Entry
+from walletwatch.settings.partial_settings import SINGLES, PartialSettings, coin_of, read_partial_settings
 from walletwatch.settings.problems import Problem, SettingsError
-from walletwatch.settings.quorums import check_quorums
 from walletwatch.settings.references import check_references
 from walletwatch.settings.settings import Settings
-from walletwatch.settings.uniqueness import check_uniqueness
+
+MAX_FILE_BYTES = 256 * 1024 * 1024
+MAX_LINE_CHARS = 200
+MAX_TOLD = 20
+"""Problems told of one file; a file of another chain would have a million."""
+
+
+@dataclass(frozen=True, slots=True)
+class FileStamp:
+    """By what a changed file is known."""
+
+    mtime_ns: int
+    size: int
+    inode: int
+
+    @classmethod
+    def of(cls, path: Path) -> FileStamp | None:
+        """The stamp of `path`, None if it cannot be looked at."""
+        try:
+            stat = path.stat()
+        except OSError:
+            return None
+        return cls(stat.st_mtime_ns, stat.st_size, stat.st_ino)
+
+
+@dataclass(slots=True)
+class AddressBook:
+    """Whose each address is. A million addresses lie in it once, so it keeps no second copy."""
+
+    by_wallet: dict[str, list[Address]] = field(default_factory=dict)
+    owners: dict[ChainId, dict[bytes, str]] = field(default_factory=dict)
+    branches: dict[str, list[Branch]] = field(default_factory=dict)
+    """Ranged descriptors by wallet. Only their first address is derived here: a listing command needs no other."""
+
+    def add(self, wallet: str, chain: ChainId, text: str) -> str:
+        """Count `text` as an address of `wallet`. Gives back what is wrong with it, empty if nothing is."""
+        try:
+            address = parse_address(chain, text[:MAX_LINE_CHARS])
+        except ValueError as error:
+            return f"is no address of {chain}: {error}"
+        return self._own(wallet, chain, address)
+
+    def add_descriptor(self, wallet: str, chain: ChainId, text: str) -> str:
+        """Count the addresses of an output descriptor as `wallet`'s. Gives back what is wrong with it, or nothing."""
+        try:
+            branches = open_branches(chain, text)
+        except ValueError as error:
+            return f"is no descriptor to watch: {error}"
+        self.branches.setdefault(wallet, []).extend(branch for branch in branches if branch.ranged)
+        faults = [self._own(wallet, chain, address) for branch in branches for address in branch.derive(0, 1)]
+        return next((fault for fault in faults if fault), "")
+
+    def _own(self, wallet: str, chain: ChainId, address: Address) -> str:
+        owners = self.owners.setdefault(chain, {})
+        owner = owners.get(address.key)
+        if owner is None:
+            owners[address.key] = wallet
+            self.by_wallet.setdefault(wallet, []).append(address)
+        return _belongs(address, owner) if owner is not None and owner != wallet else ""
+
+    def add_file(self, wallet: str, chain: ChainId, path: Path) -> Iterator[Problem]:
+        """Count every line of `path`; yields what is wrong with it, by line, up to `MAX_TOLD`."""
+        wrong = 0
+        try:
+            if path.stat().st_size > MAX_FILE_BYTES:
+                yield Problem(path, 0, "", f"the file is larger than {MAX_FILE_BYTES} bytes", "split it")
+                return
+            with path.open(encoding="utf-8", errors="replace") as lines:
+                for number, message in self._add_lines(wallet, chain, lines):
+                    wrong += 1
+                    if wrong <= MAX_TOLD:
+                        yield Problem(path, number, "", message, "one address a line; # begins a comment")
+        except OSError as error:
+            yield Problem(path, 0, "", f"cannot read: {error.strerror}", "check addresses_file")
+        if wrong > MAX_TOLD:
+            yield Problem(path, 0, "", f"{wrong} lines are wrong; the first {MAX_TOLD} are told")
+
+    def _add_lines(self, wallet: str, chain: ChainId, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
+        """Count the address of each line; yields the lines that are wrong, and why. 4 s for a million."""
+        parse, owners = address_parser(chain), self.owners.setdefault(chain, {})
+        own = self.by_wallet.setdefault(wallet, [])
+        for number, line in enumerate(lines, start=1):
+            text = line.partition("#")[0].strip()
+            if not text:
+                continue
+            try:
+                address = parse(text[:MAX_LINE_CHARS])
+            except ValueError as error:
+                yield number, f"is no address of {chain}: {error}"
+                continue
+            owner = owners.get(address.key)
+            if owner is None:
+                owners[address.key] = wallet
+                own.append(address)
+            elif owner != wallet:
+                yield number, _belongs(address, owner)
+
+    def addresses(self) -> dict[str, tuple[Address, ...]]:
+        """Every wallet's addresses, each once."""
+        return {name: tuple(found) for name, found in self.by_wallet.items()}
+
+
+def _belongs(address: Address, owner: str) -> str:
+    return f'{address.text} belongs to the wallet "{owner}" already'
+
+
+DEFAULT_ORIGIN = "audit.exchange.example/log"
+
+
+def render_template(origin: str = DEFAULT_ORIGIN) -> str:
+    """A commented configuration that loads as it stands and watches nothing yet. `origin` names the audit log."""
+    text = files("walletwatch.settings").joinpath("template.toml").read_text(encoding="utf-8")
+    return text.replace("@ORIGIN@", origin)
+
 
 RuleCheck = Callable[[Mapping[str, Any], AmountReader], Iterable[tuple[str, str]]]
 """Reads one `[[rule]]` table and gives (key, message) for everything wrong with it: the rule catalogue stands beside
@@ -51,13 +166,13 @@ def load(
     `need_addresses` False the wallets' address files are not read, for whoever never asks for an address: a million
     of them take seconds.
     """
-    draft, problems = _examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
-    if draft is None:
+    partial, problems = _examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
+    if partial is None:
         raise SettingsError(problems)
-    book, wrong = resolve_addresses(draft, files=need_addresses)
+    book, wrong = resolve_addresses(partial, files=need_addresses)
     if problems or wrong:
         raise SettingsError([*problems, *wrong])
-    settings = _build(draft)
+    settings = _build(partial)
     unread = frozenset(w.name for w in settings.wallets if w.addresses_file is not None and not need_addresses)
     return settings.with_addresses(book.addresses(), book.branches, unread)
 
@@ -90,36 +205,36 @@ def stamps(settings: Settings) -> dict[str, FileStamp | None]:
 
 def _examine(
     path: Path, environ: Mapping[str, str], need_secrets: bool, rule_check: RuleCheck | None
-) -> tuple[Draft | None, list[Problem]]:
+) -> tuple[PartialSettings | None, list[Problem]]:
     reading = read_documents(path)
     if not reading.documents or reading.documents[0].path != path:
         return None, reading.problems
-    draft = read_draft(reading.documents, environ, need_secrets=need_secrets)
-    problems = [*reading.problems, *draft.problems]
-    problems += [*check_references(draft), *check_uniqueness(draft), *check_quorums(draft)]
+    partial = read_partial_settings(reading.documents, environ, need_secrets=need_secrets)
+    problems = [*reading.problems, *partial.problems]
+    problems += [*check_references(partial), *check_uniqueness(partial), *check_quorums(partial)]
     if rule_check is not None:
-        problems += list(_check_rules(draft, rule_check, {(p.file, p.key) for p in problems}))
-    return draft, problems
+        problems += list(_check_rules(partial, rule_check, {(p.file, p.key) for p in problems}))
+    return partial, problems
 
 
-def _check_rules(draft: Draft, rule_check: RuleCheck, told: set[tuple[Path, str]]) -> Iterator[Problem]:
+def _check_rules(partial: PartialSettings, rule_check: RuleCheck, told: set[tuple[Path, str]]) -> Iterator[Problem]:
     """Faults of the rules' own parameters; what was told already about a key is not told twice."""
-    for entry in draft.lists["rule"]:
+    for entry in partial.lists["rule"]:
         table, n = entry.path
-        for key, message in rule_check(entry.document.data[str(table)][n], draft.reader):
+        for key, message in rule_check(entry.document.data[str(table)][n], partial.reader):
             problem = entry.problem(tuple(key.split(".")), message)
             if not any(file == problem.file and text.startswith(problem.key) for file, text in told):
                 yield problem
 
 
-def resolve_addresses(draft: Draft, *, files: bool = True) -> tuple[AddressBook, list[Problem]]:
+def resolve_addresses(partial: PartialSettings, *, files: bool = True) -> tuple[AddressBook, list[Problem]]:
     """The addresses of every wallet, those in files only with `files`; an address that is none, or that two wallets
     claim, is a problem.
     """
     book = AddressBook()
     problems: list[Problem] = []
-    for entry in draft.lists["wallet"]:
-        chain = draft.chain_of(entry.value.chain) if entry.has("chain", "name") else None
+    for entry in partial.lists["wallet"]:
+        chain = partial.chain_of(entry.value.chain) if entry.has("chain", "name") else None
         if chain is not None and coin_of(chain) is not None:
             problems += _resolve_wallet(book, entry, chain)
             if entry.has("addresses_file"):
@@ -148,9 +263,9 @@ def _resolve_file(book: AddressBook, entry: Entry[Any], chain: ChainId, *, read:
         yield from book.add_file(entry.value.name, chain, path)
 
 
-def _build(draft: Draft) -> Settings:
+def _build(partial: PartialSettings) -> Settings:
     parts: dict[str, Any] = {name: SINGLES[name]() for name in ("labels", "trace", "run")}
-    parts |= {name: entry.value for name, entry in draft.singles.items()}
+    parts |= {name: entry.value for name, entry in partial.singles.items()}
     for table, attribute in _ATTRIBUTES.items():
-        parts[attribute] = tuple(entry.value for entry in draft.lists[table])
-    return Settings(file=draft.main.path, timezone=draft.timezone, **parts)
+        parts[attribute] = tuple(entry.value for entry in partial.lists[table])
+    return Settings(file=partial.main.path, timezone=partial.timezone, **parts)

@@ -8,40 +8,39 @@ from typing import Any
 from chains.model import AssetId, ChainId
 from walletwatch.settings.amounts import UnknownName
 from walletwatch.settings.approvals import PolicySettings
-from walletwatch.settings.drafts import Draft, coin_of
 from walletwatch.settings.entries import Entry
+from walletwatch.settings.partial_settings import PartialSettings, coin_of
 from walletwatch.settings.problems import Fault, KeyPath, Problem, did_you_mean
-from walletwatch.settings.rules import SELECTORS
-from walletwatch.settings.wallets import ROLES
+from walletwatch.settings.sections import ROLES, SELECTORS
 
 
-def check_references(draft: Draft) -> Iterator[Problem]:
+def check_references(partial: PartialSettings) -> Iterator[Problem]:
     """Every reference that leads nowhere."""
-    yield from _needed_tables(draft)
-    for entry in draft.lists["chain"]:
+    yield from _needed_tables(partial)
+    for entry in partial.lists["chain"]:
         yield from _check_chain(entry)
-    for entry in draft.lists["asset"]:
-        yield from _check_asset(draft, entry)
-    for entry in draft.lists["price"]:
-        yield from _check_price(draft, entry)
-    for entry in draft.lists["wallet"]:
-        yield from _check_wallet(draft, entry)
-    for entry in (*draft.lists["approval_policy"], *draft.lists["rule"]):
-        yield from _check_selectors(draft, entry)
-    for entry in draft.lists["approval_feed"]:
-        yield from _check_approval_feed(draft, entry)
-    yield from _check_amounts(draft)
-    yield from _check_paths(draft)
+    for entry in partial.lists["asset"]:
+        yield from _check_asset(partial, entry)
+    for entry in partial.lists["price"]:
+        yield from _check_price(partial, entry)
+    for entry in partial.lists["wallet"]:
+        yield from _check_wallet(partial, entry)
+    for entry in (*partial.lists["approval_policy"], *partial.lists["rule"]):
+        yield from _check_selectors(partial, entry)
+    for entry in partial.lists["approval_feed"]:
+        yield from _check_approval_feed(partial, entry)
+    yield from _check_amounts(partial)
+    yield from _check_paths(partial)
 
 
-def _needed_tables(draft: Draft) -> Iterator[Problem]:
+def _needed_tables(partial: PartialSettings) -> Iterator[Problem]:
     examples = {
         "store": '[store]  url = "sqlite:///walletwatch.db"',
         "audit": '[audit]  origin = "audit.exchange.example/log"  signing_key = { file = "keys/audit.key" }',
     }
     for table, example in examples.items():
-        if not any(table in document.data for document in draft.documents):
-            yield draft.main.problem((), f"the table [{table}] is missing", example)
+        if not any(table in document.data for document in partial.documents):
+            yield partial.main.problem((), f"the table [{table}] is missing", example)
 
 
 def _check_chain(entry: Entry[Any]) -> Iterator[Problem]:
@@ -51,138 +50,140 @@ def _check_chain(entry: Entry[Any]) -> Iterator[Problem]:
         )
 
 
-def unknown_chain(draft: Draft, entry: Entry[Any], key: str | KeyPath, ref: str) -> Iterator[Problem]:
+def unknown_chain(partial: PartialSettings, entry: Entry[Any], key: str | KeyPath, ref: str) -> Iterator[Problem]:
     """A problem if `ref` is neither name nor id of a configured chain, broken ones included."""
-    names = draft.named("chain")
-    if ref not in names | draft.named("chain", "id"):
+    names = partial.named("chain")
+    if ref not in names | partial.named("chain", "id"):
         yield entry.problem(key, f'no chain is called "{ref}"', did_you_mean(ref, names))
 
 
-def _check_asset(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+def _check_asset(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
     if not entry.has("id"):
         return
     asset: AssetId = entry.value.id
-    if str(asset.chain) not in draft.named("chain", "id"):
-        ids = draft.named("chain", "id")
+    if str(asset.chain) not in partial.named("chain", "id"):
+        ids = partial.named("chain", "id")
         yield entry.problem("id", f"no [[chain]] has the id {asset.chain}", did_you_mean(str(asset.chain), ids))
     coin = coin_of(asset.chain)
     if coin is not None and coin.id == asset:
         yield entry.problem("id", f"is {coin.symbol}, the chain's own coin, which is known", "remove this table")
 
 
-def _check_price(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+def _check_price(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
     price = entry.value
-    if entry.has("asset") and not draft.reader.assets(price.asset) and not _perhaps_known(draft, price.asset):
-        symbols = {a.symbol for e in draft.lists["asset"] if not e.bad for a in draft.reader.assets(str(e.value.id))}
-        symbols |= {coin.symbol for c in draft.chain_ids.values() if (coin := coin_of(c))}
+    if entry.has("asset") and not partial.reader.assets(price.asset) and not _perhaps_known(partial, price.asset):
+        symbols = {
+            a.symbol for e in partial.lists["asset"] if not e.bad for a in partial.reader.assets(str(e.value.id))
+        }
+        symbols |= {coin.symbol for c in partial.chain_ids.values() if (coin := coin_of(c))}
         yield entry.problem("asset", f'no asset is called "{price.asset}"', did_you_mean(price.asset, symbols))
     if price.chain is not None and entry.has("chain"):
-        yield from unknown_chain(draft, entry, "chain", price.chain)
+        yield from unknown_chain(partial, entry, "chain", price.chain)
     if price.feed is not None and entry.has("feed"):
-        yield from _check_feed(draft, entry)
+        yield from _check_feed(partial, entry)
 
 
-def _check_feed(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+def _check_feed(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
     """The contract of a price feed must lie on a chain that has contracts."""
     price = entry.value
-    chain = price_chain(draft, entry)
+    chain = price_chain(partial, entry)
     if chain is None:
         if not price.chain:
             yield entry.problem("feed", "on which chain this feed lies is not clear", 'add chain = "ethereum"')
         return
     try:
-        draft.reader.addresses(price.feed, [chain])
+        partial.reader.addresses(price.feed, [chain])
     except Fault as fault:
         yield entry.problem("feed", str(fault), "the address of the feed's contract")
 
 
-def price_chain(draft: Draft, entry: Entry[Any]) -> ChainId | None:
+def price_chain(partial: PartialSettings, entry: Entry[Any]) -> ChainId | None:
     """The chain a feed lies on: the one named, else the asset's own if it has contracts, else the only such chain."""
     if entry.value.chain:
-        return draft.chain_of(entry.value.chain)
-    own = {asset.id.chain for asset in draft.reader.assets(entry.value.asset)}
-    for candidates in (own, set(draft.chain_ids.values())):
+        return partial.chain_of(entry.value.chain)
+    own = {asset.id.chain for asset in partial.reader.assets(entry.value.asset)}
+    for candidates in (own, set(partial.chain_ids.values())):
         evm = [chain for chain in candidates if chain.namespace == "eip155"]
         if len(evm) == 1:
             return evm[0]
     return None
 
 
-def _perhaps_known(draft: Draft, name: str) -> bool:
+def _perhaps_known(partial: PartialSettings, name: str) -> bool:
     """Whether a broken table may define the asset `name`: then its absence is told there."""
-    if name in draft.named("asset", "symbol") | draft.named("asset", "id"):
+    if name in partial.named("asset", "symbol") | partial.named("asset", "id"):
         return True
-    return any(not e.has("id") for e in draft.lists["chain"])
+    return any(not e.has("id") for e in partial.lists["chain"])
 
 
-def _check_wallet(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+def _check_wallet(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
     wallet = entry.value
     if not entry.has("chain"):
         return
-    yield from unknown_chain(draft, entry, "chain", wallet.chain)
-    chain = draft.chain_of(wallet.chain)
+    yield from unknown_chain(partial, entry, "chain", wallet.chain)
+    chain = partial.chain_of(wallet.chain)
     if chain is not None and wallet.kind == "safe" and chain.namespace != "eip155":
         yield entry.problem("kind", f"there are no Safes on {wallet.chain}", "remove kind, or correct chain")
     if chain is not None and wallet.descriptors and entry.has("descriptors") and chain.namespace != "bip122":
         yield entry.problem("descriptors", f"there are no output descriptors on {wallet.chain}", "list the addresses")
 
 
-def _check_selectors(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+def _check_selectors(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
     """`wallets`, `roles`, `chains` and `assets` of a rule or policy."""
-    wallets = draft.named("wallet")
+    wallets = partial.named("wallet")
     for key in SELECTORS:
         for n, name in enumerate(getattr(entry.value, key, ()) if entry.has(key) else ()):
             if key == "chains":
-                yield from unknown_chain(draft, entry, (key, n), name)
+                yield from unknown_chain(partial, entry, (key, n), name)
             elif key == "wallets" and name not in wallets:
                 yield entry.problem((key, n), f'no wallet is called "{name}"', did_you_mean(name, wallets))
             elif key == "roles" and name not in ROLES:
                 yield entry.problem((key, n), f'no role is called "{name}"', did_you_mean(name, ROLES))
-            elif key == "assets" and not draft.reader.assets(name) and not _perhaps_known(draft, name):
+            elif key == "assets" and not partial.reader.assets(name) and not _perhaps_known(partial, name):
                 yield entry.problem((key, n), f'no asset is called "{name}"', "a symbol or a CAIP-19 id")
 
 
-def _check_approval_feed(draft: Draft, entry: Entry[Any]) -> Iterator[Problem]:
+def _check_approval_feed(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
     """Whom and what the words of a vendor stand for."""
     feed = entry.value
     if feed.chain is not None and entry.has("chain"):
-        yield from unknown_chain(draft, entry, "chain", feed.chain)
+        yield from unknown_chain(partial, entry, "chain", feed.chain)
     for key, known, what in (
-        ("people", draft.named("person", "id"), "person"),
-        ("wallets", draft.named("wallet"), "wallet"),
+        ("people", partial.named("person", "id"), "person"),
+        ("wallets", partial.named("wallet"), "wallet"),
     ):
         for theirs, ours in ((getattr(feed, key) or {}) if entry.has(key) else {}).items():
             if ours not in known:
                 yield entry.problem((key, theirs), f'no {what} is called "{ours}"', did_you_mean(ours, known))
     for theirs, ours in ((feed.assets or {}) if entry.has("assets") else {}).items():
-        if len(draft.reader.assets(ours)) != 1 and not _perhaps_known(draft, ours):
+        if len(partial.reader.assets(ours)) != 1 and not _perhaps_known(partial, ours):
             yield entry.problem(("assets", theirs), f'"{ours}" is not one known asset', "its CAIP-19 id")
 
 
-def chains_meant(draft: Draft, entry: Entry[Any]) -> tuple[ChainId, ...]:
+def chains_meant(partial: PartialSettings, entry: Entry[Any]) -> tuple[ChainId, ...]:
     """The chains a rule or policy is about: those it names, or those of its wallets; empty for all."""
-    named = [draft.chain_of(ref) for ref in entry.value.chains or ()]
+    named = [partial.chain_of(ref) for ref in entry.value.chains or ()]
     if not named and entry.value.wallets:
-        own = [e.value for e in draft.lists["wallet"] if e.has("name", "chain")]
-        named = [draft.chain_of(w.chain) for w in own if w.name in entry.value.wallets]
+        own = [e.value for e in partial.lists["wallet"] if e.has("name", "chain")]
+        named = [partial.chain_of(w.chain) for w in own if w.name in entry.value.wallets]
     return tuple(sorted({chain for chain in named if chain is not None}))
 
 
-def _check_amounts(draft: Draft) -> Iterator[Problem]:
-    entries = [(e, chains_meant(draft, e)) for e in draft.lists["approval_policy"] if e.has("chains", "wallets")]
-    if "trace" in draft.singles:
-        entries.append((draft.singles["trace"], ()))
+def _check_amounts(partial: PartialSettings) -> Iterator[Problem]:
+    entries = [(e, chains_meant(partial, e)) for e in partial.lists["approval_policy"] if e.has("chains", "wallets")]
+    if "trace" in partial.singles:
+        entries.append((partial.singles["trace"], ()))
     for entry, chains in entries:
         if entry.has("min_value") and entry.value.min_value is not None:
-            yield from _check_amount(draft, entry, ("min_value",), entry.value.min_value, chains)
+            yield from _check_amount(partial, entry, ("min_value",), entry.value.min_value, chains)
     for entry, chains in entries:
         if entry.has("tolerance") and isinstance(entry.value, PolicySettings):
             for n, text in enumerate(entry.value.tolerance):
-                yield from _check_amount(draft, entry, ("tolerance", n), text, chains, coins_only=True)
+                yield from _check_amount(partial, entry, ("tolerance", n), text, chains, coins_only=True)
 
 
 def _check_amount(
-    draft: Draft,
+    partial: PartialSettings,
     entry: Entry[Any],
     key: tuple[str | int, ...],
     text: str,
@@ -191,25 +192,25 @@ def _check_amount(
     coins_only: bool = False,
 ) -> Iterator[Problem]:
     try:
-        if draft.reader.read(text, chains).asset is None and coins_only:
+        if partial.reader.read(text, chains).asset is None and coins_only:
             yield entry.problem(key, "must be an amount of an asset", 'write tolerance = ["0.00001 BTC"]')
     except UnknownName as fault:
-        if not _perhaps_known(draft, text.partition(" ")[2].strip()):
+        if not _perhaps_known(partial, text.partition(" ")[2].strip()):
             yield entry.problem(key, str(fault), fault.hint)
     except Fault as fault:
         yield entry.problem(key, str(fault), fault.hint)
 
 
-def _check_paths(draft: Draft) -> Iterator[Problem]:
+def _check_paths(partial: PartialSettings) -> Iterator[Problem]:
     """Files that must be there. An approval log may be written later, its folder may not."""
-    for entry in draft.lists["approval_feed"]:
+    for entry in partial.lists["approval_feed"]:
         if entry.has("path") and entry.value.path is not None and not entry.value.path.parent.is_dir():
             yield entry.problem("path", f"there is no folder {entry.value.path.parent}", "check the path")
-    for entry in draft.lists["price"]:
+    for entry in partial.lists["price"]:
         if entry.has("path") and entry.value.path is not None and not entry.value.path.is_file():
             yield entry.problem("path", f"there is no file {entry.value.path}", "check the path")
-    if "labels" in draft.singles:
-        yield from _check_label_sources(draft.singles["labels"])
+    if "labels" in partial.singles:
+        yield from _check_label_sources(partial.singles["labels"])
 
 
 def _check_label_sources(labels: Entry[Any]) -> Iterator[Problem]:

@@ -20,17 +20,22 @@ from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
 from walletwatch.domain.wallets import Perimeter, Wallet
 from walletwatch.settings.amounts import AmountReader, Money
-from walletwatch.settings.approvals import GroupSettings, PolicySettings
+from walletwatch.settings.approvals import FeedSettings, GroupSettings, PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
-from walletwatch.settings.drafts import known_assets
-from walletwatch.settings.feeds import FeedSettings
 from walletwatch.settings.fields import Table
-from walletwatch.settings.people import PersonSettings
+from walletwatch.settings.partial_settings import known_assets
 from walletwatch.settings.problems import Fault
-from walletwatch.settings.rules import RuleSettings
-from walletwatch.settings.sinks import SinkSettings
-from walletwatch.settings.tables import AuditSettings, LabelsSettings, RunSettings, StoreSettings, TraceSettings
-from walletwatch.settings.wallets import WalletSettings
+from walletwatch.settings.sections import (
+    AuditSettings,
+    LabelsSettings,
+    PersonSettings,
+    RuleSettings,
+    RunSettings,
+    SinkSettings,
+    StoreSettings,
+    TraceSettings,
+    WalletSettings,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,6 @@ The only package that knows SQL. SQLite (WAL, synchronous=FULL, BEGIN IMMEDIATE)
 one process; both hold amounts exactly (`BaseUnits`).
 """
 
-from walletwatch.store.stores import Store, StoreError, open_store
-from walletwatch.store.units_of_work import UnitOfWork
+from walletwatch.store.stores import Store, StoreError, UnitOfWork, open_store
 
 __all__ = ["Store", "StoreError", "UnitOfWork", "open_store"]

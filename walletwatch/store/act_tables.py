@@ -23,9 +23,9 @@ from sqlalchemy import (
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
+from walletwatch.approvals.act_sources import FeedUnreadable
 from walletwatch.approvals.acts import MAX_LINE
-from walletwatch.approvals.sources import FeedUnreadable
-from walletwatch.approvals.tables import Row
+from walletwatch.approvals.table_feed import Row
 
 CONNECT_SECS = 2
 """The shortest that PostgreSQL's client knows."""

@@ -14,9 +14,7 @@ from walletwatch.domain.alerts import Alert, AlertChange, AlertState, Decision, 
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
-from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import overwriting, upsert
-from walletwatch.store.statements import Statement
+from walletwatch.store.statements import Filter, Statement, narrow, overwriting, upsert
 
 _OUTCOMES = {
     "due": Outcome.RETRYING,
@@ -136,7 +134,7 @@ class AlertRepository:
 
     # --- outbox -------------------------------------------------------------------------------------------------------
 
-    def tell(self, alert: Alert, sinks: Iterable[str], now: datetime) -> None:
+    def enqueue(self, alert: Alert, sinks: Iterable[str], now: datetime) -> None:
         """Make the alert's present version due at every sink, in the transaction that changed the alert."""
         for sink in sinks:
             row = {"alert": alert.id, "sink": sink, "state": "due", "version": alert.version, "due_at": now}
@@ -169,7 +167,7 @@ class AlertRepository:
             self._c.execute(update(t.outbox).where(c.id.in_([r.id for r in rows])).values(leased_until=until))
         return [_delivery(r) for r in rows]
 
-    def told(self, delivery_id: int, version: int, remote_id: str, at: datetime) -> None:
+    def mark_notified(self, delivery_id: int, version: int, remote_id: str, at: datetime) -> None:
         """Record success, after it. If a newer version came meanwhile the row stays due."""
         values = {"told_version": version, "remote_id": remote_id, "attempts": 0, "last_error": ""}
         self._end(delivery_id, version, "delivered", values, at)

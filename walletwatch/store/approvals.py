@@ -14,9 +14,7 @@ from walletwatch.domain.outflows import OutflowState
 from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import act_from_json, act_to_json, transaction_from_json
-from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import insert_if_new, inserting_new, overwriting, upsert
-from walletwatch.store.statements import Statement
+from walletwatch.store.statements import Filter, Statement, insert_if_new, inserting_new, narrow, overwriting, upsert
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,7 @@ from walletwatch.audit.leaves import AuditEntry, make_entry
 from walletwatch.audit.merkle import EMPTY_ROOT, Frontier
 from walletwatch.domain.times import format_utc
 from walletwatch.store import tables as t
-from walletwatch.store.filters import Filter
-from walletwatch.store.inserts import insert_if_new, upsert
+from walletwatch.store.statements import Filter, insert_if_new, upsert
 
 _BATCH = 10_000
 _HEAD_ID = 1

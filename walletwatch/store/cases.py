@@ -13,9 +13,9 @@ from chains.model import Address, AssetId, BlockRef, ChainId, ChainTransaction
 from walletwatch.domain.cases import Case, CaseState, Opening, Seed, TaintModel, TraceOptions
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
+from walletwatch.store.chain_state import CursorMoved
 from walletwatch.store.codecs import address_from_json, address_to_json, transaction_from_json, transaction_to_json
-from walletwatch.store.inserts import insert_all_if_new, upsert
-from walletwatch.store.places import CursorMoved
+from walletwatch.store.statements import insert_all_if_new, upsert
 
 
 @dataclass(frozen=True, slots=True)

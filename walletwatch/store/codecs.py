@@ -23,9 +23,8 @@ from chains.model import (
     TxOutput,
     UtxoTransaction,
 )
-from walletwatch.domain.payments import Payment
 from walletwatch.domain.times import format_utc, parse_utc
-from walletwatch.domain.withdrawals import Act, ActKind, Grade, Intent
+from walletwatch.domain.withdrawals import Act, ActKind, Grade, Intent, Payment
 
 Json = dict[str, Any]
 

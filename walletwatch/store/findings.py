@@ -12,9 +12,7 @@ from chains.model import ChainId, TxId
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.times import format_utc
 from walletwatch.store import tables as t
-from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.inserts import inserting_new
-from walletwatch.store.statements import Statement
+from walletwatch.store.statements import Filter, Statement, inserting_new, narrow
 
 _FIELDS = [
     ("chain", "chain"),

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func, select
 
 from walletwatch.domain.labels import Label
 from walletwatch.store import tables as t
-from walletwatch.store.inserts import upsert
+from walletwatch.store.statements import upsert
 
 _KEYS = ("chain", "address", "label", "category", "source")
 

@@ -22,10 +22,8 @@ from chains.model import Address, AssetId, BlockRef, ChainId, TxId
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.store import tables as t
 from walletwatch.store.codecs import payments_from_json, payments_to_json
-from walletwatch.store.filters import Filter, narrow
-from walletwatch.store.histories import PastOutflow, asset_of, chain_of, past_outflow
-from walletwatch.store.inserts import inserting_new
-from walletwatch.store.statements import Statement
+from walletwatch.store.history import PastOutflow, asset_of, chain_of, past_outflow
+from walletwatch.store.statements import Filter, Statement, inserting_new, narrow
 
 _GONE = (str(OutflowState.ORPHANED), str(OutflowState.REPLACED))
 """States that no limit counts."""

@@ -1,18 +1,107 @@
-"""Statements that run thousands of times a second: written once, compiled once, sent without being built again.
-
-Measured on one core, a row read by its key: built at each call 52 µs, built before 15 µs, sent to SQLite's driver as
-compiled 3 µs. PostgreSQL, where a round trip costs more than all of that, takes the ordinary way.
-"""
+"""Statements compiled once, insertions that ignore or overwrite what is there, filters of listings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Executable, Select
+from sqlalchemy import Connection, Executable, Select, Table
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import Dialect
 from sqlalchemy.exc import DBAPIError
+
+from chains.model import TxId
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """None means "any". Times are half-open [since, until); `chain` is the CAIP-2 text; no limit unless given."""
+
+    since: datetime | None = None
+    until: datetime | None = None
+    chain: str | None = None
+    tx: TxId | None = None
+    wallet: str | None = None
+    asset: str | None = None
+    state: str | None = None
+    rule: str | None = None
+    severity: str | None = None
+    verdict: str | None = None
+    mode: str | None = None
+    actor: str | None = None
+    action: str | None = None
+    subject: str | None = None
+    request_id: str | None = None
+    limit: int | None = None
+
+
+def narrow(
+    query: Select[Any], wanted: Filter, columns: Any, time: str, fields: Sequence[tuple[str, str]]
+) -> Select[Any]:
+    """Apply `wanted` to `query`: `time` names the time column, `fields` pairs a filter's name with its column."""
+    if wanted.since is not None:
+        query = query.where(columns[time] >= wanted.since)
+    if wanted.until is not None:
+        query = query.where(columns[time] < wanted.until)
+    for name, column in fields:
+        value = getattr(wanted, name)
+        if value is not None:
+            query = query.where(columns[column] == value)
+    return query if wanted.limit is None else query.limit(wanted.limit)
+
+
+def _insert(dialect: str, table: Table) -> Any:
+    module = postgresql if dialect == "postgresql" else sqlite
+    return module.insert(table)
+
+
+def inserting_new(table: Table, **made: Any) -> Statement:
+    """Insert a row unless any unique key is taken. `made` columns are made by the database; rows give those that have
+    no default.
+    """
+    names = [c.name for c in table.columns if c.name not in made and c.autoincrement is not True]
+
+    def build(dialect: str) -> Any:
+        statement = _insert(dialect, table)
+        return (statement.values(made) if made else statement).on_conflict_do_nothing()
+
+    return Statement(build, names)
+
+
+def overwriting(table: Table, keys: Sequence[str]) -> Statement:
+    """Insert a row, or overwrite every other column where `keys` are taken."""
+    names = [c.name for c in table.columns]
+
+    def build(dialect: str) -> Any:
+        statement = _insert(dialect, table)
+        changed = {name: statement.excluded[name] for name in names if name not in keys}
+        return statement.on_conflict_do_update(index_elements=list(keys), set_=changed)
+
+    return Statement(build, names)
+
+
+def insert_if_new(connection: Connection, table: Table, row: Mapping[str, Any]) -> bool:
+    """Insert unless any unique key is taken; True if the row is new."""
+    # Without preserve_rowcount an INSERT through psycopg reports -1 rows, new or not.
+    statement = _insert(connection.dialect.name, table).values(dict(row)).on_conflict_do_nothing()
+    statement = statement.execution_options(preserve_rowcount=True)
+    return bool(connection.execute(statement).rowcount == 1)
+
+
+def insert_all_if_new(connection: Connection, table: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert those rows whose keys are free."""
+    if rows:
+        connection.execute(_insert(connection.dialect.name, table).on_conflict_do_nothing(), [dict(r) for r in rows])
+
+
+def upsert(connection: Connection, table: Table, row: Mapping[str, Any], keys: Sequence[str]) -> None:
+    """Insert, or overwrite every other column where `keys` are taken."""
+    statement = _insert(connection.dialect.name, table).values(dict(row))
+    changed = {name: statement.excluded[name] for name in row if name not in keys}
+    connection.execute(statement.on_conflict_do_update(index_elements=list(keys), set_=changed))
+
 
 Convert = Callable[[Any], Any]
 Build = Callable[[str], Executable]

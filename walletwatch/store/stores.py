@@ -1,22 +1,93 @@
-"""The database as a whole: open it, migrate it, begin transactions on it."""
+"""Opening a database, and transactions on it: one unit of work each."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
 
 from walletwatch.domain.times import Clock, utc_now
-from walletwatch.store.engines import open_engine
-from walletwatch.store.units_of_work import UnitOfWork
+from walletwatch.store.alerts import AlertRepository
+from walletwatch.store.approvals import ApprovalRepository
+from walletwatch.store.audits import AuditRepository
+from walletwatch.store.cases import CaseRepository
+from walletwatch.store.chain_state import ChainStateRepository
+from walletwatch.store.findings import FindingRepository
+from walletwatch.store.history import HistoryRepository
+from walletwatch.store.labels import LabelRepository
+from walletwatch.store.ledger import LedgerRepository
+from walletwatch.store.outflows import OutflowRepository
+
+BUSY_TIMEOUT_MS = 30_000
+
+
+def open_engine(url: str) -> Engine:
+    """An engine for `sqlite:///…` or `postgresql://…` (psycopg 3). Raises ValueError for anything else."""
+    parsed = make_url(url)
+    backend = parsed.get_backend_name()
+    if backend == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_pre_ping=True,
+            connect_args={"connect_timeout": 10, "options": "-c timezone=utc"},
+        )
+    if backend != "sqlite":
+        raise ValueError(f"the store needs sqlite or postgresql, not {backend}")
+    engine = create_engine(parsed)
+    event.listen(engine, "connect", _prepare_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _entry: ConnectionPoolEntry) -> None:
+    """WAL and synchronous=FULL: a committed alert survives a power cut."""
+    connection.isolation_level = None  # the driver must not begin transactions on its own
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    """BEGIN IMMEDIATE for writers: six threads x 100 read-then-append gave 600 rows and no error; a plain BEGIN 138
+    rows and 462 errors in spite of a 10 s busy timeout.
+    """
+    mode = "" if connection.get_execution_options().get("walletwatch_reading") else " IMMEDIATE"
+    connection.exec_driver_sql(f"BEGIN{mode}")
+
+
+class UnitOfWork:
+    """`now` is the one time at which everything in this transaction happens.
+
+    `failures` counts the transactions of this process that were undone before; `alone` tells that nobody else can write
+    meanwhile (SQLite).
+    """
+
+    def __init__(self, connection: Connection, now: datetime, failures: int = 0) -> None:
+        self.now = now
+        self.failures = failures
+        self.alone = connection.dialect.name == "sqlite"
+        self.chain_state = ChainStateRepository(connection)
+        self.ledger = LedgerRepository(connection)
+        self.outflows = OutflowRepository(connection)
+        self.history = HistoryRepository(connection)
+        self.approvals = ApprovalRepository(connection)
+        self.findings = FindingRepository(connection)
+        self.alerts = AlertRepository(connection)
+        self.labels = LabelRepository(connection)
+        self.cases = CaseRepository(connection)
+        self.audit = AuditRepository(connection, now)
 
 
 class StoreError(Exception):

@@ -10,10 +10,9 @@ from types import MappingProxyType
 
 from chains.model import AssetId, TxId
 from walletwatch.domain.cases import Case, TaintModel
-from walletwatch.tracing.flows import HOPS, THRESHOLD, Bounds, Flow, Ledger, Place, Rest, Stop
-from walletwatch.tracing.folds_account import Holdings
-from walletwatch.tracing.folds_utxo import Book
-from walletwatch.tracing.stops import LabelLookup, pick_label
+from walletwatch.tracing.account_fold import AccountHoldings
+from walletwatch.tracing.coin_fold import CoinBook
+from walletwatch.tracing.flows import HOPS, THRESHOLD, Bounds, Flow, LabelLookup, Ledger, Place, Rest, Stop, pick_label
 from walletwatch.tracing.traces import Totals, Trace, TraceEdge, TraceNode, TraceStop
 
 Part = tuple[int, Bounds | None]
@@ -37,9 +36,9 @@ def sum_parts(parts: Sequence[Part]) -> Held:
     return Held(total, Bounds(low, sum(bounds.high if bounds else tainted for tainted, bounds in parts)))
 
 
-def holdings_of(book: Book | Holdings, asset: AssetId) -> dict[bytes, Held]:
+def holdings_of(book: CoinBook | AccountHoldings, asset: AssetId) -> dict[bytes, Held]:
     """Followed tainted base units of `asset`, by address key."""
-    if isinstance(book, Holdings):
+    if isinstance(book, AccountHoldings):
         spots = ((key, purse.tainted) for (held_asset, key), purse in book.purses.items() if held_asset == asset)
         return {key: Held(tainted) for key, tainted in spots if tainted}
     parts: dict[bytes, list[Part]] = {}
@@ -91,7 +90,7 @@ def _totals(ledger: Ledger, held: Mapping[bytes, Held], asset: AssetId) -> Total
 
 
 @dataclass(slots=True)
-class _Draft:
+class _TraceBuilder:
     """A node while its flows are read."""
 
     place: Place
@@ -106,43 +105,43 @@ class _Draft:
 def _nodes(
     case: Case, flows: Sequence[Flow], rests: Sequence[Rest], held: Mapping[bytes, Held], labels: LabelLookup
 ) -> tuple[TraceNode, ...]:
-    drafts: dict[str, _Draft] = {}
+    builders: dict[str, _TraceBuilder] = {}
     for flow in flows:
         for place in (flow.source, flow.target):
-            draft = drafts.setdefault(place.id, _Draft(place, flow.moment.time, flow.moment.time))
-            draft.last = max(draft.last, flow.moment.time)
+            builder = builders.setdefault(place.id, _TraceBuilder(place, flow.moment.time, flow.moment.time))
+            builder.last = max(builder.last, flow.moment.time)
         if flow.source.id != flow.target.id:
-            target = drafts[flow.target.id]
+            target = builders[flow.target.id]
             target.hop = min(target.hop or flow.hop, flow.hop)
             target.tainted += flow.tainted
     for rest in rests:
-        draft = drafts[rest.place.id]
-        draft.stop = rest.stop if draft.stop is None or rest.stop.at_service else draft.stop
+        builder = builders[rest.place.id]
+        builder.stop = rest.stop if builder.stop is None or rest.stop.at_service else builder.stop
         if rest.stop.reason == HOPS:
-            draft.resting.append((rest.tainted, rest.bounds))
-    nodes = (_node(case, draft, held, labels) for draft in drafts.values())
+            builder.resting.append((rest.tainted, rest.bounds))
+    nodes = (_node(case, builder, held, labels) for builder in builders.values())
     return tuple(sorted(nodes, key=lambda n: (n.hop, n.first_seen, n.id)))
 
 
-def _node(case: Case, draft: _Draft, held: Mapping[bytes, Held], labels: LabelLookup) -> TraceNode:
-    address = draft.place.address
-    label = pick_label(labels(case.chain, address, draft.last)) if address is not None else None
+def _node(case: Case, builder: _TraceBuilder, held: Mapping[bytes, Held], labels: LabelLookup) -> TraceNode:
+    address = builder.place.address
+    label = pick_label(labels(case.chain, address, builder.last)) if address is not None else None
     name, category = (label.label, label.category) if label is not None else ("", "")
-    if draft.stop is not None and draft.stop.at_service:
-        name, category = draft.stop.label, draft.stop.category
+    if builder.stop is not None and builder.stop.at_service:
+        name, category = builder.stop.label, builder.stop.category
     here = held.get(address.key) if address is not None else None
-    holding = sum_parts([*draft.resting, *([(here.tainted, here.bounds)] if here else [])])
+    holding = sum_parts([*builder.resting, *([(here.tainted, here.bounds)] if here else [])])
     return TraceNode(
-        id=draft.place.id,
+        id=builder.place.id,
         chain=str(case.chain),
         address=address.text if address is not None else "",
         label=name,
         category=category,
-        hop=draft.hop,
-        tainted=draft.tainted,
+        hop=builder.hop,
+        tainted=builder.tainted,
         holding=holding.tainted,
-        first_seen=draft.first,
-        last_seen=draft.last,
+        first_seen=builder.first,
+        last_seen=builder.last,
         holding_bounds=holding.bounds,
     )
 

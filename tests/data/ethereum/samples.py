@@ -16,12 +16,11 @@ import rlp
 from eth_utils.crypto import keccak
 
 from chains.errors import ChainError, Unsupported
-from chains.evm.blocks import Block
-from chains.evm.headers import header_hash
-from chains.evm.logs import ASKED_TEXT
-from chains.evm.states import mapping_slot
+from chains.evm.blocks import Block, header_hash
+from chains.evm.receipts import ASKED_TEXT
+from chains.evm.state import mapping_slot
 from chains.model import BlockRef
-from chains.rpc.transport import Call, Json
+from chains.rpc.jsonrpc import Call, Json
 
 EMPTY_ROOT = "0x56e81f171bcc55a6ff8345e692c0f86e5b48e01b996cadc001622fb5e363b421"
 HERE = Path(__file__).parent

@@ -17,11 +17,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
+from walletwatch.approvals.act_writing import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.approvals.vendors.records import (
     Record,
-    Said,
-    Terms,
+    RequestTerms,
+    VendorAct,
     intent_of,
     take_base_units,
     take_iso,
@@ -29,14 +30,13 @@ from walletwatch.approvals.vendors.records import (
     take_objects,
     take_word,
 )
-from walletwatch.approvals.writing import make_payload
 from walletwatch.domain.withdrawals import ActKind
 
 VENDOR = "bitgo"
 REJECTED = "rejected"
 
 
-def read_approval(record: Record, terms: Terms) -> Iterator[Said]:
+def read_approval(record: Record, terms: RequestTerms) -> Iterator[VendorAct]:
     """The acts of a pending approval or of a transfer; none for one of another kind."""
     if "info" in record:
         yield from _pending(record, terms)
@@ -44,7 +44,7 @@ def read_approval(record: Record, terms: Terms) -> Iterator[Said]:
         yield _broadcast(record, terms)
 
 
-def _pending(record: Record, terms: Terms) -> Iterator[Said]:
+def _pending(record: Record, terms: RequestTerms) -> Iterator[VendorAct]:
     info = take_object(record, "info")
     kind = take_word(info, "type")
     if kind == "transactionRequestFull":
@@ -54,15 +54,15 @@ def _pending(record: Record, terms: Terms) -> Iterator[Said]:
     creator, created = terms.person(VENDOR, take_text(dict(record), "creator")), take_iso(record, "createDate")
     rejected = take_text(dict(record), "state") == REJECTED
     for request_id, intent in _requests(record, take_object(info, "transactionRequest"), terms):
-        yield Said(make_payload(ActKind.REQUEST, request_id, creator, created, intent=intent))
+        yield VendorAct(make_payload(ActKind.REQUEST, request_id, creator, created, intent=intent))
         decisions = _decisions(record, rejected=rejected)
         for user, decision, at in decisions:
-            yield Said(make_payload(decision, request_id, terms.person(VENDOR, user), at, intent=intent))
+            yield VendorAct(make_payload(decision, request_id, terms.person(VENDOR, user), at, intent=intent))
         if rejected and not decisions:
-            yield Said(make_payload(ActKind.CANCEL, request_id, creator, _ended(record, created), intent=intent))
+            yield VendorAct(make_payload(ActKind.CANCEL, request_id, creator, _ended(record, created), intent=intent))
 
 
-def _requests(record: Record, asked: Record, terms: Terms) -> Iterator[tuple[str, dict[str, str]]]:
+def _requests(record: Record, asked: Record, terms: RequestTerms) -> Iterator[tuple[str, dict[str, str]]]:
     asset = terms.asset(take_text(dict(record), "coin"))
     wallet = terms.wallets.get(take_word(record, "wallet"), "")
     base = f"{VENDOR}:{take_text(dict(record), 'id', 100)}"
@@ -94,7 +94,7 @@ def _ended(record: Record, created: datetime) -> datetime:
     return take_iso(record, "updatedAt") if record.get("updatedAt") is not None else created
 
 
-def _broadcast(record: Record, terms: Terms) -> Said:
+def _broadcast(record: Record, terms: RequestTerms) -> VendorAct:
     """The request's number is that of a request with one recipient: with several, content has to find them."""
     makers = [h for h in take_objects(record, "history") if h.get("action") == "created" and take_word(h, "user")]
     if not makers:
@@ -102,4 +102,4 @@ def _broadcast(record: Record, terms: Terms) -> Said:
     request_id = f"{VENDOR}:{take_text(dict(record), 'pendingApproval', 100)}"
     actor = terms.person(VENDOR, take_text(makers[0], "user"))
     txid = take_text(dict(record), "txid")
-    return Said(make_payload(ActKind.BROADCAST, request_id, actor, take_iso(record, "date"), txid=txid))
+    return VendorAct(make_payload(ActKind.BROADCAST, request_id, actor, take_iso(record, "date"), txid=txid))

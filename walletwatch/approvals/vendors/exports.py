@@ -18,16 +18,15 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from walletwatch.approvals.acts import Malformed, malformed_line, parse_act
+from walletwatch.approvals.act_sources import FeedUnreadable, Taken
+from walletwatch.approvals.act_writing import write_unsigned
+from walletwatch.approvals.acts import Malformed, ParseAddress, malformed_line, parse_act
 from walletwatch.approvals.documents import Unreadable, parse_json
-from walletwatch.approvals.intents import ParseAddress
 from walletwatch.approvals.signatures import KeyRing
-from walletwatch.approvals.sources import FeedUnreadable, Taken
 from walletwatch.approvals.vendors.bitgo import read_approval
 from walletwatch.approvals.vendors.fireblocks import read_transaction
-from walletwatch.approvals.vendors.records import ReadRecord, Record, Said, Terms
+from walletwatch.approvals.vendors.records import ReadRecord, Record, RequestTerms, VendorAct
 from walletwatch.approvals.vendors.safe import mark_replaced, read_multisig
-from walletwatch.approvals.writing import write_unsigned
 from walletwatch.domain.withdrawals import Act, Grade
 
 READERS: Mapping[str, ReadRecord] = {
@@ -72,12 +71,12 @@ class _Export:
 
 @dataclass(slots=True)
 class ExportFeed:
-    """An export of `vendor`. Not thread-safe: whoever looks holds the approval desk."""
+    """An export of `vendor`. Not thread-safe: whoever looks holds the approval service."""
 
     name: str
     path: Path
     vendor: str
-    terms: Terms
+    terms: RequestTerms
     ring: KeyRing
     parse_address: ParseAddress
     silent_after: timedelta | None = None
@@ -120,7 +119,7 @@ class ExportFeed:
         except Unreadable as error:
             return [malformed_line(_text(record), str(error), feed=self.name, line_no=number, read_at=now)]
 
-    def _act(self, said: Said, number: int, now: datetime) -> Act:
+    def _act(self, said: VendorAct, number: int, now: datetime) -> Act:
         line = write_unsigned(said.payload).rstrip(b"\n")
         answer = parse_act(
             line,

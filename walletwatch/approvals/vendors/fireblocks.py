@@ -18,11 +18,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from walletwatch.approvals.act_writing import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.approvals.vendors.records import (
     Record,
-    Said,
-    Terms,
+    RequestTerms,
+    VendorAct,
     intent_of,
     take_millis,
     take_object,
@@ -30,7 +31,6 @@ from walletwatch.approvals.vendors.records import (
     take_units,
     take_word,
 )
-from walletwatch.approvals.writing import make_payload
 from walletwatch.domain.withdrawals import ActKind
 
 VENDOR = "fireblocks"
@@ -68,7 +68,7 @@ class _Part:
     intent: dict[str, str]
 
 
-def read_transaction(record: Record, terms: Terms) -> Iterator[Said]:
+def read_transaction(record: Record, terms: RequestTerms) -> Iterator[VendorAct]:
     """The acts of one transaction; none for a deposit, for what is no transfer, or while its destination is open."""
     if take_word(record, "operation") != "TRANSFER" or take_object(record, "source").get("type") != "VAULT_ACCOUNT":
         return
@@ -88,11 +88,11 @@ def read_transaction(record: Record, terms: Terms) -> Iterator[Said]:
             yield _say(ActKind.BROADCAST, part, terms.person(VENDOR, creator), changed, txid=sent)
 
 
-def _say(kind: ActKind, part: _Part, actor: str, at: datetime, *, txid: str = "") -> Said:
-    return Said(make_payload(kind, part.request_id, actor, at, intent=part.intent, txid=txid))
+def _say(kind: ActKind, part: _Part, actor: str, at: datetime, *, txid: str = "") -> VendorAct:
+    return VendorAct(make_payload(kind, part.request_id, actor, at, intent=part.intent, txid=txid))
 
 
-def _parts(record: Record, terms: Terms, *, settled: bool) -> Iterator[_Part]:
+def _parts(record: Record, terms: RequestTerms, *, settled: bool) -> Iterator[_Part]:
     asset = terms.asset(take_text(dict(record), "assetId"))
     wallet = terms.wallets.get(str(take_object(record, "source").get("id", "")), "")
     customer, base = take_word(record, "customerRefId"), f"{VENDOR}:{take_text(dict(record), 'id', 100)}"

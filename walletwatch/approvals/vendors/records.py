@@ -10,8 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 from chains.model import Asset, ChainId, parse_units
+from walletwatch.approvals.act_writing import make_intent
 from walletwatch.approvals.documents import Unreadable, take_text
-from walletwatch.approvals.writing import make_intent
 from walletwatch.domain.withdrawals import Grade
 
 MAX_JS_INTEGER = 2**53
@@ -24,7 +24,7 @@ Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Terms:
+class RequestTerms:
     """What a vendor's words stand for: users, assets and vaults or wallets of theirs, as the configuration says.
     `chain` is the one a Safe is on; `chain_bound` tells that its owners' signatures name it (Safe 1.3 and later). The
     owners of a Safe stand in `people` in lower case.
@@ -52,7 +52,7 @@ class Terms:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class VendorAct:
     """One act as a vendor tells it: a payload of the approval log, and who vouches for it. `refused` and `reason`: it
     does not count, and why.
     """
@@ -64,7 +64,7 @@ class Said:
     reason: str = ""
 
 
-ReadRecord = Callable[[Record, Terms], Iterator[Said]]
+ReadRecord = Callable[[Record, RequestTerms], Iterator[VendorAct]]
 """The acts a record tells; none for one that is no withdrawal. Raises Unreadable."""
 
 

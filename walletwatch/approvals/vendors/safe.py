@@ -26,23 +26,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chains.drafts import Draft, Known, NotADraft
+from chains.contract_signatures import SignatureKind, read_signature
 from chains.model import AccountTransaction, Address, Asset, ChainId, Transfer
-from chains.registry import parse_address, read_draft
-from chains.signatures import SignatureKind, read_signature
+from chains.registry import parse_address, read_unsigned_transaction
+from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
+from walletwatch.approvals.act_writing import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.approvals.signatures import INVALID_SIGNATURE
 from walletwatch.approvals.vendors.records import (
     Record,
-    Said,
-    Terms,
+    RequestTerms,
+    VendorAct,
     intent_of,
     take_iso,
     take_object,
     take_objects,
     take_word,
 )
-from walletwatch.approvals.writing import make_payload
 from walletwatch.domain.withdrawals import ActKind, Grade
 
 VENDOR = "safe"
@@ -101,7 +101,7 @@ def _marked(record: dict[str, Any], executed: Record | None) -> dict[str, Any]:
     return {**own, _REPLACED: {"at": executed.get("executionDate"), "by": executed.get("proposer")}}
 
 
-def read_multisig(record: Record, terms: Terms) -> Iterator[Said]:
+def read_multisig(record: Record, terms: RequestTerms) -> Iterator[VendorAct]:
     """The acts of one multisig transaction; none if it pays nobody."""
     proposal = _read_proposal(record, terms)
     if not proposal.payments:
@@ -119,7 +119,7 @@ class _Telling:
     """A transaction as read, to be told once for each of its payments."""
 
     record: Record
-    terms: Terms
+    terms: RequestTerms
     proposal: _Proposal
     proposer: Address
     proposed: datetime
@@ -129,7 +129,7 @@ class _Telling:
     def chain(self) -> ChainId:
         return _chain(self.terms)
 
-    def tell(self, request_id: str, payment: Transfer) -> Iterator[Said]:
+    def tell(self, request_id: str, payment: Transfer) -> Iterator[VendorAct]:
         intent = self._intent(payment)
         asker = self.terms.person(VENDOR, self.proposer.text)
         yield self._request(make_payload(ActKind.REQUEST, request_id, asker, self.proposed, intent=intent))
@@ -137,22 +137,22 @@ class _Telling:
             actor = self.terms.person(VENDOR, c.owner.text)
             kid = c.owner.text if c.grade is Grade.SAFE_SIGNATURE else ""
             approved = make_payload(ActKind.APPROVE, request_id, actor, c.at, intent=intent)
-            yield Said(approved, c.grade, kid, INVALID_SIGNATURE if c.reason else "", c.reason)
+            yield VendorAct(approved, c.grade, kid, INVALID_SIGNATURE if c.reason else "", c.reason)
         if _REPLACED in self.record:
             replaced = take_object(self.record, _REPLACED)
             by = self.terms.people.get(take_word(replaced, "by").lower(), asker)
-            yield Said(make_payload(ActKind.CANCEL, request_id, by, take_iso(replaced, "at"), intent=intent))
+            yield VendorAct(make_payload(ActKind.CANCEL, request_id, by, take_iso(replaced, "at"), intent=intent))
         if self.record.get("isExecuted") is True and take_word(self.record, "transactionHash"):
             by = self.terms.people.get(take_word(self.record, "executor").lower(), asker)
             at, txid = take_iso(self.record, "executionDate"), take_text(dict(self.record), "transactionHash")
-            yield Said(make_payload(ActKind.BROADCAST, request_id, by, at, txid=txid))
+            yield VendorAct(make_payload(ActKind.BROADCAST, request_id, by, at, txid=txid))
 
-    def _request(self, payload: dict[str, Any]) -> Said:
+    def _request(self, payload: dict[str, Any]) -> VendorAct:
         """Its proposer signed it if they confirmed it: what owners sign is the payment itself."""
         signed = any(c.owner == self.proposer and c.grade is Grade.SAFE_SIGNATURE for c in self.confirmations)
         grade, kid = (Grade.SAFE_SIGNATURE, self.proposer.text) if signed else (Grade.VENDOR_EXPORT, "")
         wrong = self.proposal.contradiction
-        return Said(payload, grade, kid, "content_mismatch" if wrong else "", wrong)
+        return VendorAct(payload, grade, kid, "content_mismatch" if wrong else "", wrong)
 
     def _intent(self, payment: Transfer) -> dict[str, str]:
         safe = self.proposal.safe.text.lower()
@@ -160,20 +160,20 @@ class _Telling:
         return intent_of(_asset_of(payment, self.terms), payment.amount, payment.receiver.text, wallet=wallet)
 
 
-def _chain(terms: Terms) -> ChainId:
+def _chain(terms: RequestTerms) -> ChainId:
     if terms.chain is None:
         raise Unreadable("the chain of the Safe is not configured")
     return terms.chain
 
 
-def _asset_of(payment: Transfer, terms: Terms) -> Asset:
+def _asset_of(payment: Transfer, terms: RequestTerms) -> Asset:
     known = next((asset for asset in terms.tokens if asset.id == payment.asset), None)
     if known is None:
         raise Unreadable(f"asset {payment.asset} is not configured")
     return known
 
 
-def _read_proposal(record: Record, terms: Terms) -> _Proposal:
+def _read_proposal(record: Record, terms: RequestTerms) -> _Proposal:
     claimed = take_word(record, "safeTxHash")
     if not _HASH.fullmatch(claimed):
         raise Unreadable("safeTxHash is not 64 hexadecimal digits with 0x")
@@ -183,30 +183,32 @@ def _read_proposal(record: Record, terms: Terms) -> _Proposal:
     safe = _account(record, "safe", terms)
     tokens = frozenset(bytes.fromhex(a.id.reference[2:]) for a in terms.tokens if a.id.namespace == "erc20")
     try:
-        draft = read_draft(_chain(terms), json.dumps(fields).encode(), Known(frozenset({safe.key}), tokens=tokens))
-    except (NotADraft, TypeError) as error:
+        unsigned = read_unsigned_transaction(
+            _chain(terms), json.dumps(fields).encode(), KnownBefore(frozenset({safe.key}), tokens=tokens)
+        )
+    except (NotATransaction, TypeError) as error:
         raise Unreadable(f"no Safe transaction: {error}") from None
-    if "safe_tx_hash" not in draft.digests:
+    if "safe_tx_hash" not in unsigned.digests:
         raise Unreadable("the transaction has no nonce")
-    told = draft.digests["safe_tx_hash"]
+    told = unsigned.digests["safe_tx_hash"]
     wrong = "" if told == claimed.lower() else f"safeTxHash {claimed} is not the hash of these fields, which is {told}"
-    return _Proposal(safe, bytes.fromhex(told[2:]), wrong, _payments(draft, safe))
+    return _Proposal(safe, bytes.fromhex(told[2:]), wrong, _payments(unsigned, safe))
 
 
-def _payments(draft: Draft, safe: Address) -> tuple[Transfer, ...]:
-    if not isinstance(draft.transaction, AccountTransaction):
+def _payments(unsigned: UnsignedTransaction, safe: Address) -> tuple[Transfer, ...]:
+    if not isinstance(unsigned.transaction, AccountTransaction):
         return ()
-    return tuple(t for t in draft.transaction.transfers if t.sender == safe and t.receiver != safe and t.amount)
+    return tuple(t for t in unsigned.transaction.transfers if t.sender == safe and t.receiver != safe and t.amount)
 
 
-def _account(record: Record, name: str, terms: Terms) -> Address:
+def _account(record: Record, name: str, terms: RequestTerms) -> Address:
     try:
         return parse_address(_chain(terms), take_text(dict(record), name))
     except ValueError as error:
         raise Unreadable(f"{name}: {error}") from None
 
 
-def _proposer(record: Record, confirmations: list[_Confirmation], terms: Terms) -> Address:
+def _proposer(record: Record, confirmations: list[_Confirmation], terms: RequestTerms) -> Address:
     """Who asked; a record without proposer was confirmed on chain only, and its first owner asked."""
     if record.get("proposer") is not None:
         return _account(record, "proposer", terms)
@@ -216,7 +218,7 @@ def _proposer(record: Record, confirmations: list[_Confirmation], terms: Terms) 
 
 
 def _confirm(
-    confirmation: Record, proposal: _Proposal, proposed: datetime, record: Record, terms: Terms
+    confirmation: Record, proposal: _Proposal, proposed: datetime, record: Record, terms: RequestTerms
 ) -> _Confirmation:
     owner = _account(confirmation, "owner", terms)
     at = take_iso(confirmation, "submissionDate")

@@ -7,9 +7,8 @@ from datetime import datetime
 from xml.etree.ElementTree import Element
 
 from chains.model import format_hash
-from walletwatch.tracing.exports.elements import append, element, to_svg
+from walletwatch.tracing.exports.elements import Symbols, Unit, append, element, percent, shorten, to_svg, unit_of
 from walletwatch.tracing.exports.layouts import BAR_WIDTH, Box, Layout, Ribbon, lay_out
-from walletwatch.tracing.exports.texts import Symbols, Unit, percent, shorten, unit_of
 from walletwatch.tracing.traces import Totals, Trace
 
 COLOURS = {

@@ -4,18 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import orjson
+import resvg_py
 
 from walletwatch.tracing.exports.drawings import draw
-from walletwatch.tracing.exports.elements import to_svg
-from walletwatch.tracing.exports.graphs import render_graphml
+from walletwatch.tracing.exports.elements import Symbols, to_svg
 from walletwatch.tracing.exports.pages import render_html
-from walletwatch.tracing.exports.rasters import render_png
 from walletwatch.tracing.exports.stix import render_stix
-from walletwatch.tracing.exports.tables import render_csv
-from walletwatch.tracing.exports.texts import Symbols
+from walletwatch.tracing.exports.tables import render_csv, render_graphml
 from walletwatch.tracing.traces import Trace, trace_as_json
+
+FONTS = Path(__file__).parent / "fonts"
+"""DejaVu Sans and Sans Mono, cut down to Latin, Greek and Cyrillic; other scripts come from the machine's fonts."""
+MAX_PIXELS = 8_000
+"""On the longer side: larger pictures are drawn at a smaller scale."""
+
+
+def render_png(svg: str, width: int, height: int) -> bytes:
+    """Our own SVG, `width` by `height`, at twice its size where that is no more than MAX_PIXELS."""
+    zoom = min(2.0, MAX_PIXELS / max(width, height, 1))
+    return resvg_py.svg_to_bytes(
+        svg_string=svg,
+        zoom=zoom,
+        font_dirs=[str(FONTS)],
+        sans_serif_family="DejaVu Sans",
+        monospace_family="DejaVu Sans Mono",
+    )
+
 
 FORMATS = ("html", "svg", "png", "csv", "graphml", "stix", "json")
 

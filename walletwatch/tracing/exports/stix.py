@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from chains.model import format_hash
-from walletwatch.tracing.exports.texts import Symbols, clean, unit_of
+from walletwatch.tracing.exports.elements import Symbols, clean, unit_of
 from walletwatch.tracing.ranking import Standing, rank_places
 from walletwatch.tracing.traces import Trace, TraceNode
 

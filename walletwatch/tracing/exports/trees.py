@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from walletwatch.tracing.exports.elements import Symbols, Unit, clean, percent, unit_of
 from walletwatch.tracing.exports.layouts import kind_of
-from walletwatch.tracing.exports.texts import Symbols, Unit, clean, percent, unit_of
 from walletwatch.tracing.ranking import rank_places
 from walletwatch.tracing.traces import Trace, TraceNode
 

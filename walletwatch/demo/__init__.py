@@ -1,0 +1,1 @@
+"""The demonstration: a recorded theft played to the real program, offline."""

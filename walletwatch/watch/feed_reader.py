@@ -1,0 +1,286 @@
+"""Reads every approval feed, keeps acts, and judges again what they may explain."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, Literal
+
+from chains.model import ChainId, TxId
+from walletwatch.approvals.act_sources import ActSource, FeedUnreadable, PostedFeed, Taken
+from walletwatch.approvals.acts import Malformed
+from walletwatch.domain.findings import Severity
+from walletwatch.domain.times import format_utc
+from walletwatch.domain.withdrawals import Act, ActKind
+from walletwatch.rules.registry import catalogue
+from walletwatch.store import Store, UnitOfWork
+from walletwatch.store.approvals import FeedState
+from walletwatch.watch.findings import Incident, day_of, report_incident
+from walletwatch.watch.internal_transfers import judge_internal_transfers_again
+from walletwatch.watch.judging import Judge
+
+MAX_LINES_SHOWN = 1_000
+
+
+class FeedFindings:
+    """Makes the findings about feeds, each once."""
+
+    def __init__(self, judge: Judge) -> None:
+        self._judge = judge
+        self._silences: dict[str, datetime] = {}
+        """By feed, the silence (since when) that this process has told."""
+
+    def note_trouble(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, why: str) -> None:
+        """The feed cannot be read: outflows are undetermined until it can."""
+        state = known or FeedState(feed.name, {}, unit.now, unit.now, "")
+        unit.approvals.save_feed(replace(state, read_at=unit.now, trouble=why))
+        summary = f"the approval feed {feed.name} cannot be read: {why}"
+        self._report(unit, "feed_silent", summary, feed.name, {"path": feed.place, "error": why})
+
+    def is_silent(self, feed: ActSource, known: FeedState | None, now: datetime) -> bool:
+        """Whether nothing new came for longer than the feed allows, and nobody was told of this silence."""
+        if feed.silent_after is None or known is None or known.trouble:
+            return False
+        return now - known.grew_at >= feed.silent_after and self._silences.get(feed.name) != known.grew_at
+
+    def tell_silence(self, unit: UnitOfWork, feed: ActSource, known: FeedState) -> None:
+        """Once a silence. What is known still counts: an outflow without approval is one, not undetermined."""
+        since = format_utc(known.grew_at)
+        summary = f"the approval feed {feed.name} can be read, and has had nothing new since {since}"
+        bound = "" if feed.silent_after is None else f"{feed.silent_after.total_seconds():.0f}"
+        evidence = {"path": feed.place, "silent_since": since, "silent_after_secs": bound}
+        self._report(unit, "feed_silent", summary, feed.name, evidence, since)
+        self._silences[feed.name] = known.grew_at
+
+    def tell_malformed(self, unit: UnitOfWork, feed: ActSource) -> None:
+        """One finding a feed and day; further lines of that day join its evidence."""
+        midnight = unit.now.replace(hour=0, minute=0, second=0, microsecond=0)
+        lines = unit.approvals.malformed(feed.name, since=midnight)
+        shown = [{"line": m["line"], "error": m["error"]} for m in lines[:MAX_LINES_SHOWN]]
+        summary = f"{len(lines)} line{'s' if len(lines) != 1 else ''} of the approval feed {feed.name} cannot be read"
+        evidence = {"feed": feed.name, "path": feed.place, "lines": shown, "count": len(lines)}
+        finding = self._report(unit, "feed_malformed", summary, feed.name, evidence)
+        unit.findings.amend(finding, summary, {"about": feed.name, **evidence})
+
+    def tell_rewritten(self, unit: UnitOfWork, feed: ActSource, evidence: dict[str, Any]) -> None:
+        """A past that was changed."""
+        summary = f"the approval feed {feed.name} is a log that only grows, and its past was changed"
+        period = format_utc(unit.now)
+        payload = {"path": feed.place, **evidence}
+        unit.audit.append("walletwatch", "approval.rewritten", feed.name, payload)
+        self._report(unit, "content_mismatch", summary, feed.name, evidence, period, Severity.CRITICAL)
+
+    def tell_conflicts(self, unit: UnitOfWork, new: Iterable[Act]) -> None:
+        """Second requests under a known id with other content."""
+        requests = {act.request_id for act in new if act.kind is ActKind.REQUEST}
+        for request_id in sorted(requests):
+            for conflict in self._judge.approvals.book.conflicts(request_id):
+                summary = f"request {request_id} was written twice with different content; the first stands"
+                evidence = {
+                    "request_id": request_id,
+                    "stands": conflict.stands.intent_hash,
+                    "other": conflict.other.intent_hash,
+                    "other_line": conflict.other.line,
+                    "actor": conflict.other.actor,
+                }
+                period = conflict.other.digest.hex()
+                self._report(unit, "content_mismatch", summary, conflict.other.feed, evidence, period, Severity.HIGH)
+
+    def _report(
+        self,
+        unit: UnitOfWork,
+        rule: str,
+        summary: str,
+        feed: str,
+        evidence: dict[str, Any],
+        period: str = "",
+        severity: Severity | None = None,
+    ) -> str:
+        told = {"feed": feed, **evidence}
+        trouble = Incident(rule, summary, feed, period or day_of(unit.now), evidence=told, severity=severity)
+        return report_incident(unit, self._judge, trouble).id
+
+
+_MAX_LOOKS = 10_000
+_NOTHING = hashlib.sha256().hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class LineAnswer:
+    """What became of one posted line, once it is kept. `refused` is the rule by which a taken act does not count."""
+
+    line: int
+    result: Literal["taken", "duplicate", "malformed"]
+    act: str = ""
+    request_id: str = ""
+    refused: str = ""
+    reason: str = ""
+
+
+class FeedReader:
+    """All configured feeds. Whoever reads holds the approval service (`ApprovalDesk.held`)."""
+
+    def __init__(self, store: Store, judge: Judge, feeds: Sequence[ActSource]) -> None:
+        self._store = store
+        self._judge = judge
+        self._feeds = tuple(feeds)
+        self._alert_writer = FeedFindings(judge)
+        self._rules = tuple(t.name for t in catalogue() if t.family == "authorisation")
+
+    def read(self) -> None:
+        """Take in everything that was written since; a feed that cannot be read blinds the approvals, and is told."""
+        for feed in self._feeds:
+            for _ in range(_MAX_LOOKS):
+                if not self._look(feed):
+                    break
+
+    @property
+    def sources(self) -> tuple[ActSource, ...]:
+        """What is read, in the order of the configuration."""
+        return self._feeds
+
+    def posted(self, name: str) -> PostedFeed:
+        """The endpoint's feed of this name. Raises LookupError."""
+        for feed in self._feeds:
+            if feed.name == name and isinstance(feed, PostedFeed):
+                return feed
+        raise LookupError(f"no endpoint is called {name}")
+
+    def post(self, name: str, body: bytes) -> list[LineAnswer]:
+        """Keep the lines of one POST, all or none, and judge again what they may explain. When this returns they are
+        on disk. Takes the approval service itself, after the signatures were checked. Raises LookupError.
+        """
+        feed = self.posted(name)
+        post = feed.read_post(body, self._store.clock())
+        with self._judge.approvals.held(), self._keeping() as unit:
+            known = unit.approvals.lock_feed(feed.name, unit.now)
+            taken = feed.place_post(post, known.position, lambda bad: unit.approvals.has_malformed(bad.feed, bad.raw))
+            new = {act.line for act in self._take(unit, feed, known, taken)}
+        numbers = iter(act.line in new for act in taken.acts)
+        return [_answer(a, is_new=isinstance(a, Act) and next(numbers)) for a in post.answers]
+
+    # --- one look -----------------------------------------------------------------------------------------------------
+
+    def _look(self, feed: ActSource) -> bool:
+        """One look at one feed, one transaction. True if there is more to take at once."""
+        now = self._store.clock()
+        with self._store.reading() as unit:
+            known = unit.approvals.feed(feed.name)
+        try:
+            taken = feed.look({} if known is None else known.position, now)
+        except FeedUnreadable as error:
+            self._note_trouble(feed, known, str(error))
+            return False
+        if taken is None and known is not None and known.trouble:
+            taken = Taken((), (), known.position, _NOTHING)
+        if taken is None:
+            self._notice_silence(feed, known)
+            return False
+        with self._keeping() as unit:
+            if _moved(unit.approvals.feed(feed.name, lock=True), known):
+                return True  # another process took it meanwhile
+            self._take(unit, feed, known, taken)
+        return taken.more
+
+    @contextmanager
+    def _keeping(self) -> Iterator[UnitOfWork]:
+        """A transaction; what the approval service learned in one that fails is forgotten."""
+        try:
+            with self._store.transaction() as unit:
+                yield unit
+        except BaseException:
+            self._judge.approvals.forget()
+            raise
+
+    def _note_trouble(self, feed: ActSource, known: FeedState | None, why: str) -> None:
+        if known is not None and known.trouble == why:
+            return
+        with self._store.transaction() as unit:
+            self._alert_writer.note_trouble(unit, feed, known, why)
+
+    def _notice_silence(self, feed: ActSource, known: FeedState | None) -> None:
+        if known is not None and self._alert_writer.is_silent(feed, known, self._store.clock()):
+            with self._store.transaction() as unit:
+                self._alert_writer.tell_silence(unit, feed, known)
+
+    # --- one batch ----------------------------------------------------------------------------------------------------
+
+    def _take(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, taken: Taken) -> list[Act]:
+        """Keep the batch; the acts that are new."""
+        new = [act for act in taken.acts if self._add(unit, act, exported=taken.exported)]
+        malformed = [m for m in taken.malformed if self._add_malformed(unit, m)]
+        grew = bool(new or malformed if taken.exported else taken.acts or taken.malformed) or known is None
+        grew_at = unit.now if grew else known.grew_at if known is not None else unit.now
+        unit.approvals.save_feed(FeedState(feed.name, dict(taken.position), unit.now, grew_at, ""))
+        if new or malformed:
+            self._record(unit, feed, taken, len(new), len(malformed))
+        if malformed:
+            self._alert_writer.tell_malformed(unit, feed)
+        if taken.rewritten:
+            self._alert_writer.tell_rewritten(unit, feed, taken.rewritten)
+        self._judge.approvals.refresh(unit)
+        self._alert_writer.tell_conflicts(unit, new)
+        seeing_again = known is not None and bool(known.trouble)
+        for chain, txid in self._concerned(unit, new, everything=seeing_again):
+            self._judge.judge_again(unit, unit.outflows.of_tx(chain, txid))
+            judge_internal_transfers_again(unit, self._judge, chain, txid)
+        return new
+
+    def _add(self, unit: UnitOfWork, act: Act, *, exported: bool) -> bool:
+        if exported and unit.approvals.says_the_same(act):
+            return False
+        unit.approvals.forget_malformed(act.feed, act.line)
+        return unit.approvals.add_act(act, act.read_at or unit.now)
+
+    def _add_malformed(self, unit: UnitOfWork, bad: Malformed) -> bool:
+        new = unit.approvals.add_malformed(bad.feed, bad.line, bad.error, bad.raw, unit.now)
+        if new:
+            payload = {"path": bad.feed, "line": bad.line, "error": bad.error, "sha256": bad.digest.hex()}
+            unit.audit.append("walletwatch", "approval.malformed", bad.feed, payload)
+        return new
+
+    def _record(self, unit: UnitOfWork, feed: ActSource, taken: Taken, acts: int, malformed: int) -> None:
+        payload: dict[str, Any] = {
+            "path": feed.place,
+            f"from_{taken.counted}": taken.begins,
+            "sha256": taken.digest,
+            "acts": acts,
+            "malformed": malformed,
+            "requests": sorted({act.request_id for act in taken.acts})[:MAX_LINES_SHOWN],
+        }
+        unit.audit.append("walletwatch", "approval.batch", feed.name, payload)
+
+    # --- late acts ----------------------------------------------------------------------------------------------------
+
+    def _concerned(self, unit: UnitOfWork, new: Sequence[Act], *, everything: bool) -> list[tuple[ChainId, TxId]]:
+        """Transactions that the new acts may explain, or whose explanation they may take away."""
+        if not new and not everything:
+            return []
+        found = dict.fromkeys(unit.approvals.spent_on({act.request_id for act in new}))
+        requests = [self._judge.approvals.book.get(act.request_id) for act in new]
+        intents = [r.intent for r in requests if r is not None]
+        places = {(i.asset, i.destination.key) for i in intents}
+        amounts = {(i.asset, i.amount) for i in intents}
+        named = {act.txid for act in new if act.txid is not None}
+        for chain, txid in unit.findings.unresolved(self._rules):
+            payments = [(o.asset, p) for o in unit.outflows.of_tx(chain, txid) for p in o.payments]
+            fits = any((asset, p.address.key) in places or (asset, p.amount) in amounts for asset, p in payments)
+            if everything or txid in named or fits:
+                found[chain, txid] = None
+        return list(found)
+
+
+def _moved(now: FeedState | None, known: FeedState | None) -> bool:
+    """Whether our place in the feed is no longer where it was when we began to look."""
+    return (None if now is None else now.position) != (None if known is None else known.position)
+
+
+def _answer(answer: Act | Malformed, *, is_new: bool) -> LineAnswer:
+    if isinstance(answer, Malformed):
+        return LineAnswer(answer.line, "malformed", reason=answer.error)
+    result: Literal["taken", "duplicate"] = "taken" if is_new else "duplicate"
+    kind = answer.kind.value
+    return LineAnswer(answer.line, result, kind, answer.request_id, answer.refused, answer.reason)

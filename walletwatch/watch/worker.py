@@ -1,0 +1,387 @@
+"""One chain's worker: tip check, fetch, decode, one transaction, again. It never jumps a gap and is never quiet.
+
+A tick does one thing at most (a block in, or several final ones; a block back, a look into the mempool, a piece of a
+case's past) and says what; whoever drives it decides when the next one comes.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from chains.errors import BlockGone, ChainError, LyingNode, TransientError, WrongChain
+from chains.model import BlockFacts, BlockRef, format_hash
+from chains.source import ChainSource
+from walletwatch.deployment import Deployment, WatchedChain
+from walletwatch.domain.findings import Finding
+from walletwatch.domain.times import format_utc
+from walletwatch.domain.wallets import Perimeter
+from walletwatch.store import Store, UnitOfWork
+from walletwatch.store.chain_state import Cursor, CursorMoved
+from walletwatch.watch.balances import keep_holdings
+from walletwatch.watch.block_batches import BatchReader, BlockBatch, TipSnapshot
+from walletwatch.watch.case_follower import CaseFollower
+from walletwatch.watch.conservation import Conservation
+from walletwatch.watch.feed_reader import FeedReader
+from walletwatch.watch.findings import Incident, day_of, report_incident
+from walletwatch.watch.gap_limit import GapLimit
+from walletwatch.watch.ingest import Ingestion
+from walletwatch.watch.judging import Judge
+from walletwatch.watch.mempool_tracker import MempoolTracker
+from walletwatch.watch.opening_balances import OpeningBalances
+from walletwatch.watch.second_opinions import SecondOpinions
+from walletwatch.watch.watch_memory import WatchMemory
+
+_log = logging.getLogger(__name__)
+
+UNWATCHED_AFTER = timedelta(seconds=60)
+"""A chain that could not be looked at for longer was not watched; the interval is told and recorded."""
+REPORT_EVERY = timedelta(seconds=1)
+STALE_AFTER = {"bip122": timedelta(hours=2), "eip155": timedelta(minutes=10)}
+"""Bitcoin finds no block for two hours once in 160,000 blocks; Ethereum has a slot every 12 s."""
+
+
+class Tick(StrEnum):
+    """What a tick did."""
+
+    STARTED = "started"
+    INGESTED = "ingested"
+    ROLLED_BACK = "rolled back"
+    CASE = "read a case's past"
+    IDLE = "idle"
+    FAILED = "failed"
+    HALTED = "halted"
+
+
+class ChainWorker:
+    """Owned by one thread. `halted` is why it stopped for good (a reorg too deep, the wrong chain), else empty;
+    `position` is the last block judged.
+    """
+
+    def __init__(
+        self, watched: WatchedChain, source: ChainSource, store: Store, judge: Judge, feeds: FeedReader
+    ) -> None:
+        self.watched = watched
+        self.source = source
+        self.store = store
+        self.judge = judge
+        self.feeds = feeds
+        self.memory = WatchMemory(judge.deployment, watched)
+        self.opinions = SecondOpinions(watched, source, self._raise_incident)
+        self.gap_limit = GapLimit(source, watched.perimeter, self.memory)
+        self.ingestion = Ingestion(watched, judge, self.memory)
+        self.mempool_tracker = MempoolTracker(watched, judge)
+        self.cases = CaseFollower(watched, judge.deployment, judge, source)
+        self.reader = BatchReader(self.gap_limit, self.memory, self.cases)
+        self.opening_balances = OpeningBalances(watched, source, store)
+        self.conservation = Conservation(watched, source, store, judge)
+        self.halted = ""
+        self.wrong_chain = False
+        self.last_error = ""
+        self.position: BlockRef | None = None
+        self.synced = False
+        self._snapshot: TipSnapshot | None = None
+        self._loaded = False
+        self._renewed: Perimeter | None = None
+        self._failing_since: datetime | None = None
+        self._watched_at: datetime | None = None
+        self._reported: tuple[tuple[Tick, str], datetime] | None = None
+
+    @property
+    def tip(self) -> BlockRef | None:
+        """The node's best block, as last seen."""
+        return None if self._snapshot is None else self._snapshot.tip
+
+    @property
+    def deployment(self) -> Deployment:
+        """The exchange this worker watches for."""
+        return self.judge.deployment
+
+    def renew(self, perimeter: Perimeter) -> None:
+        """From the next tick on these are our own addresses. May be called from another thread."""
+        self._renewed = perimeter
+
+    # --- the tick -----------------------------------------------------------------------------------------------------
+
+    def tick(self) -> Tick:
+        """Do the next thing. Errors of nodes are kept and told, never raised; those of the store are raised."""
+        if self.halted:
+            return Tick.HALTED
+        if self._renewed is not None:
+            self.watched.perimeter.take_over(self._renewed)
+            self._renewed, self._loaded = None, False
+        try:
+            done = self._advance()
+        except CursorMoved as moved:
+            _log.warning("%s: %s; loading again", self.watched.name, moved)
+            self._loaded = False
+            done = Tick.FAILED
+        except ChainError as error:
+            self._loaded = False
+            done = self._fail(error)
+        except BaseException:
+            self._loaded = False
+            raise
+        else:
+            self.last_error = ""
+            self._failing_since = None
+        self._report(done)
+        return done
+
+    def _advance(self) -> Tick:
+        self.synced = False
+        cursor = self._place()
+        if cursor is None:
+            return self._start()
+        if self._loaded and self._snapshot is not None and self._snapshot.serves(cursor.ref.height, self.store.clock()):
+            batch = self.reader.read(cursor.ref, self._snapshot.final())
+            if batch.blocks:
+                return self._take_in(cursor, batch, self._snapshot.final())
+        self._snapshot = snapshot = TipSnapshot(self.source, self.source.tip(), self.store.clock())
+        if not self._loaded:
+            self._load(cursor)
+        self._note_unwatched(cursor, snapshot.tip)
+        if self._is_orphaned(cursor, snapshot.tip):
+            return self._step_back(cursor)
+        if snapshot.tip.height <= cursor.ref.height:
+            return self._at_tip(cursor)
+        batch = self.reader.read(cursor.ref, snapshot.final())
+        return self._take_in(cursor, batch, snapshot.final()) if batch.blocks else self._step_back(cursor)
+
+    def _place(self) -> Cursor | None:
+        with self.store.reading() as unit:
+            cursor = unit.chain_state.cursor(self.watched.chain)
+            self.position = None if cursor is None else cursor.ref
+            if self._loaded and not self.cases.is_current(unit):
+                self._loaded = False
+            return cursor
+
+    def _load(self, cursor: Cursor) -> None:
+        with self.store.reading() as unit:
+            self.memory.load(unit)
+            self.cases.load(unit)
+            report = unit.chain_state.reports().get(str(self.watched.chain))
+        self.memory.watch.complete = self.opening_balances.is_open(cursor)
+        if self._watched_at is None and report is not None and report[0].get("watched_at"):
+            self._watched_at = datetime.fromisoformat(report[0]["watched_at"])
+        self._loaded = True
+
+    # --- first contact ------------------------------------------------------------------------------------------------
+
+    def _start(self) -> Tick:
+        """Prove the chain's identity and stand before the first block to judge."""
+        self.source.identify()
+        tip = self.source.tip()
+        start = self.watched.start
+        before = tip if start is None else self._before(start)
+        holdings = self.opening_balances.at_start(before, tip)
+        with self.store.transaction() as unit:
+            unit.chain_state.register(self.watched.chain, self.watched.name, unit.now)
+            unit.chain_state.start(self.watched.chain, before, unit.now)
+            if holdings is not None:
+                keep_holdings(unit, self.watched, holdings)
+            payload = {
+                "name": self.watched.name,
+                "height": before.height,
+                "hash": format_hash(self.watched.chain, before.hash),
+            }
+            unit.audit.append("walletwatch", "chain.started", str(self.watched.chain), payload)
+        self.position, self._snapshot = before, TipSnapshot(self.source, tip, self.store.clock())
+        return Tick.STARTED
+
+    def _before(self, start: int) -> BlockRef:
+        """The block before `start`; before the genesis block there is none, and nothing is compared with it."""
+        return self.source.ref_at(start - 1) if start > 0 else BlockRef(-1, bytes(32))
+
+    # --- forward ------------------------------------------------------------------------------------------------------
+
+    def _take_in(self, cursor: Cursor, batch: BlockBatch, final: int) -> Tick:
+        """Judge blocks in order, all in one transaction: a crash leaves all of them to do, or none."""
+        found: list[tuple[BlockFacts, tuple[Finding, ...]]] = []
+        with self.judge.approvals.held():
+            self.feeds.read()
+            try:
+                with self.store.transaction() as unit:
+                    self.judge.approvals.refresh(unit)
+                    for facts in batch.blocks:
+                        reached = min(final, facts.ref.height)
+                        found.append((facts, self._ingest(unit, facts, cursor, reached)))
+                        self.memory.learn()
+                        cursor = replace(cursor, ref=facts.ref, final_height=max(cursor.final_height, reached))
+            except BaseException:
+                self.judge.approvals.forget()
+                raise
+        self.position, self._watched_at = cursor.ref, self.store.clock()
+        self.cases.committed(batch.blocks[-1])
+        for facts, findings in found:
+            self.opinions.confirm_findings(facts, findings)
+        if batch.error is not None:
+            raise batch.error
+        return Tick.INGESTED
+
+    def _ingest(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor, final: int) -> tuple[Finding, ...]:
+        found = self.ingestion.ingest_block(unit, facts, cursor)
+        self.cases.open_for(unit, facts)
+        self.cases.extend(unit, facts)
+        if final > cursor.final_height:
+            self.ingestion.make_final(unit, final)
+        return found
+
+    # --- one block back -----------------------------------------------------------------------------------------------
+
+    def _is_orphaned(self, cursor: Cursor, tip: BlockRef) -> bool:
+        """Whether the cursor's block left the node's best chain. A node that is merely behind is no reorg."""
+        if cursor.ref.height < 0:
+            return False
+        if tip.height >= cursor.ref.height:
+            seen = self.source.ref_at(cursor.ref.height)
+            if seen.hash == cursor.ref.hash:
+                return False
+            self.opinions.confirm_reorg(seen, self.store.clock())
+            return True
+        with self.store.reading() as unit:
+            ours = unit.chain_state.ref_at(self.watched.chain, tip.height)
+        return ours is not None and ours.hash != tip.hash
+
+    def _step_back(self, cursor: Cursor) -> Tick:
+        anchor = self._before(cursor.ref.height) if cursor.ref.height < cursor.start_height else None
+        with self.store.transaction() as unit:
+            if anchor is not None:
+                # Nothing was judged yet at or below the block we began at: stand on the new branch instead.
+                self.ingestion.roll_back(unit, cursor, anchor)
+                unit.chain_state.restart(self.watched.chain, anchor.height + 1)
+                self._loaded = False
+                return Tick.ROLLED_BACK
+            parent = unit.chain_state.parent_of(self.watched.chain, cursor.ref.height)
+            if parent is None:
+                return self._halt(unit, cursor)
+            if cursor.ref.height <= cursor.final_height:
+                what = f"{self.watched.name}: block {cursor.ref} was final, and the chain replaced it"
+                self._record_incident(unit, "reorg_too_deep", what, str(cursor.ref.height))
+            self.ingestion.roll_back(unit, cursor, parent)
+        self._loaded = False
+        return Tick.ROLLED_BACK
+
+    def _halt(self, unit: UnitOfWork, cursor: Cursor) -> Tick:
+        self.halted = f"reorg deeper than {self.watched.max_reorg} blocks at {cursor.ref}"
+        self._record_incident(
+            unit, "reorg_too_deep", f"{self.watched.name} is halted: {self.halted}", str(cursor.ref.height)
+        )
+        return Tick.HALTED
+
+    # --- at the tip ---------------------------------------------------------------------------------------------------
+
+    def _at_tip(self, cursor: Cursor) -> Tick:
+        if self._read_case():
+            return Tick.CASE
+        self._look_at_pending()
+        self._settle_finality(cursor)
+        if self.opening_balances.open(cursor):
+            self._loaded = False
+        self.conservation.check_if_due()
+        self._note_stale(cursor)
+        self.synced = self.tip == cursor.ref and self.cases.next_behind() is None
+        self.synced = self.synced and not self.opening_balances.is_opening(cursor)
+        return Tick.IDLE
+
+    def _read_case(self) -> bool:
+        stored = self.cases.next_behind()
+        if stored is None:
+            return False
+        facts, result = self.cases.read_past(stored)
+        with self.store.transaction() as unit:
+            live = self.cases.keep_past(unit, stored, facts, result)
+        self.cases.moved(stored, facts.ref, live=live)
+        return True
+
+    def _look_at_pending(self) -> None:
+        pending = self.gap_limit.look()
+        with self.judge.approvals.held():
+            self.feeds.read()
+            with self.store.reading() as unit:
+                new = self.ingestion.unseen(unit, pending)
+                outlooks = self.mempool_tracker.changes(unit, pending)
+            if new or outlooks:
+                with self.store.transaction() as unit:
+                    self.judge.approvals.refresh(unit)
+                    self.ingestion.ingest_pending(unit, pending)
+                    self.mempool_tracker.keep(unit, outlooks)
+                self.memory.learn()
+
+    def _settle_finality(self, cursor: Cursor) -> None:
+        final = cursor.final_height if self._snapshot is None else min(self._snapshot.final(), cursor.ref.height)
+        if final > cursor.final_height:
+            with self.store.transaction() as unit:
+                self.ingestion.make_final(unit, final)
+
+    # --- never quiet --------------------------------------------------------------------------------------------------
+
+    def _fail(self, error: ChainError) -> Tick:
+        self.last_error = str(error)
+        now = self.store.clock()
+        self._failing_since = self._failing_since or now
+        self.wrong_chain = isinstance(error, WrongChain)
+        if self.wrong_chain:
+            self._raise_incident("wrong_chain", f"{self.watched.name}: {error}", day_of(now))
+        elif isinstance(error, LyingNode):
+            self._raise_incident("node_disagreement", f"{self.watched.name}: {error}", day_of(now))
+        elif not isinstance(error, BlockGone) and now - self._failing_since > UNWATCHED_AFTER:
+            since = format_utc(self._failing_since)
+            kind = "can be reached" if isinstance(error, TransientError) else "can answer"
+            self._raise_incident("node_stale", f"{self.watched.name}: no node {kind} since {since}: {error}", since)
+        return Tick.FAILED
+
+    def _note_stale(self, cursor: Cursor) -> None:
+        bound = STALE_AFTER.get(self.watched.chain.namespace, UNWATCHED_AFTER)
+        if self.store.clock() - cursor.moved_at > bound:
+            since = format_utc(cursor.moved_at)
+            self._raise_incident(
+                "node_stale", f"{self.watched.name}: no new block since {since}, at {cursor.ref}", since
+            )
+
+    def _note_unwatched(self, cursor: Cursor, tip: BlockRef) -> None:
+        """After a pause with blocks in it: nobody watched, and that is told, recorded and then made up for in order."""
+        now, before = self.store.clock(), self._watched_at
+        self._watched_at = now
+        if before is None or now - before <= UNWATCHED_AFTER or tip.height <= cursor.ref.height:
+            return
+        heights = (cursor.ref.height + 1, tip.height)
+        with self.store.transaction() as unit:
+            unit.chain_state.add_unwatched(self.watched.chain, before, now, heights, self.last_error or "not running")
+            since = format_utc(before)
+            summary = (
+                f"{self.watched.name} was not watched from {since} to {format_utc(now)}: "
+                f"blocks {heights[0]} to {heights[1]} are judged late"
+            )
+            self._record_incident(unit, "unwatched_interval", summary, since)
+
+    def _raise_incident(self, rule: str, summary: str, period: str) -> None:
+        with self.store.transaction() as unit:
+            self._record_incident(unit, rule, summary, period)
+
+    def _record_incident(self, unit: UnitOfWork, rule: str, summary: str, period: str) -> None:
+        chain = str(self.watched.chain)
+        evidence = {"last_error": self.last_error, "endpoints": [asdict(e) for e in self.source.health()]}
+        incident = Incident(rule, summary, self.watched.name, period, chain, evidence)
+        report_incident(unit, self.judge, incident)
+
+    def _report(self, done: Tick) -> None:
+        """What `status` shows, from any process; once a second is often enough while nothing changes."""
+        now = self.store.clock()
+        said = (done, self.last_error)
+        if self._reported is not None and self._reported[0] == said and now - self._reported[1] < REPORT_EVERY:
+            return
+        self._reported = (said, now)
+        tip = self.tip
+        report = {
+            "tip": None if tip is None else {"height": tip.height, "hash": format_hash(self.watched.chain, tip.hash)},
+            "state": "halted" if self.halted else ("failing" if done is Tick.FAILED else "watching"),
+            "last_error": self.halted or self.last_error,
+            "note": self.opening_balances.note(),
+            "endpoints": [asdict(e) for e in self.source.health()],
+            "watched_at": "" if self._watched_at is None else format_utc(self._watched_at),
+        }
+        with self.store.transaction() as unit:
+            unit.chain_state.report(self.watched.chain, report, unit.now)
