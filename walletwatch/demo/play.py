@@ -189,7 +189,7 @@ def prepare(folder: Path) -> None:
         raise FileExistsError(errno.EEXIST, "the folder is there already, and not empty", str(folder))
     keys = folder / "keys"
     keys.mkdir(parents=True, mode=0o700)
-    home = files("walletwatch.service") / "data"
+    home = files("walletwatch.demo") / "data"
     for name in _COPIED:
         (folder / name).write_bytes((home / name).read_bytes())
     (folder / "approvals.jsonl").touch()
@@ -209,13 +209,13 @@ def _make_database(settings: Settings) -> None:
 
 def read_timetable() -> Sequence[Step]:
     """When the recorded node shows what."""
-    rows = json.loads((files("walletwatch.service") / "data" / "timetable.json").read_bytes())
+    rows = json.loads((files("walletwatch.demo") / "data" / "timetable.json").read_bytes())
     return [Step(parse_utc(at), height, mempool) for at, height, mempool in rows]
 
 
 def read_acts() -> list[tuple[datetime, bytes]]:
     """(moment, line) of the recorded approval log."""
-    lines = gzip.decompress((files("walletwatch.service") / "data" / "approvals.jsonl.gz").read_bytes())
+    lines = gzip.decompress((files("walletwatch.demo") / "data" / "approvals.jsonl.gz").read_bytes())
     found = []
     for line in lines.splitlines(keepends=True):
         payload = orjson.loads(urlsafe_b64decode(orjson.loads(line)["payload"].encode()))
