@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from walletwatch.rules.engine import examine, judge
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import NoParams
 from walletwatch.rules.registry import RuleConfig, configure
+from walletwatch.rules.rule_types import rule
 
 FOUND_AT = datetime(2026, 11, 22, tzinfo=UTC)
 WALLETS = ("hot", "cold")
@@ -121,13 +121,10 @@ def test_judging_depends_on_nothing_but_the_facts(history: tuple[World, Outflow]
 
 
 @pytest.fixture
-def landmine() -> Iterator[None]:
+def landmine(monkeypatch: pytest.MonkeyPatch) -> None:
     """A rule that raises, in the catalogue for one test."""
-    known = dict(registry._types)
-    registry.rule(type="landmine", family="pattern", severity=Severity.LOW, description="x", source="x")(_explode)
-    yield
-    registry._types.clear()
-    registry._types.update(known)
+    entry = rule(type="landmine", family="pattern", severity=Severity.LOW, description="x", source="x")(_explode)
+    monkeypatch.setitem(registry._types, "landmine", entry)
 
 
 def _explode(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from walletwatch.rules.engine import OncePerRule, examine, judge, judge_event
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import NoParams
 from walletwatch.rules.registry import RuleConfig, configure
+from walletwatch.rules.rule_types import rule
 
 FOUND_AT = datetime(2026, 11, 22, tzinfo=UTC)
 LIMIT = {"type": "transaction_limit", "max": "1 BTC"}
@@ -29,14 +29,11 @@ def read(**table: Any) -> RuleConfig:
 
 
 @pytest.fixture
-def broken() -> Iterator[None]:
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     """Three rules that misbehave, in the catalogue for one test."""
-    known = dict(registry._types)
     for name, act in (("raises", _raise), ("knows_not", _know_not), ("no_json", _no_json)):
-        registry.rule(type=name, family="pattern", severity=Severity.LOW, description="x", source="x")(act)
-    yield
-    registry._types.clear()
-    registry._types.update(known)
+        entry = rule(type=name, family="pattern", severity=Severity.LOW, description="x", source="x")(act)
+        monkeypatch.setitem(registry._types, name, entry)
 
 
 def _raise(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
 import hashlib
+import pkgutil
+from importlib import import_module
 from typing import Any
 
 import pytest
 import rfc8785
 
+import walletwatch.rules
 from chains.model import Asset, AssetId, ChainId
 from unit.rules_examples import BITCOIN, BTC, DMM_PAYEE, ETHEREUM, NAMES, USDT
 from walletwatch.domain.findings import Mode, Severity, Verdict
-from walletwatch.domain.outflows import Outflow
+from walletwatch.rules import registry
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import MAX_DURATION_SECS, NoParams, parse_duration, parse_milli
 from walletwatch.rules.registry import (
@@ -18,11 +21,11 @@ from walletwatch.rules.registry import (
     catalogue,
     configure,
     default_rules,
-    rule,
     rule_type,
     rules_digest,
     rules_in_force,
 )
+from walletwatch.rules.rule_types import FAMILIES, RuleType, declare, rule
 from walletwatch.settings.amounts import AmountReader
 
 
@@ -48,6 +51,19 @@ node_stale node_disagreement wrong_chain reorg_too_deep feed_silent feed_malform
 
 def test_the_catalogue_has_every_promised_type() -> None:
     assert set(CONTRACT.split()) <= {entry.name for entry in catalogue()}
+
+
+def test_the_catalogue_lists_every_type_that_the_modules_define_once() -> None:
+    """A rule that is written and not listed would judge nothing, and a configuration that names it would be refused."""
+    defined: set[RuleType] = set()
+    for module in pkgutil.iter_modules(walletwatch.rules.__path__, f"{walletwatch.rules.__name__}."):
+        if module.name != registry.__name__:
+            for value in vars(import_module(module.name)).values():
+                members = value if isinstance(value, tuple) else (value,)
+                defined |= {entry for entry in members if isinstance(entry, RuleType)}
+    assert set(registry.RULE_TYPES) == defined
+    assert len({entry.name for entry in registry.RULE_TYPES}) == len(registry.RULE_TYPES)
+    assert {entry.family for entry in catalogue()} == set(FAMILIES)
 
 
 def test_every_entry_explains_itself() -> None:
@@ -214,8 +230,5 @@ def test_a_rule_must_say_what_it_judges() -> None:
         def odd(subject: str, facts: Facts, params: NoParams) -> Verdict:
             raise NotImplementedError
 
-    with pytest.raises(ValueError, match="entered twice"):
-
-        @rule(type="sweep", family="pattern", severity=Severity.LOW, description="x", source="x")
-        def again(outflow: Outflow, facts: Facts, params: NoParams) -> Verdict:
-            raise NotImplementedError
+    with pytest.raises(ValueError, match="unknown family: patterns"):
+        declare("odd", "patterns", Severity.LOW, "x", "x")

@@ -14,7 +14,8 @@ from walletwatch.cli.output import Format, Listing, Row, show_value, text_column
 from walletwatch.cli.sessions import SEVERITIES, Session, session_of, show_object, show_rows
 
 if TYPE_CHECKING:
-    from walletwatch.rules.registry import RuleConfig, RuleType
+    from walletwatch.rules.registry import RuleConfig
+    from walletwatch.rules.rule_types import RuleType
 
 app = typer.Typer()
 

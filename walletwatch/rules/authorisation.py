@@ -27,7 +27,7 @@ from walletwatch.rules.evidence import (
 )
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import NoParams
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 @rule(
@@ -212,14 +212,16 @@ def _refusal_judge(rule_name: str) -> Callable[[Outflow, Facts, NoParams], Verdi
     return judge
 
 
-for _name, (_description, _source) in _REFUSALS.items():
+REFUSALS = tuple(
     rule(
-        type=_name,
+        type=name,
         family="authorisation",
         severity=Severity.CRITICAL,
-        description=_description + " Beside a quorum that is met all the same it is only noted (low).",
-        source=_source,
-    )(_refusal_judge(_name))
+        description=description + " Beside a quorum that is met all the same it is only noted (low).",
+        source=source,
+    )(_refusal_judge(name))
+    for name, (description, source) in _REFUSALS.items()
+)
 
 
 def _judge_refused(rule_name: str, outflow: Outflow, facts: Facts) -> Verdict:

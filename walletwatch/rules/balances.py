@@ -27,7 +27,7 @@ from walletwatch.rules.evidence import (
 )
 from walletwatch.rules.facts import Facts, Holding
 from walletwatch.rules.parameters import WHOLE, Duration, LimitAmount, Params, Percent, Texts
-from walletwatch.rules.registry import ROLES, rule
+from walletwatch.rules.rule_types import ROLES, rule
 
 
 class BalanceShareParams(Params):

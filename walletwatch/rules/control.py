@@ -9,7 +9,7 @@ from walletwatch.domain.findings import PASS, Severity, Verdict, undetermined, v
 from walletwatch.rules.evidence import shown
 from walletwatch.rules.facts import ControlEvent, Facts, SentTransaction
 from walletwatch.rules.parameters import NoParams
-from walletwatch.rules.registry import declare, rule
+from walletwatch.rules.rule_types import declare, rule
 
 _WORDS = {
     ControlKind.SINGLETON: "the contract that runs the Safe was replaced",
@@ -100,7 +100,7 @@ def failed_transaction(event: SentTransaction, facts: Facts, params: NoParams) -
     )
 
 
-declare(
+UNEXPLAINED_BALANCE = declare(
     "unexplained_balance",
     "control",
     Severity.CRITICAL,

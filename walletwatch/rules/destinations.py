@@ -24,7 +24,7 @@ from walletwatch.rules.evidence import (
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.lookalikes import THRESHOLDS, Alphabet, Lookalike
 from walletwatch.rules.parameters import AddressKeys, Duration, Params, Percent, Texts
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 class NewDestinationParams(Params):

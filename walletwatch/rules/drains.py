@@ -24,7 +24,7 @@ from walletwatch.rules.evidence import (
 )
 from walletwatch.rules.facts import Counted, Facts
 from walletwatch.rules.parameters import WHOLE, Duration, LimitAmount, Params, Percent
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 class SweepParams(Params):

@@ -16,7 +16,8 @@ from walletwatch.domain.ids import finding_id
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
 from walletwatch.rules.facts import AwaitedRequest, Event, Facts, InternalTransfer
-from walletwatch.rules.registry import Judge, RuleConfig, Selectors, rule_type
+from walletwatch.rules.registry import RuleConfig, Selectors, rule_type
+from walletwatch.rules.rule_types import Judge
 
 _MOST_PLANS = 16
 _MOST_KINDS = 10_000

@@ -12,7 +12,7 @@ from pydantic.fields import FieldInfo
 from chains.model import format_units
 from walletwatch.rules.evidence import say_duration
 from walletwatch.rules.parameters import parse_duration, parse_milli
-from walletwatch.rules.registry import RuleType
+from walletwatch.rules.rule_types import RuleType
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from walletwatch.domain.prices import USD_SCALE, Unknown
 from walletwatch.rules.evidence import SHOWN, say_amount
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import USD_DECIMALS, Params
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 MAX_LENGTH = 1_000
 MAX_ITEMS = 1_000

@@ -14,7 +14,7 @@ from walletwatch.rules.evidence import amount_json, price_json, say_amount, say_
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.fee_rates import fee_rate
 from walletwatch.rules.parameters import WHOLE, Milli, Params, Percent
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 class FeeAnomalyParams(Params):

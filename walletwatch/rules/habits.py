@@ -24,7 +24,7 @@ from walletwatch.domain.times import format_utc
 from walletwatch.rules.evidence import amount_json, say_amount, say_duration
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import Duration, Params, Texts
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 class DormantWalletParams(Params):

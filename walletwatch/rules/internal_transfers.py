@@ -20,7 +20,7 @@ from walletwatch.rules.evidence import (
 )
 from walletwatch.rules.facts import Facts, InternalTransfer
 from walletwatch.rules.parameters import Params, Texts
-from walletwatch.rules.registry import ROLES, rule
+from walletwatch.rules.rule_types import ROLES, rule
 
 
 class UnapprovedMoveParams(Params):

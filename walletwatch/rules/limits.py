@@ -25,7 +25,7 @@ from walletwatch.rules.evidence import (
 )
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import Duration, Limit, LimitAmount, Params
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 Scope = Literal["wallet", "destination", "asset", "all"]
 _SCOPE_WORDS = {

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from walletwatch.domain.findings import Severity
-from walletwatch.rules.registry import declare
+from walletwatch.rules.rule_types import declare
 
-declare(
+CASE_MOVEMENT = declare(
     "case_movement",
     "operation",
     Severity.MEDIUM,
     "Stolen funds that are being followed moved on, went into a CoinJoin, or came to rest.",
     "94.7 % of thieves' wallets are still full after 60 s, 32.4 % after ten minutes",
 )
-declare(
+CASE_ARRIVAL = declare(
     "case_arrival",
     "operation",
     Severity.HIGH,
@@ -21,7 +21,7 @@ declare(
 )
 
 
-declare(
+NODE_STALE = declare(
     "node_stale",
     "operation",
     Severity.HIGH,
@@ -29,7 +29,7 @@ declare(
     "Withdrawals may be happening that nobody sees.",
     "Bitcoin Core's initial download and stale-tip states",
 )
-declare(
+NODE_DISAGREEMENT = declare(
     "node_disagreement",
     "operation",
     Severity.CRITICAL,
@@ -37,35 +37,35 @@ declare(
     "One of them is wrong, or is being lied to.",
     "Eclipse attacks, Heilman et al. 2015",
 )
-declare(
+WRONG_CHAIN = declare(
     "wrong_chain",
     "operation",
     Severity.CRITICAL,
     "A node follows another network than the one configured. Nothing it says is used.",
     "CAIP-2: a chain is known by its genesis block or chain id",
 )
-declare(
+REORG_TOO_DEEP = declare(
     "reorg_too_deep",
     "operation",
     Severity.CRITICAL,
     "The chain replaced more blocks than the configured bound. The chain is halted until a person looks.",
     "Ethereum Classic 2020-08-01: 3,693 blocks reorganised",
 )
-declare(
+FEED_SILENT = declare(
     "feed_silent",
     "operation",
     Severity.HIGH,
     "The approval log has said nothing for too long or cannot be read. Approved withdrawals cannot be told from theft.",
     "Design rule: a dead approval feed must not read as fine",
 )
-declare(
+FEED_MALFORMED = declare(
     "feed_malformed",
     "operation",
     Severity.MEDIUM,
     "The approval log holds lines that cannot be read as signed acts. They are kept, and listed in the evidence.",
     "RFC 7515; the approval log's own form",
 )
-declare(
+UNWATCHED_INTERVAL = declare(
     "unwatched_interval",
     "operation",
     Severity.HIGH,
@@ -73,7 +73,7 @@ declare(
     "recorded.",
     "Coincheck 2018-01-26: noticed after 11 h 23 m",
 )
-declare(
+CONFIGURATION_REFUSED = declare(
     "configuration_refused",
     "operation",
     Severity.HIGH,

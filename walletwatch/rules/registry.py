@@ -1,56 +1,92 @@
 """The catalogue of rule types, and how a `[[rule]]` table becomes a configured rule.
 
-A rule is a pure function `judge(subject, facts, params) -> Verdict` under `@rule(…)`; what it judges and which
-parameters it takes is read off its annotations. Types whose judging happens elsewhere (a node that lags, a balance that
-does not add up) are `declare`d here, so that the catalogue and the configuration know them.
+`RULE_TYPES` lists every type there is; `rule_types.py` says how one is written.
 """
 
 from __future__ import annotations
 
 import difflib
 import hashlib
-import pkgutil
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib import import_module
-from typing import Any, TypeVar, get_type_hints
+from typing import Any
 
 import rfc8785
 from pydantic import ValidationError
 
-import walletwatch.rules
 from chains.model import AssetId, ChainId
-from walletwatch.domain.findings import Mode, Severity, Verdict
-from walletwatch.domain.outflows import Outflow
-from walletwatch.rules.facts import AwaitedRequest, ControlEvent, InternalTransfer, SentTransaction
-from walletwatch.rules.parameters import AmountParser, NoParams, ParameterContext, Params
+from walletwatch.domain.findings import Mode, Severity
+from walletwatch.rules import (
+    authorisation,
+    balances,
+    baselines,
+    control,
+    destinations,
+    drains,
+    expressions,
+    fees,
+    habits,
+    limits,
+    internal_transfers,
+    operations,
+    signing,
+    request_unpaid,
+)
+from walletwatch.rules.parameters import AmountParser, ParameterContext, Params
+from walletwatch.rules.rule_types import FAMILIES, ROLES, RuleType
 
-Judge = Callable[[Any, Any, Any], Verdict]
-_Rule = TypeVar("_Rule", bound=Judge)
-
-FAMILIES = ("authorisation", "limits", "destination", "pattern", "control", "expression", "operation")
-ROLES = ("hot", "warm", "cold", "deposit")
-SUBJECTS = (Outflow, ControlEvent, SentTransaction, InternalTransfer, AwaitedRequest)
+RULE_TYPES: tuple[RuleType, ...] = (
+    authorisation.unapproved,
+    authorisation.destination_mismatch,
+    authorisation.amount_mismatch,
+    authorisation.approval_reused,
+    authorisation.quorum_not_met,
+    *authorisation.REFUSALS,
+    request_unpaid.request_unpaid,
+    internal_transfers.unapproved_move,
+    limits.transaction_limit,
+    limits.window_limit,
+    limits.count_limit,
+    balances.balance_share,
+    balances.balance_floor,
+    balances.hot_share,
+    destinations.new_destination,
+    destinations.denied_destination,
+    destinations.not_allowlisted,
+    destinations.lookalike_destination,
+    baselines.baseline_spike,
+    baselines.burst,
+    drains.sweep,
+    drains.structuring,
+    drains.test_then_drain,
+    drains.multi_asset_drain,
+    drains.shared_destination,
+    habits.dormant_wallet,
+    habits.off_hours,
+    habits.after_freeze,
+    fees.fee_anomaly,
+    signing.signing_fingerprint,
+    signing.unusual_signers,
+    control.allowance_granted,
+    control.wallet_control_changed,
+    control.failed_transaction,
+    control.UNEXPLAINED_BALANCE,
+    expressions.expression,
+    operations.NODE_STALE,
+    operations.NODE_DISAGREEMENT,
+    operations.WRONG_CHAIN,
+    operations.REORG_TOO_DEEP,
+    operations.FEED_SILENT,
+    operations.FEED_MALFORMED,
+    operations.UNWATCHED_INTERVAL,
+    operations.CONFIGURATION_REFUSED,
+    operations.CASE_MOVEMENT,
+    operations.CASE_ARRIVAL,
+)
 _COMMON_KEYS = ("id", "type", "severity", "mode", "wallets", "roles", "chains", "assets")
 _RULE_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
-_types: dict[str, RuleType] = {}
-
-
-@dataclass(frozen=True, slots=True)
-class RuleType:
-    """One entry of the catalogue. `judge` is None for what is judged elsewhere; `default_on` rules need no naming."""
-
-    name: str
-    family: str
-    severity: Severity
-    description: str
-    source: str
-    params: type[Params]
-    judge: Judge | None
-    subject: type | None
-    default_on: bool
+_types = {entry.name: entry for entry in RULE_TYPES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,66 +138,13 @@ class RuleErrors(ValueError):
         super().__init__("; ".join(f"{key}: {message}" for key, message in self.errors))
 
 
-def rule(
-    *,
-    type: str,  # noqa: A002 - the word of the configuration
-    family: str,
-    severity: Severity,
-    description: str,
-    source: str,
-    default_on: bool | None = None,
-) -> Callable[[_Rule], _Rule]:
-    """Enter the decorated function into the catalogue. `default_on` is by default that of its family."""
-
-    def enter(judge: _Rule) -> _Rule:
-        hints = get_type_hints(judge)
-        subject, _, params = list(hints.values())[:3]
-        if subject not in SUBJECTS or not issubclass(params, Params):
-            raise TypeError(f"{type}: a rule is judge(subject, facts, params), with annotations that say which")
-        on = family == "authorisation" if default_on is None else default_on
-        _enter(RuleType(type, family, severity, description, source, params, judge, subject, on))
-        return judge
-
-    return enter
-
-
-def declare(
-    type: str,  # noqa: A002 - the word of the configuration
-    family: str,
-    severity: Severity,
-    description: str,
-    source: str,
-    *,
-    params: type[Params] = NoParams,
-    default_on: bool | None = None,
-) -> None:
-    """Enter a rule type that is judged elsewhere. Operation rules are on unless said otherwise."""
-    on = family in ("authorisation", "operation") if default_on is None else default_on
-    _enter(RuleType(type, family, severity, description, source, params, None, None, on))
-
-
-def _enter(entry: RuleType) -> None:
-    if entry.name in _types or entry.family not in FAMILIES:
-        raise ValueError(f"rule type {entry.name} is entered twice, or its family {entry.family} is unknown")
-    _types[entry.name] = entry
-
-
-@cache
-def _load() -> None:
-    """Import every module of this package once: a rule is known by lying there."""
-    for module in pkgutil.iter_modules(walletwatch.rules.__path__):
-        import_module(f"{walletwatch.rules.__name__}.{module.name}")
-
-
 def catalogue() -> tuple[RuleType, ...]:
     """Every rule type, by family and name."""
-    _load()
     return tuple(sorted(_types.values(), key=lambda t: (FAMILIES.index(t.family), t.name)))
 
 
 def rule_type(name: str) -> RuleType:
     """The entry called `name`. Raises KeyError."""
-    _load()
     return _types[name]
 
 
@@ -170,7 +153,6 @@ def configure(table: Mapping[str, Any], *, amounts: AmountParser, wallets: Colle
 
     `wallets` are the configured names, if references to them are to be checked here.
     """
-    _load()
     errors: list[tuple[str, str]] = []
     entry = _read_type(table, errors)
     deployment, selectors = _read_selectors(table, amounts, wallets, errors)

@@ -11,7 +11,7 @@ from walletwatch.domain.times import format_utc
 from walletwatch.rules.evidence import amount_json, authorisation_json, say_amount, say_duration
 from walletwatch.rules.facts import AwaitedRequest, Facts
 from walletwatch.rules.parameters import Duration, Params
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 class RequestUnpaidParams(Params):

@@ -11,7 +11,7 @@ from walletwatch.domain.prices import Unknown
 from walletwatch.rules.evidence import shown
 from walletwatch.rules.facts import Facts
 from walletwatch.rules.parameters import Params
-from walletwatch.rules.registry import rule
+from walletwatch.rules.rule_types import rule
 
 
 class SigningFingerprintParams(Params):
