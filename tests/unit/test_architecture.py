@@ -35,6 +35,15 @@ VENDORS = {
     "h11": "h11 only in walletwatch.service.act_endpoint",
 }
 
+# declared and imported by no line: a program that has it loaded, and what the program prints
+LOADED_BY_NAME = {
+    "psycopg": (
+        "from sqlalchemy import create_engine; print(create_engine('postgresql://h/d').dialect.dbapi.pq.__impl__)",
+        "binary",
+    ),
+    "tzdata": ("import sys, zoneinfo; zoneinfo.ZoneInfo('Asia/Tokyo'); print('tzdata' in sys.modules)", "True"),
+}
+
 # contract, the package that the import is planted in, what is imported
 PLANTS = [
     ("chains knows nothing of walletwatch", "chains", "walletwatch"),
@@ -118,7 +127,7 @@ def test_nine_of_ten_functions_are_shorter_than_40_lines() -> None:
     assert sum(length < 40 for length in lengths) >= 0.9 * len(lengths)
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "tests/nodes/postgres.lock", "tests/nodes/package-lock.json"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-run.lock", "tests/nodes/postgres.lock", "tests/nodes/package-lock.json"])
 def test_lock_files_hold_digests_and_no_address(lock: str) -> None:
     text = (PROJECT / lock).read_text()
     assert re.search(r"sha(256|512)[:-]", text)
@@ -126,11 +135,17 @@ def test_lock_files_hold_digests_and_no_address(lock: str) -> None:
 
 
 def test_lock_satisfies_every_declared_dependency() -> None:
-    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^ ;]+)", (PROJECT / "requirements.lock").read_text(), re.MULTILINE)
-    locked = {_normalise(name): version for name, version in pins}
+    locked = _pins("requirements.lock")
     declared = SETTINGS["project"]["dependencies"] + SETTINGS["dependency-groups"]["dev"]
     for requirement in map(Requirement, declared):
         assert requirement.specifier.contains(locked[_normalise(requirement.name)]), requirement
+
+
+def test_what_runs_is_locked_as_what_is_tested() -> None:
+    tested, runs = _pins("requirements.lock"), _pins("requirements-run.lock")
+    assert runs.items() <= tested.items()
+    assert {_normalise(Requirement(text).name) for text in SETTINGS["project"]["dependencies"]} <= runs.keys()
+    assert runs.keys().isdisjoint({"pytest", "mypy", "ruff", "hypothesis"})
 
 
 def test_everything_imported_is_declared() -> None:
@@ -138,9 +153,33 @@ def test_everything_imported_is_declared() -> None:
     runtime = {_normalise(Requirement(text).name) for text in SETTINGS["project"]["dependencies"]}
     own = set(PACKAGES) | set(sys.stdlib_module_names)
     providers = packages_distributions()
-    imported = {name for package in PACKAGES for path in (PROJECT / package).rglob("*.py") for name in _imports(path)}
-    undeclared = {name for name in imported - own if not runtime & set(map(_normalise, providers.get(name, ())))}
+    undeclared = {name for name in _imported() - own if not runtime & set(map(_normalise, providers.get(name, ())))}
     assert undeclared == set()
+
+
+def test_everything_declared_is_imported() -> None:
+    """web3 was declared and brought 22 packages more, and no line imported it."""
+    providers = packages_distributions()
+    imported = {_normalise(name) for module in _imported() for name in providers.get(module, ())}
+    declared = {_normalise(Requirement(text).name) for text in SETTINGS["project"]["dependencies"]}
+    assert declared - imported == LOADED_BY_NAME.keys()
+
+
+@pytest.mark.parametrize("name", LOADED_BY_NAME)
+def test_what_is_loaded_by_its_name_is_loaded(name: str) -> None:
+    program, told = LOADED_BY_NAME[name]
+    environment = os.environ | {"PYTHONTZPATH": ""}  # no zone of the machine's own: those of the package
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == told
+
+
+def test_keccak_is_the_declared_implementation() -> None:
+    """eth-hash has none of its own, and took whichever some other package had brought."""
+    (extra,) = (text for text in SETTINGS["project"]["dependencies"] if text.startswith("eth-hash"))
+    program = "from eth_hash.auto import keccak; keccak(b''); print(keccak.hasher.__module__)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "eth_hash.backends.pycryptodome"
+    assert Requirement(extra).extras == {"pycryptodome"}
 
 
 def test_versions_agree() -> None:
@@ -150,6 +189,15 @@ def test_versions_agree() -> None:
 def _python_files() -> Iterator[Path]:
     for folder in (*PACKAGES, "tests"):
         yield from (PROJECT / folder).rglob("*.py")
+
+
+def _pins(lock: str) -> dict[str, str]:
+    pins = re.findall(r"^([A-Za-z0-9._-]+)==([^ ;]+)", (PROJECT / lock).read_text(), re.MULTILINE)
+    return {_normalise(name): version for name, version in pins}
+
+
+def _imported() -> set[str]:
+    return {name for package in PACKAGES for path in (PROJECT / package).rglob("*.py") for name in _imports(path)}
 
 
 def _imports(path: Path) -> Iterator[str]:
