@@ -2,13 +2,16 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup nodes test lint format check bench demo lock clean
+.PHONY: help setup nodes unit alone test lint format check bench demo lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2
 UV ?= uv
+SEED ?= $(shell date +%s)
+NODELESS := tests/unit tests/properties tests/contracts
+NO_NODE := not bitcoind and not anvil and not postgres
 
 help:  ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
@@ -36,6 +39,13 @@ $(BIN)/python:
 
 nodes: $(READY)  ## real bitcoind, anvil and PostgreSQL: found on the machine, else fetched into .nodes/
 	@PYTHONPATH=tests $(BIN)/python -m nodes.fetch
+
+unit: $(READY)  ## the tests that need no node, in under two minutes
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope -m "$(NO_NODE) and not long" $(NODELESS)
+
+alone: $(READY)  ## tests without nodes, each file in its own process, then all in random order (SEED=N)
+	@$(BIN)/python tests/each_file_alone.py $(NODELESS) -- -m "$(NO_NODE)"
+	@$(BIN)/python -m pytest -n $(WORKERS) --shuffle $(SEED) -m "$(NO_NODE)" $(NODELESS)
 
 test: $(READY) nodes  ## every test, on real nodes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope

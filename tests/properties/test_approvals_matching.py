@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -17,6 +18,8 @@ from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Payment, Request
+
+pytestmark = pytest.mark.long
 
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
 

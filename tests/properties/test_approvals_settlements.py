@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -22,6 +23,8 @@ from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.withdrawals import ActKind, MatchResult, MatchTerms, Payment, Request
 from walletwatch.rules.engine import judge
 from walletwatch.rules.registry import default_rules
+
+pytestmark = pytest.mark.long
 
 RULES = default_rules(feed_configured=True)
 RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])

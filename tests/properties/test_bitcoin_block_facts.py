@@ -19,6 +19,8 @@ from chains.model import Outpoint, TxOutput, UtxoTransaction
 from chains.source import WatchSet
 from contracts.recorded_blocks import BlockNode, RecordedBlock
 
+pytestmark = pytest.mark.long
+
 WATCH_SETS = 1000
 BIG_BLOCK_SETS = int(os.environ.get("WALLETWATCH_WATCH_SETS", "100"))
 """Of the block of 10,000 inputs, where a thousand take two minutes: `WALLETWATCH_WATCH_SETS=1000` asks for them all."""

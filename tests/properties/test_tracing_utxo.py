@@ -26,6 +26,8 @@ from walletwatch.tracing.flows import LabelLookup
 from walletwatch.tracing.models import Spans, spread
 from walletwatch.tracing.tracer import Tracer, settle
 
+pytestmark = pytest.mark.long
+
 RANDOM = st.randoms(use_true_random=False)
 MODELS = st.sampled_from(list(TaintModel))
 coin = st.lists(st.booleans(), min_size=0, max_size=12)

@@ -12,10 +12,13 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 from watch_chains import FakeChain, payment
 from watch_worlds import Pace, Stumble, World
+
+pytestmark = pytest.mark.long
 
 _RAM = Path("/dev/shm")  # noqa: S108 - commits are as durable there as a test needs, and fifty times faster
 APPROVED = [(10 + n, 1_000 + n) for n in range(3)] + [(19, 100)]
