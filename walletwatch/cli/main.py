@@ -42,7 +42,6 @@ app = typer.Typer(
     name="walletwatch",
     help="Watches an exchange's wallets, holds every outflow against signed approvals, and keeps a log that proves it.",
     invoke_without_command=True,
-    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     pretty_exceptions_show_locals=False,
