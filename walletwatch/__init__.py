@@ -1,3 +1,3 @@
 """Decides, tells, follows, proves: everything above the facts of `chains`."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -21,6 +21,7 @@ import walletwatch
 PROJECT = Path(__file__).resolve().parents[2]
 PACKAGES = ("chains", "walletwatch")
 SETTINGS = tomllib.loads((PROJECT / "pyproject.toml").read_text())
+NODE_LOCKS = ("tests/nodes/postgres.lock", "tests/nodes/package-lock.json")
 CONTRACTS = {contract["name"] for contract in SETTINGS["tool"]["importlinter"]["contracts"]}
 
 LAYERS = "layers of walletwatch"
@@ -127,7 +128,9 @@ def test_nine_of_ten_functions_are_shorter_than_40_lines() -> None:
     assert sum(length < 40 for length in lengths) >= 0.9 * len(lengths)
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-run.lock", "tests/nodes/postgres.lock", "tests/nodes/package-lock.json"])
+@pytest.mark.parametrize(
+    "lock", ["requirements.lock", "requirements-run.lock", *NODE_LOCKS]
+)
 def test_lock_files_hold_digests_and_no_address(lock: str) -> None:
     text = (PROJECT / lock).read_text()
     assert re.search(r"sha(256|512)[:-]", text)
