@@ -128,9 +128,7 @@ def test_nine_of_ten_functions_are_shorter_than_40_lines() -> None:
     assert sum(length < 40 for length in lengths) >= 0.9 * len(lengths)
 
 
-@pytest.mark.parametrize(
-    "lock", ["requirements.lock", "requirements-run.lock", *NODE_LOCKS]
-)
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-run.lock", *NODE_LOCKS])
 def test_lock_files_hold_digests_and_no_address(lock: str) -> None:
     text = (PROJECT / lock).read_text()
     assert re.search(r"sha(256|512)[:-]", text)
