@@ -27,11 +27,11 @@ from walletwatch.rules import (
     expressions,
     fees,
     habits,
-    limits,
     internal_transfers,
+    limits,
     operations,
-    signing,
     request_unpaid,
+    signing,
 )
 from walletwatch.rules.parameters import AmountParser, ParameterContext, Params
 from walletwatch.rules.rule_types import FAMILIES, ROLES, RuleType
