@@ -141,6 +141,17 @@ ADDED = [
         'key id "k" stands already at',
     ),
     (
+        (
+            "[[person]]\nid = 'p'\ndepartment = 'd'\nroles = []\n"
+            f"keys = [{{ kid = 'p', jwk = {{ {ED25519} }} }}]\n"
+            "[[person]]\nid = 'q'\ndepartment = 'd'\nroles = []\n"
+            f"keys = [{{ kid = 'q', jwk = {{ {ED25519} }} }}]"
+        ),
+        10,
+        "person[3].keys[1].jwk",
+        'the key "q" is also a key of "p"',
+    ),
+    (
         f"[[person]]\nid = 'p'\ndepartment = 'd'\nroles = []\nkeys = [{{ kid = 'k', jwk = {{ {ED25519}, d = 'x' }} }}]",
         5,
         "person[2].keys[1].jwk",

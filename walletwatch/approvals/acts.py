@@ -12,7 +12,7 @@ from typing import Any, Literal
 import rfc8785
 
 from chains.model import MAX_AMOUNT, Address, AssetId, ChainId
-from walletwatch.approvals.documents import Unreadable, check_members, parse_object, take_text
+from walletwatch.approvals.documents import Unreadable, check_members, parse_object, take_name, take_text
 from walletwatch.approvals.signatures import (
     INVALID_SIGNATURE,
     NOT_AUTHORISED,
@@ -52,9 +52,9 @@ def parse_intent(value: object, parse_address: ParseAddress) -> Intent:
         asset=asset,
         amount=_parse_amount(take_text(value, "amount")),
         destination=_parse_destination(chain, take_text(value, "destination"), parse_address),
-        wallet=take_text(value, "wallet", empty=True),
+        wallet=take_name(value, "wallet", empty=True),
         memo=take_text(value, "memo", 1000, empty=True),
-        customer=take_text(value, "customer", empty=True),
+        customer=take_name(value, "customer", empty=True),
         expires_at=expires,
         hash=hash_intent(value),
     )
@@ -231,8 +231,8 @@ def _parse_payload(value: dict[str, Any], parse_address: ParseAddress) -> _Paylo
     check_members(value, *_MEMBERS[kind], kind.value)
     return _Payload(
         kind=kind,
-        request_id=take_text(value, "request_id"),
-        actor=take_text(value, "actor"),
+        request_id=take_name(value, "request_id"),
+        actor=take_name(value, "actor"),
         at=take_time(value, "at"),
         intent=parse_intent(value["intent"], parse_address) if "intent" in value else None,
         intent_hash=take_hash(value, "intent_hash") if "intent_hash" in value else "",

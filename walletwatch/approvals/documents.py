@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -93,4 +94,29 @@ def take_text(value: dict[str, Any], name: str, limit: int = 200, *, empty: bool
         raise Unreadable(f"{name} is longer than {limit} characters")
     if any(ord(c) < 0x20 or 0x7F <= ord(c) < 0xA0 or 0xD800 <= ord(c) < 0xE000 for c in text):
         raise Unreadable(f"{name} holds a control character or half a character")
+    return text
+
+
+_INVISIBLE = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
+"""Printable by their category, drawn as nothing (Unicode's Default_Ignorable_Code_Point)."""
+
+
+def _is_dash(character: str) -> bool:
+    return character != "-" and unicodedata.category(character) == "Pd"
+
+
+def take_name(value: dict[str, Any], name: str, *, empty: bool = False) -> str:
+    """As `take_text`, for what identifies something: `W-1`, and the same with a zero-width space, in wide letters, with
+    another hyphen or with a space behind it look alike and would be five requests. Raises Unreadable for a text
+    that compatibility normalisation (NFKC, Unicode Standard Annex #15) changes, that cannot be printed, or that holds
+    an invisible character, a dash other than the hyphen-minus, or a space at either end.
+    """
+    text = take_text(value, name, empty=empty)
+    if text != text.strip():
+        raise Unreadable(f"{name} {text!a} begins or ends with a space")
+    if not unicodedata.is_normalized("NFKC", text):
+        raise Unreadable(f"{name} {text!a} looks like {unicodedata.normalize('NFKC', text)!a} and is not it")
+    odd = next((c for c in text if not c.isprintable() or _INVISIBLE.match(c) or _is_dash(c)), None)
+    if odd is not None:
+        raise Unreadable(f"{name} {text!a} holds U+{ord(odd):04X} ({unicodedata.name(odd, 'no character')})")
     return text

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -65,12 +66,20 @@ class KeyRing:
     def __init__(self, people: People) -> None:
         self.people = people
         self._keys: dict[str, jwk.Key] = {}
-        for key in (key for person in people.persons for key in person.keys):
-            self._keys.setdefault(key.kid, _import_public(key))
+        owners: dict[str, set[str]] = defaultdict(set)
+        for person in people.persons:
+            for key in person.keys:
+                self._keys.setdefault(key.kid, _import_public(key))
+                owners[key.thumbprint].add(person.id)
+        self._shared = {thumbprint: sorted(ids) for thumbprint, ids in owners.items() if len(ids) > 1}
 
     def owner(self, kid: str) -> tuple[Person, PersonKey] | None:
         """Whose key this is."""
         return self.people.by_kid(kid)
+
+    def sharers(self, key: PersonKey) -> list[str]:
+        """Everybody who has this very public key, under whatever key id, if they are several."""
+        return self._shared.get(key.thumbprint, [])
 
     def key(self, kid: str) -> jwk.Key:
         """The public key of a known `kid`."""
@@ -165,6 +174,14 @@ def _check_key(line: SignedLine, actor: str, at: datetime, ring: KeyRing) -> Ref
         return Refusal(INVALID_SIGNATURE, f"the signature is not by the key {key.kid} over this content")
     if person.id != actor:
         return Refusal(NOT_AUTHORISED, f"the key {key.kid} is {person.id}'s, not {actor}'s")
+    return _check_use(key, at, ring)
+
+
+def _check_use(key: PersonKey, at: datetime, ring: KeyRing) -> Refusal | None:
+    sharers = ring.sharers(key)
+    if sharers:
+        words = f"{' and '.join(sharers)} have one and the same key, so it does not tell who signed"
+        return Refusal(NOT_AUTHORISED, words)
     if not key.valid_at(at):
         return Refusal(NOT_AUTHORISED, f"the key {key.kid} was not valid at {at.isoformat()}")
     return None

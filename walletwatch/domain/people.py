@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+
+from joserfc.errors import JoseError
+from joserfc.jwk import import_key
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PersonKey:
     """A public key of a person: `jwk` as in RFC 7517. Valid in [valid_from, valid_until); None is open."""
 
@@ -15,6 +19,17 @@ class PersonKey:
     jwk: Mapping[str, str]
     valid_from: datetime | None = None
     valid_until: datetime | None = None
+
+    @cached_property
+    def thumbprint(self) -> str:
+        """The JWK thumbprint of the public key (RFC 7638), the same however the key is written. Raises ValueError for a
+        key that cannot be used.
+        """
+        try:
+            public: dict[str, str | list[str]] = {n: self.jwk[n] for n in ("kty", "crv", "x", "y") if n in self.jwk}
+            return import_key(public).thumbprint()
+        except (JoseError, ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"key {self.kid} is no usable public key: {error}") from None
 
     def valid_at(self, moment: datetime) -> bool:
         """Whether an act dated `moment` may bear this key."""

@@ -82,11 +82,28 @@ def check_uniqueness(partial: PartialSettings) -> Iterator[Problem]:
         for n, k in enumerate(e.value.keys)
     ]
     yield from _repeated(kids, "the key id")
+    yield from _shared_keys(partial)
     yield from _repeated([(e, ("name",), e.value.name) for e in partial.lists["sink"] if e.value.name], "the sink name")
     feeds = [e for e in partial.lists["approval_feed"] if e.has("type", "path", "name")]
     yield from _repeated([(e, ("path",), str(e.value.path)) for e in feeds if e.value.path], "the feed")
     yield from _repeated([(e, (), e.value.label) for e in feeds], "the feed name")
     yield from _repeated(list(_symbols(partial)), "on its chain the symbol")
+
+
+def _shared_keys(partial: PartialSettings) -> Iterator[Problem]:
+    """One public key of two people would make a quorum of two out of one signer (thumbprints of RFC 7638)."""
+    first: dict[str, Entry[Any]] = {}
+    for entry in (e for e in partial.lists["person"] if e.has("id", "keys")):
+        for n, key in enumerate(entry.value.person().keys):
+            other = first.setdefault(key.thumbprint, entry)
+            if other is not entry:
+                place = f"{other.document.path}:{other.document.line(other.path)}"
+                message = f'the key "{key.kid}" is also a key of "{other.value.id}" ({place})'
+                yield entry.problem(
+                    ("keys", n, "jwk"),
+                    message,
+                    "give each person a key of their own",
+                )
 
 
 def _symbols(partial: PartialSettings) -> Iterator[Use]:
