@@ -9,7 +9,6 @@ from operator import itemgetter
 
 from eth_hash.auto import keccak
 
-from chains.evm.envelopes import rlp_encode
 from chains.evm.fields import (
     Fields,
     account,
@@ -20,6 +19,7 @@ from chains.evm.fields import (
     lie,
     quantity,
 )
+from chains.evm.transaction_forms import rlp_encode
 from chains.model import BlockRef
 from chains.rpc.jsonrpc import Json
 

@@ -10,12 +10,12 @@ from operator import itemgetter
 from eth_utils.crypto import keccak
 
 from chains.evm.blocks import Block, read_withdrawal
-from chains.evm.envelopes import prove_transaction, rlp_encode
 from chains.evm.fields import Fields, account, fields_of, items_of, lie, quantity
 from chains.evm.params import Network, native_asset
 from chains.evm.receipts import Receipt
 from chains.evm.safe import recover_account
 from chains.evm.traces import Traces
+from chains.evm.transaction_forms import prove_transaction, rlp_encode
 from chains.evm.transactions import decode_transaction, read_transaction_fields, withdrawal_transaction
 from chains.model import AccountTransaction
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from eth_hash.auto import keccak
 
 from chains.evm.blocks import Block
-from chains.evm.envelopes import encode_transaction, rlp_encode
 from chains.evm.fields import Fields, account, data, fields_of, items_of, lie, quantity, quantity_or
 from chains.evm.receipts import MAX_LOGS
+from chains.evm.transaction_forms import encode_transaction, rlp_encode
 from chains.rpc.jsonrpc import Json
 
 _Entry = tuple[bytes, bytes]

@@ -9,12 +9,12 @@ from eth_utils.crypto import keccak
 
 from chains.evm.addresses import ZERO_KEY, to_address
 from chains.evm.blocks import Block, Withdrawal
-from chains.evm.envelopes import rlp_encode
 from chains.evm.fields import Fields, account, account_or_none, data, hash32, items_of, lie, quantity, quantity_or
 from chains.evm.params import Network, native_asset
 from chains.evm.receipts import Receipt
 from chains.evm.tokens import as_transfer, token_moves
 from chains.evm.traces import Move, TxTrace
+from chains.evm.transaction_forms import rlp_encode
 from chains.model import AccountTransaction, AssetId, SigningFacts, Transfer, TransferKind
 
 MAX_MEMO_BYTES = 512

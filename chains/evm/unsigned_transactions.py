@@ -18,9 +18,9 @@ from chains.evm.decode import find_authorizations
 from chains.evm.fields import Fields
 from chains.evm.mempool import decode_pending
 from chains.evm.params import Network, network_of
-from chains.evm.raw_transactions import SignedTransaction, read_raw
 from chains.evm.safe import operations_of, safe_tx_hash
 from chains.evm.safe_files import SafeFile, execution_calldata, read_safe_file
+from chains.evm.transaction_forms import SignedTransaction, read_raw
 from chains.evm.transactions import TransactionFields, read_transaction_fields
 from chains.model import ChainId, ControlChange, ControlKind, SigningFacts
 from chains.unsigned_transactions import Doubt, KnownBefore, NotATransaction, UnsignedTransaction

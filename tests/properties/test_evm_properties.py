@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from chains.errors import LyingNode, PermanentError
 from chains.evm.addresses import checksum, parse_address
-from chains.evm.envelopes import rlp_encode
 from chains.evm.fields import data_of, quantity_of
 from chains.evm.params import NETWORKS
 from chains.evm.receipts import TRANSFER, TRANSFER_BATCH, AccountIndex, Log, bloom_mask, may_hold
 from chains.evm.tokens import token_moves
 from chains.evm.traces import Move, TxTrace, read_debug_block, read_trace_block
+from chains.evm.transaction_forms import rlp_encode
 from chains.model import MAX_AMOUNT, ChainId
 from data.ethereum.samples import shell_of
 

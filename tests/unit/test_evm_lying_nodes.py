@@ -11,9 +11,9 @@ import pytest
 
 from chains.errors import BlockGone, ChainError, LyingNode, NotReady, RateLimited, RpcError, TransientError, Unsupported
 from chains.evm.client import BlockReader
-from chains.evm.envelopes import prove_transaction
 from chains.evm.params import NETWORKS
 from chains.evm.source import read_facts
+from chains.evm.transaction_forms import prove_transaction
 from chains.model import BlockFacts
 from chains.rpc.jsonrpc import Json
 from data.ethereum.samples import Distort, RealNode, block_18000000

@@ -12,11 +12,11 @@ from chains.evm.abilities import Abilities
 from chains.evm.blocks import header_hash, read_block
 from chains.evm.client import BlockReader
 from chains.evm.decode import concerned_by_value
-from chains.evm.envelopes import prove_transaction
 from chains.evm.params import NETWORKS
 from chains.evm.receipts import concerned_by_logs
 from chains.evm.source import read_facts
 from chains.evm.traces import TxTrace, read_debug_block, read_trace_block
+from chains.evm.transaction_forms import prove_transaction
 from chains.model import AccountTransaction, BlockFacts
 from data.ethereum.samples import RealNode, block_18000000, exchange_accounts, sample, shell_of
 

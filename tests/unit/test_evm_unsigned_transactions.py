@@ -18,10 +18,9 @@ from hypothesis.strategies import DataObject
 
 from chains.evm.addresses import to_address
 from chains.evm.calls import MULTI_SENDS
-from chains.evm.envelopes import rlp_encode
-from chains.evm.raw_transactions import read_raw
 from chains.evm.safe import InnerOperation, read_execution, recover_signers
 from chains.evm.safe_files import execution_calldata, pack
+from chains.evm.transaction_forms import read_raw, rlp_encode
 from chains.evm.unsigned_transactions import read_unsigned_transaction
 from chains.model import AccountTransaction, ChainId, ControlKind, TransferKind
 from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
