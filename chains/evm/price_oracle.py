@@ -11,13 +11,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from eth_abi.abi import decode
-from eth_abi.exceptions import DecodingError
-from eth_utils.crypto import keccak
-
 from chains.errors import ChainError, RpcError, Unsupported, WrongChain
 from chains.evm import requests as questions
 from chains.evm.blocks import read_ref
+from chains.evm.contracts import Interface
 from chains.evm.fields import data_of, fields_of, quantity, quantity_of
 from chains.evm.params import network_of
 from chains.evm.requests import raised
@@ -31,12 +28,16 @@ from chains.rpc.opening import open_transport
 MOST_DECIMALS: Final = 36
 _ROUND_BYTES: Final = 5 * 32
 _WORD: Final = 32
-_MAX_ROUND: Final = 2**80
 _COUNTED: Final = 2**64 - 1
-_LATEST: Final = keccak(text="latestRoundData()")[:4]
-_ROUND: Final = keccak(text="getRoundData(uint80)")[:4]
-_DECIMALS: Final = keccak(text="decimals()")[:4]
-_DESCRIPTION: Final = keccak(text="description()")[:4]
+_ROUND: Final = ("uint80", "int256", "uint256", "uint256", "uint80")
+_FEED: Final = Interface(
+    {
+        "latestRoundData": ((), _ROUND),
+        "getRoundData": (("uint80",), _ROUND),
+        "decimals": ((), ("uint8",)),
+        "description": ((), ("string",)),
+    }
+)
 _LATEST_TIME: Final = datetime(9999, 1, 1, tzinfo=UTC)
 
 
@@ -95,7 +96,7 @@ class OracleReader:
 
     @property
     def _questions(self) -> list[Call]:
-        return [self._call(data) for data in (_LATEST, _DECIMALS, _DESCRIPTION)]
+        return [self._call(_FEED.call(name)) for name in ("latestRoundData", "decimals", "description")]
 
     def before(self, later: PriceRound, count: int) -> Sequence[PriceRound]:
         """By `getRoundData`, within the phase of `later`: another phase counts by another contract."""
@@ -104,7 +105,7 @@ class OracleReader:
         return self._pool.ask(lambda t: self._before(t, numbers, later)) if numbers else ()
 
     def _before(self, transport: Transport, numbers: Sequence[int], later: PriceRound) -> list[PriceRound]:
-        calls = [self._call(_ROUND + number.to_bytes(_WORD, "big")) for number in numbers]
+        calls = [self._call(_FEED.call("getRoundData", number)) for number in numbers]
         found: list[PriceRound] = []
         for number, answer in zip(numbers, read_states(transport, calls, later.at), strict=True):
             if isinstance(answer, RpcError):
@@ -149,11 +150,11 @@ def _told(answer: Json | ChainError) -> bytes:
 def _words(raw: bytes) -> _Words:
     if len(raw) != _ROUND_BYTES:
         raise Unsupported(f"the feed answers {len(raw)} bytes where a round has {_ROUND_BYTES}")
-    number, answer, _, updated, answered_in = (raw[at : at + _WORD] for at in range(0, _ROUND_BYTES, _WORD))
-    numbers = [int.from_bytes(word, "big") for word in (number, updated, answered_in)]
-    if max(numbers[0], numbers[2]) >= _MAX_ROUND:
-        raise Unsupported("the feed answers a round number of more than 80 bits")
-    return _Words(numbers[0], int.from_bytes(answer, "big", signed=True), numbers[1], numbers[2])
+    try:
+        number, answer, _, updated, answered_in = _FEED.results("latestRoundData", raw)
+    except ValueError:
+        raise Unsupported("the feed answers a round number of more than 80 bits") from None
+    return _Words(number, answer, updated, answered_in)
 
 
 def _decimals(raw: bytes) -> int:
@@ -170,8 +171,8 @@ def _check_quote(answer: Json | ChainError) -> None:
     if isinstance(answer, RpcError):
         return
     try:
-        (text,) = decode(["string"], data_of(raised(answer), "eth_call"))
-    except (DecodingError, UnicodeDecodeError, ValueError, OverflowError):
+        (text,) = _FEED.results("description", data_of(raised(answer), "eth_call"))
+    except ValueError:
         return
     quote = text.rpartition("/")[2].strip()
     if "/" in text and quote.upper() != "USD":
