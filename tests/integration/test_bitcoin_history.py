@@ -21,7 +21,7 @@ from chains.registry import Endpoint, SourceSpec
 from chains.source import WatchSet
 from nodes.bitcoinds import Bitcoind
 from walletwatch.cli.sessions import Session
-from walletwatch.cli.trace_output import fold
+from walletwatch.cli.trace import fold
 from walletwatch.cli.trace_starts import Theft, start
 from walletwatch.tracing.traces import Trace, trace_as_json
 

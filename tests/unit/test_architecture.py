@@ -66,6 +66,8 @@ PLANTS = [
     (LAYERS, "walletwatch.rules", "walletwatch.approvals"),
     (LAYERS, "walletwatch.settings", "walletwatch.store"),
     (LAYERS, "walletwatch.domain", "walletwatch.settings"),
+    (LAYERS, "walletwatch.output", "walletwatch.domain"),
+    (LAYERS, "walletwatch.output", "walletwatch.reports"),
     (VENDORS["web3"], "chains.bitcoin", "web3"),
     (VENDORS["web3"], "walletwatch.watch", "web3"),
     (VENDORS["bitcoin"], "chains.evm", "bitcoin"),

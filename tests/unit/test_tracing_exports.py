@@ -17,11 +17,12 @@ import pytest
 import resvg_py
 from tracing_samples import SYMBOLS, TEN_WALLETS, THIEF, dmm_tracer, winding_tracer
 
+from walletwatch.demo.trees import render_tree
+from walletwatch.output.texts import percent, shorten
 from walletwatch.tracing.exports.drawings import render_svg
-from walletwatch.tracing.exports.elements import Unit, percent, shorten, unit_of
 from walletwatch.tracing.exports.files import FONTS, FORMATS, export_files
 from walletwatch.tracing.exports.layouts import MAX_PER_COLUMN, lay_out
-from walletwatch.tracing.exports.trees import render_tree
+from walletwatch.tracing.exports.units import Unit, unit_of
 from walletwatch.tracing.traces import Trace, trace_as_json
 
 GOLDEN = Path(__file__).parents[1] / "golden"

@@ -23,12 +23,12 @@ from walletwatch.cli.filters import (
     read_choice,
     read_moment,
 )
-from walletwatch.cli.output import Column, Format, Listing, Row, text_column, time_column
 from walletwatch.cli.sessions import STATES, Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.alerts import Alert, Silence
 from walletwatch.domain.ids import stable_id
 from walletwatch.domain.objects import alert_object, silence_object
 from walletwatch.domain.times import format_utc, utc_now
+from walletwatch.output.listings import Column, Format, Listing, Row, text_column, time_column
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -10,8 +10,10 @@ import typer
 from walletwatch.cli.audit_reports import entries_listing, story_object, story_text
 from walletwatch.cli.errors import BadAnswer, UsageProblem
 from walletwatch.cli.filters import FormatOption, LimitOption, SinceOption, TxOption, TzOption, UntilOption, read_tx
-from walletwatch.cli.output import Format, dump_json, progress_bar
+from walletwatch.cli.progress import progress_bar
 from walletwatch.cli.sessions import Session, make_filter, session_of, show_object, show_rows
+from walletwatch.output.listings import Format
+from walletwatch.output.tables import dump_json
 
 if TYPE_CHECKING:
     from walletwatch.audit.notes import SigningKey, VerifyingKey

@@ -10,21 +10,21 @@ from chains.model import format_hash
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.findings import finding_rows, findings_listing
 from walletwatch.cli.outflows import outflow_rows, outflows_listing
-from walletwatch.cli.output import (
+from walletwatch.cli.requests import request_rows
+from walletwatch.cli.sessions import Session, not_found
+from walletwatch.cli.trace import fold, symbols_of
+from walletwatch.domain.objects import alert_object
+from walletwatch.output.listings import (
     Column,
     Format,
     Listing,
     amount_text,
     local_time,
     render,
-    show_value,
     text_column,
     time_column,
 )
-from walletwatch.cli.requests import request_rows
-from walletwatch.cli.sessions import Session, not_found
-from walletwatch.cli.trace_output import fold, symbols_of
-from walletwatch.domain.objects import alert_object
+from walletwatch.output.tables import show_value
 
 FIELDS = ("seq", "recorded_at", "actor", "action", "subject", "payload", "leaf_hash")
 

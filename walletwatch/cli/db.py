@@ -6,8 +6,8 @@ import typer
 
 from walletwatch.cli.errors import BadAnswer
 from walletwatch.cli.filters import FormatOption
-from walletwatch.cli.output import Format
 from walletwatch.cli.sessions import session_of, show_object
+from walletwatch.output.listings import Format
 
 app = typer.Typer()
 

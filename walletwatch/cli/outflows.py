@@ -21,17 +21,6 @@ from walletwatch.cli.filters import (
     WalletOption,
     read_choice,
 )
-from walletwatch.cli.output import (
-    Column,
-    Format,
-    Listing,
-    Row,
-    amount_column,
-    hash_column,
-    short_hash,
-    text_column,
-    time_column,
-)
 from walletwatch.cli.sessions import (
     STATES,
     Session,
@@ -43,6 +32,17 @@ from walletwatch.cli.sessions import (
     show_rows,
 )
 from walletwatch.domain.objects import outflow_object
+from walletwatch.output.listings import (
+    Column,
+    Format,
+    Listing,
+    Row,
+    amount_column,
+    hash_column,
+    short_hash,
+    text_column,
+    time_column,
+)
 
 if TYPE_CHECKING:
     from chains.model import ChainId

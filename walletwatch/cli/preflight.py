@@ -10,9 +10,11 @@ import typer
 
 from walletwatch.cli.errors import Exit, UsageProblem
 from walletwatch.cli.filters import FormatOption
-from walletwatch.cli.output import Format, Listing, amount_text, clean, dump_json, text_column
 from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.cli.trials import ChainName
+from walletwatch.output.listings import Format, Listing, amount_text, text_column
+from walletwatch.output.tables import dump_json
+from walletwatch.output.texts import clean
 
 if TYPE_CHECKING:
     from walletwatch.service.preflight import Preflight

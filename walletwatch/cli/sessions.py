@@ -17,9 +17,9 @@ import typer
 
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.filters import read_chain, read_choice, read_tx, read_window, read_zone
-from walletwatch.cli.output import Format, Listing, Row, render, render_one, with_whole_units
 from walletwatch.domain.objects import Names
 from walletwatch.labels.label_book import LabelBook
+from walletwatch.output.listings import Format, Listing, Row, render, render_one, with_whole_units
 
 if TYPE_CHECKING:
     from walletwatch.settings import Settings

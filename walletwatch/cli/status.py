@@ -9,10 +9,11 @@ import typer
 
 from chains.model import format_hash
 from walletwatch.cli.filters import FormatOption
-from walletwatch.cli.output import Column, Format, Listing, Row, dump_json, render, show_value, text_column
 from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.alerts import AlertState
 from walletwatch.domain.times import format_utc
+from walletwatch.output.listings import Column, Format, Listing, Row, render, text_column
+from walletwatch.output.tables import dump_json, show_value
 
 if TYPE_CHECKING:
     from walletwatch.settings.chains import ChainSettings

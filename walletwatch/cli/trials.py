@@ -10,9 +10,10 @@ import typer
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.filters import FormatOption, TzOption
 from walletwatch.cli.findings import findings_listing
-from walletwatch.cli.output import Format, progress_bar
+from walletwatch.cli.progress import progress_bar
 from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.domain.objects import finding_object
+from walletwatch.output.listings import Format
 
 if TYPE_CHECKING:
     from chains.captures import CaptureRange

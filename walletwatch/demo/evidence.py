@@ -18,6 +18,7 @@ from walletwatch.audit.stories import Story, StoryFacts, story_markdown, tell_st
 from walletwatch.audit.verdicts import Verification
 from walletwatch.audit.verification import Head, verify_log
 from walletwatch.demo.play import DAY, THEFT, DemoFailed
+from walletwatch.demo.trees import render_tree
 from walletwatch.domain.alerts import Alert
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow
@@ -30,7 +31,6 @@ from walletwatch.store import UnitOfWork
 from walletwatch.store.cases import StoredCase
 from walletwatch.store.statements import Filter
 from walletwatch.tracing.exports.files import export_files
-from walletwatch.tracing.exports.trees import render_tree
 from walletwatch.tracing.tracer import Tracer
 from walletwatch.tracing.traces import Trace
 

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import io
-import json
-import re
 from enum import StrEnum
 from functools import cache
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
-from rich import box
-from rich.console import Console, Group
+from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
 from chains.model import format_units
 from walletwatch.domain.times import format_utc
+from walletwatch.output.tables import dump_json, rich_table, write_console, write_markdown
+from walletwatch.output.texts import clean, escape_markdown, percent
 from walletwatch.reports.daily import DailyReport
 from walletwatch.reports.daily_limits import LimitUse
 from walletwatch.reports.daily_objects import daily_csv, daily_object
 from walletwatch.reports.daily_sheets import AGREES, NOT_TOLD, Sheet, headline, make_sheets, say_secs
-from walletwatch.tracing.exports.elements import percent
 
 _FINE_OUTCOMES = ("approved", "approved late", "not judged")
 _FULL_BAR = 100
@@ -30,7 +27,12 @@ _FULL_BAR = 100
 def _template() -> Template:
     loader = PackageLoader("walletwatch.reports", "html")
     environment = Environment(
-        loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=loader,
+        autoescape=True,
+        finalize=lambda value: clean(value) if type(value) is str else value,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     return environment.get_template("daily.html.j2")
 
@@ -130,7 +132,7 @@ def render_daily(report: DailyReport, form: ReportForm | str, *, width: int | No
     """The report as one text that ends with a newline. `width` bounds the table. Raises ValueError for another form."""
     match ReportForm(form):
         case ReportForm.JSON:
-            return json.dumps(daily_object(report), indent=2, ensure_ascii=False) + "\n"
+            return dump_json(daily_object(report))
         case ReportForm.CSV:
             return daily_csv(report)
         case ReportForm.MD:
@@ -138,7 +140,7 @@ def render_daily(report: DailyReport, form: ReportForm | str, *, width: int | No
         case ReportForm.HTML:
             return render_page(report)
         case ReportForm.TABLE:
-            return _terminal(report, width or _WIDTH)
+            return write_console(tables(report), width or _WIDTH)
 
 
 def title_of(report: DailyReport) -> str:
@@ -148,13 +150,6 @@ def title_of(report: DailyReport) -> str:
 
 
 # --- a terminal -------------------------------------------------------------------------------------------------------
-
-
-def _terminal(report: DailyReport, width: int) -> str:
-    out = io.StringIO()
-    console = Console(file=out, width=width, highlight=False, markup=False, emoji=False)
-    console.print(tables(report))
-    return "".join(f"{line.rstrip()}\n" for line in out.getvalue().splitlines())
 
 
 def tables(report: DailyReport) -> Group:
@@ -171,39 +166,21 @@ def tables(report: DailyReport) -> Group:
 def _table(sheet: Sheet) -> list[Text | Table]:
     if not sheet.rows:
         return [Text.assemble((sheet.title, "bold"), f": {sheet.empty}")]
-    named = any(heading.title for heading in sheet.headings)
-    table = Table(box=box.SIMPLE_HEAD if named else None, pad_edge=False, show_edge=False, show_header=named)
-    for heading in sheet.headings:
-        table.add_column(heading.title, justify="right" if heading.right else "left", overflow="fold")
-    for row in sheet.rows:
-        table.add_row(*(Text(cell) for cell in row))
     note = [Text(f"  {sheet.note}", style="dim")] if sheet.note else []
-    return [Text(sheet.title, style="bold"), table, *note]
+    return [Text(sheet.title, style="bold"), rich_table(sheet.headings, sheet.rows), *note]
 
 
 # --- Markdown ---------------------------------------------------------------------------------------------------------
 
 
 def _markdown(report: DailyReport) -> str:
-    parts = [f"# {_escape(title_of(report))}", "", *(f"- {_escape(line)}" for line in headline(report))]
-    for sheet in make_sheets(report):
-        parts += ["", f"## {_escape(sheet.title)}", "", *_markdown_table(sheet)]
-    return "\n".join(parts) + "\n"
+    head = [f"# {escape_markdown(title_of(report))}\n", *(f"- {escape_markdown(line)}" for line in headline(report))]
+    sections = [f"\n## {escape_markdown(sheet.title)}\n\n{_markdown_section(sheet)}" for sheet in make_sheets(report)]
+    return "\n".join([*head, *sections]).rstrip("\n") + "\n"
 
 
-def _markdown_table(sheet: Sheet) -> list[str]:
+def _markdown_section(sheet: Sheet) -> str:
     if not sheet.rows:
-        return [_escape(sheet.empty)]
-    lines = [_line([heading.title for heading in sheet.headings])]
-    lines.append("|" + "|".join("---:" if heading.right else "---" for heading in sheet.headings) + "|")
-    lines += [_line(row) for row in sheet.rows]
-    return [*lines, "", _escape(sheet.note)] if sheet.note else lines
-
-
-def _line(cells: tuple[str, ...] | list[str]) -> str:
-    return "| " + " | ".join(_escape(cell) for cell in cells) + " |"
-
-
-def _escape(text: str) -> str:
-    safe = text.replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|#])", r"\\\1", safe)
+        return escape_markdown(sheet.empty) + "\n"
+    note = f"\n{escape_markdown(sheet.note)}\n" if sheet.note else ""
+    return write_markdown(sheet.headings, sheet.rows) + note

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import re
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
@@ -12,15 +9,13 @@ from typing import Any
 from chains.model import AssetId, format_hash
 from walletwatch.domain.cases import Case
 from walletwatch.domain.objects import Json, Names, silence_object, time_text
+from walletwatch.output.tables import write_csv
 from walletwatch.reports.daily import DailyReport
 from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_limits import HotShare, LimitUse
-from walletwatch.tracing.exports.elements import clean
 
 REPORT_TYPE = "walletwatch.daily-report/v1"
 CSV_FIELDS = ("day", "section", "row", "field", "value")
-_NUMBER = re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?\Z")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def daily_object(report: DailyReport) -> Json:
@@ -171,19 +166,18 @@ def stolen_of(case: Case, asset: AssetId) -> int:
 
 def daily_csv(report: DailyReport) -> str:
     """Every value of the object on a line of its own: day, section, row of the section (from 1), field, value."""
-    found = daily_object(report)
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(CSV_FIELDS)
+    return write_csv(CSV_FIELDS, _csv_rows(daily_object(report)))
+
+
+def _csv_rows(found: Json) -> Iterator[tuple[Any, ...]]:
     for section, value in found.items():
         rows = value if isinstance(value, list) else [value]
         for number, row in enumerate(rows, start=1):
             fields = row if isinstance(row, dict) else {"": row}
-            writer.writerows((found["day"], section, number, name, cell) for name, cell in _leaves(fields))
-    return out.getvalue()
+            yield from ((found["day"], section, number, name, leaf) for name, leaf in _leaves(fields))
 
 
-def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, Any]]:
     if isinstance(value, dict):
         for key, inner in value.items():
             yield from _leaves(inner, f"{name}.{key}" if name else key)
@@ -191,14 +185,4 @@ def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
         for number, inner in enumerate(value, start=1):
             yield from _leaves(inner, f"{name}.{number}")
     else:
-        yield name, _cell(value)
-
-
-def _cell(value: Any) -> str:
-    """A text that a spreadsheet would take for a formula gets an apostrophe before it (CWE-1236)."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    text = clean(str(value))
-    return f"'{text}" if text.startswith(_FORMULA) and not _NUMBER.match(text) else text
+        yield name, value

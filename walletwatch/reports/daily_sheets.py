@@ -9,22 +9,15 @@ from zoneinfo import ZoneInfo
 
 from chains.model import Asset, AssetId, format_units
 from walletwatch.domain.times import format_utc
+from walletwatch.output.tables import Heading
+from walletwatch.output.texts import one_line
 from walletwatch.reports.daily import DailyReport
 from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_limits import HotShare, LimitUse
 from walletwatch.reports.daily_objects import stolen_of
-from walletwatch.tracing.exports.elements import clean
 
 AGREES, NOT_TOLD = "agrees", "not told"
 """What the chain says to a book; anything else is a difference."""
-
-
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A column's title; `right` for numbers."""
-
-    title: str
-    right: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ def make_sheets(report: DailyReport) -> tuple[Sheet, ...]:
 
 def headline(report: DailyReport) -> tuple[str, ...]:
     """What somebody reads who reads nothing else, one sentence each."""
-    return tuple(_plain(text) for text in (_say_books(report), _say_outflows(report), _say_alerts(report)))
+    return tuple(one_line(text) for text in (_say_books(report), _say_outflows(report), _say_alerts(report)))
 
 
 def _say_books(report: DailyReport) -> str:
@@ -263,10 +256,6 @@ def _local(moment: datetime, zone: ZoneInfo) -> str:
     return moment.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
-def _plain(text: str) -> str:
-    return clean(" ".join(text.split()))
-
-
 def _cleaned(sheet: Sheet) -> Sheet:
-    rows = tuple(tuple(_plain(cell) for cell in row) for row in sheet.rows)
-    return Sheet(sheet.title, sheet.headings, rows, sheet.empty, _plain(sheet.note))
+    rows = tuple(tuple(one_line(cell) for cell in row) for row in sheet.rows)
+    return Sheet(sheet.title, sheet.headings, rows, sheet.empty, one_line(sheet.note))

@@ -8,19 +8,11 @@ from xml.etree.ElementTree import Element
 
 from chains.model import format_hash
 from walletwatch.domain.cases import TaintModel
+from walletwatch.output.markup import Child, append, element, to_html
+from walletwatch.output.texts import percent, shorten
 from walletwatch.tracing.exports.drawings import MEANINGS, colour_of, draw
-from walletwatch.tracing.exports.elements import (
-    Child,
-    Symbols,
-    Unit,
-    append,
-    element,
-    percent,
-    shorten,
-    to_html,
-    unit_of,
-)
 from walletwatch.tracing.exports.layouts import kind_of
+from walletwatch.tracing.exports.units import Symbols, Unit, unit_of
 from walletwatch.tracing.ranking import Resting, rank_places
 from walletwatch.tracing.traces import Trace, TraceEdge, TraceNode
 

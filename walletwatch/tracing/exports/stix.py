@@ -14,7 +14,8 @@ from typing import Any
 import orjson
 
 from chains.model import format_hash
-from walletwatch.tracing.exports.elements import Symbols, clean, unit_of
+from walletwatch.output.texts import clean
+from walletwatch.tracing.exports.units import Symbols, unit_of
 from walletwatch.tracing.ranking import Standing, rank_places
 from walletwatch.tracing.traces import Trace, TraceNode
 

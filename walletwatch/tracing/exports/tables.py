@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
 from chains.model import format_hash, format_units
 from walletwatch.domain.times import format_utc
-from walletwatch.tracing.exports.elements import Symbols, append, clean, element, to_xml, unit_of
+from walletwatch.output.markup import append, element, to_xml
+from walletwatch.output.tables import write_csv
+from walletwatch.tracing.exports.units import Symbols, unit_of
 from walletwatch.tracing.flows import Bounds
 from walletwatch.tracing.traces import Trace, TraceEdge, TraceNode
 
@@ -124,26 +124,14 @@ STOP_COLUMNS = (
 def render_csv(traces: Sequence[Trace], symbols: Symbols) -> dict[str, str]:
     """`nodes`, `edges` and `stops` as CSV texts (RFC 4180)."""
     return {
-        "nodes": _write(NODE_COLUMNS, (row for trace in traces for row in _node_rows(trace, symbols))),
-        "edges": _write(EDGE_COLUMNS, (row for trace in traces for row in _edge_rows(trace, symbols))),
-        "stops": _write(STOP_COLUMNS, (row for trace in traces for row in _stop_rows(trace, symbols))),
+        "nodes": _table(NODE_COLUMNS, (row for trace in traces for row in _node_rows(trace, symbols))),
+        "edges": _table(EDGE_COLUMNS, (row for trace in traces for row in _edge_rows(trace, symbols))),
+        "stops": _table(STOP_COLUMNS, (row for trace in traces for row in _stop_rows(trace, symbols))),
     }
 
 
-def _write(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows([_inert(cell) for cell in row] for row in rows)
-    return out.getvalue()
-
-
-def _inert(cell: str | int) -> str | int:
-    """A text that a spreadsheet would run as a formula (a THORChain memo begins with `=`) gets an apostrophe."""
-    if isinstance(cell, int):
-        return cell
-    text = clean(cell)
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+def _table(columns: Sequence[str], rows: Iterable[Sequence[str | int]]) -> str:
+    return write_csv(columns, rows, line_end="\r\n")
 
 
 def _coins(units: int, trace: Trace, symbols: Symbols) -> str:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from walletwatch.tracing.exports.elements import Symbols, Unit, clean, percent, unit_of
+from walletwatch.output.texts import one_line, percent
 from walletwatch.tracing.exports.layouts import kind_of
+from walletwatch.tracing.exports.units import Symbols, Unit, unit_of
 from walletwatch.tracing.ranking import rank_places
 from walletwatch.tracing.traces import Trace, TraceNode
 
@@ -18,7 +19,7 @@ def render_tree(trace: Trace, symbols: Symbols) -> str:
     unit = unit_of(trace.asset, symbols)
     totals = trace.totals[trace.model]
     head = [
-        f"{_line_of(trace.case.name)} ({trace.case.id}, {trace.case.state})",
+        f"{one_line(trace.case.name)} ({trace.case.id}, {trace.case.state})",
         (
             f"stolen {unit.exact(trace.stolen)} · by {trace.model}: at services {unit.exact(totals.at_services)}, "
             f"held {unit.exact(totals.holding)}, fees {unit.exact(totals.fees)}, "
@@ -29,7 +30,7 @@ def render_tree(trace: Trace, symbols: Symbols) -> str:
     lines = _branches(trace, unit)
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} more addresses (export the case to see them)"]
-    gaps = ["", *(f"not seen: {_line_of(gap)}" for gap in trace.gaps[:10])] if trace.gaps else []
+    gaps = ["", *(f"not seen: {one_line(gap)}" for gap in trace.gaps[:10])] if trace.gaps else []
     return "\n".join([*head, *lines, "", *_places(trace, unit), *gaps]) + "\n"
 
 
@@ -63,23 +64,18 @@ def _parents(trace: Trace) -> dict[str, str]:
 
 def _line(trace: Trace, node: TraceNode, unit: Unit) -> str:
     kind = kind_of(node, [s for s in trace.stops if s.node == node.id])
-    who = f" {_line_of(node.label)}" if node.label else ""
+    who = f" {one_line(node.label)}" if node.label else ""
     amount = f"  {unit.exact(node.tainted)}" if node.tainted else ""
     left = f", {unit.exact(node.holding)} left" if node.holding and kind == "passed" else ""
-    return f"{_line_of(node.address or node.id)}{who}{amount}  [{_MARKS.get(kind, _line_of(kind))}{left}]"
+    return f"{one_line(node.address or node.id)}{who}{amount}  [{_MARKS.get(kind, one_line(kind))}{left}]"
 
 
 def _places(trace: Trace, unit: Unit) -> Sequence[str]:
     places = rank_places(trace)
     lines = ["what to freeze first:"] if places else []
     for number, place in enumerate(places[:20], start=1):
-        who = f"{_line_of(place.label)} " if place.label else ""
+        who = f"{one_line(place.label)} " if place.label else ""
         share = percent(place.tainted, trace.stolen)
-        where = f"{who}{_line_of(place.address or place.node)}"
+        where = f"{who}{one_line(place.address or place.node)}"
         lines.append(f"{number:3}. {unit.exact(place.tainted)} ({share})  {where}: {place.advice}")
     return lines + ([f"     and {len(places) - 20} more"] if len(places) > 20 else [])
-
-
-def _line_of(text: str) -> str:
-    """A stranger's text on one line, unable to steer the terminal."""
-    return clean(" ".join(text.split()))

@@ -9,12 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walletwatch.cli.filters import read_zone
-from walletwatch.cli.output import (
+from walletwatch.output.listings import (
     Format,
     Listing,
     amount_column,
     amount_text,
-    clean,
     hash_column,
     local_time,
     render,
@@ -22,6 +21,7 @@ from walletwatch.cli.output import (
     short_hash,
     text_column,
 )
+from walletwatch.output.texts import clean, guard_formula
 
 TX = "975ec405ac9dc9fa5ab8009d94d6a1fe31dff8a8127ea90d023104e52754e4d7"
 LISTING = Listing(
@@ -73,6 +73,12 @@ def test_a_cell_that_a_spreadsheet_would_run_is_neutralised(start: str) -> None:
     assert row["memo"][0] in ("'", "\N{REPLACEMENT CHARACTER}")
 
 
+@pytest.mark.parametrize("text", [" =1+1", "\t=1+1", "\n=1+1", "\uff1d1+1", "\u3000\uff0b1+1", "-1+1", "+1+cmd"])
+def test_a_formula_behind_white_space_or_in_full_width_is_neutralised(text: str) -> None:
+    """CWE-1236: spreadsheets trim cells, and Japanese ones read full-width signs as formulas too."""
+    assert guard_formula(text) == f"'{text}"
+
+
 @pytest.mark.parametrize("number", ["-5", "+5", "-1,000.5", "-0.25"])
 def test_numbers_keep_their_sign_in_csv(number: str) -> None:
     (row,) = csv.DictReader(io.StringIO(render_row(Format.CSV, memo=number)))
@@ -94,6 +100,12 @@ def test_strangers_text_cannot_steer_a_terminal(memo: str) -> None:
     for form in (Format.TABLE, Format.MD):
         shown = render_row(form, memo=memo)
         assert not any((ord(c) < 32 and c not in "\n\t") or 127 <= ord(c) < 160 for c in shown)
+
+
+@pytest.mark.parametrize("mark", ["\u061c", "\u200b", "\u2028", "\u2066", "\ufeff", "\ud800", "\x1b", "\r"])
+def test_every_output_takes_the_same_characters_out(mark: str) -> None:
+    """The commands let zero-width characters pass and the trace exports carriage returns, each alone."""
+    assert clean(f"a{mark}b\tc\nd") == "a\N{REPLACEMENT CHARACTER}b\tc\nd"
 
 
 def test_direction_marks_are_taken_out() -> None:
