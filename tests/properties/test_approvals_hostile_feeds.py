@@ -31,8 +31,7 @@ from walletwatch.approvals.act_writing import sign_act
 from walletwatch.approvals.acts import Malformed
 from walletwatch.approvals.vendors.exports import ExportFeed
 from walletwatch.domain.withdrawals import Act
-from walletwatch.service.act_endpoint import ActEndpoint, Rules
-from walletwatch.service.admissions import LineRate, PostSecret
+from walletwatch.service.act_endpoint import ActEndpoint, LineRate, PostSecret, Rules
 from walletwatch.watch.feed_reader import LineAnswer
 
 OWNER = "0x464e926AfB9E8c5D7F18B92C7dBA01399aa0d265"

@@ -18,8 +18,16 @@ import pytest
 
 from walletwatch.alerts.webhook import sign_body
 from walletwatch.approvals.act_sources import MAX_LINES, MAX_POST
-from walletwatch.service.act_endpoint import MAX_CONNECTIONS, MAX_HEAD, ActEndpoint, EndpointError, Rules
-from walletwatch.service.admissions import LineRate, PostSecret, RequestRefused
+from walletwatch.service.act_endpoint import (
+    MAX_CONNECTIONS,
+    MAX_HEAD,
+    ActEndpoint,
+    EndpointError,
+    LineRate,
+    PostSecret,
+    RequestRefused,
+    Rules,
+)
 from walletwatch.watch.feed_reader import LineAnswer
 
 JSON_LINES = {"Content-Type": "application/x-ndjson"}

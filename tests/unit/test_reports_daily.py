@@ -16,15 +16,17 @@ from chains.model import Address, Asset, AssetId, ChainId
 from walletwatch.domain.alerts import Alert, AlertState, Decision, Silence
 from walletwatch.domain.cases import Case, CaseState, Seed
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
-from walletwatch.reports.daily import AuditHead, DailyReport, day_bounds
-from walletwatch.reports.daily_books import DailyBook
-from walletwatch.reports.daily_counts import (
+from walletwatch.reports.daily import (
+    AuditHead,
+    DailyReport,
     FindingTally,
     OutflowTally,
     approval_outcome,
+    day_bounds,
     tally_findings,
     time_alerts,
 )
+from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_forms import ReportForm, render_daily
 from walletwatch.reports.daily_limits import HotShare, LimitUse, share_online
 from walletwatch.reports.daily_objects import daily_object

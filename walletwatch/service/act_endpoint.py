@@ -5,6 +5,7 @@ few places for seconds and nothing else.
 
 from __future__ import annotations
 
+import hmac
 import json
 import logging
 import socket
@@ -13,13 +14,14 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import h11
 
+from walletwatch.alerts.webhook import verify_signature
 from walletwatch.approvals.act_sources import MAX_LINES, MAX_POST
-from walletwatch.service.admissions import LineRate, PostSecret, RequestRefused
+from walletwatch.domain.times import Clock, utc_now
 from walletwatch.watch.feed_reader import LineAnswer
 
 _log = logging.getLogger(__name__)
@@ -148,13 +150,13 @@ class _Conversation(socketserver.BaseRequestHandler):
         except h11.RemoteProtocolError as error:
             return error.error_status_hint, {}, {"error": "this is not the HTTP that is spoken here"}
         try:
-            return 200, {}, _told(self.server.post(body))
+            return 200, {}, _answer_object(self.server.post(body))
         except Exception:  # noqa: BLE001 - logged whole; whoever posts is told that nothing was kept, and tries again
             _log.exception("posted approvals could not be kept")
             return 503, {"Retry-After": "5"}, {"error": "nothing of this was kept; try again"}
 
     def _read(self) -> bytes:
-        """The body of a request that may be taken. Raises Refused, OSError, h11.RemoteProtocolError."""
+        """The body of a request that may be taken. Raises RequestRefused, OSError, h11.RemoteProtocolError."""
         headers: dict[str, str] = {}
         body = bytearray()
         while True:
@@ -228,7 +230,74 @@ def _check_size(size: int) -> None:
         raise RequestRefused(413, f"more than {MAX_POST} bytes at once")
 
 
-def _told(answers: list[LineAnswer]) -> dict[str, Any]:
+def _answer_object(answers: list[LineAnswer]) -> dict[str, Any]:
     counts = {word: sum(a.result == word for a in answers) for word in ("taken", "duplicate", "malformed")}
     lines = [{key: value for key, value in asdict(a).items() if value != ""} for a in answers]
     return {**counts, "lines": lines}
+
+
+# --- who may post, and how much -----------------------------------------------------------------------------------
+
+SIGNATURE_HEADER = "walletwatch-signature"
+
+
+class RequestRefused(Exception):
+    """The request is refused with the HTTP `status` and this message; nothing of it is kept."""
+
+    def __init__(self, status: int, words: str, **headers: str) -> None:
+        super().__init__(words)
+        self.status = status
+        self.headers = headers
+
+
+@dataclass(frozen=True, slots=True)
+class PostSecret:
+    """The secret of a client: a bearer token, or the key of an HMAC-SHA256 over `TIME.BODY` in the form of our own
+    webhooks, at most five minutes old. Empty: anybody may post, and only the acts' own signatures are checked.
+    """
+
+    key: bytes = field(repr=False)
+    clock: Clock = utc_now
+
+    def check_head(self, headers: Mapping[str, str]) -> None:
+        """Before the body is read: a credential must be present, and a token must match. Raises RequestRefused."""
+        if not self.key or SIGNATURE_HEADER in headers:
+            return
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(token.strip().encode(), self.key):
+            raise _unknown()
+
+    def check_body(self, headers: Mapping[str, str], body: bytes) -> None:
+        """After the body is read: a signature over it must match and be fresh. Raises RequestRefused."""
+        if not self.key or SIGNATURE_HEADER not in headers:
+            return
+        if not verify_signature(self.key, headers[SIGNATURE_HEADER], body, self.clock()):
+            raise _unknown()
+
+
+def _unknown() -> RequestRefused:
+    return RequestRefused(401, "the secret is missing or wrong", **{"WWW-Authenticate": "Bearer"})
+
+
+class LineRate:
+    """At most `per_minute` lines a minute, in bursts of one minute's lines. A batch that begins within the rate is taken
+    whole; the next one waits.
+    """
+
+    def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._per_minute = per_minute
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._left = float(per_minute)
+        self._since = clock()
+
+    def take(self, lines: int) -> None:
+        """Count `lines`. Raises RequestRefused (429) with the seconds to wait."""
+        with self._lock:
+            now = self._clock()
+            grown = (now - self._since) * self._per_minute / 60
+            self._left, self._since = min(float(self._per_minute), self._left + grown), now
+            if self._left <= 0:
+                wait = int(-self._left * 60 / self._per_minute) + 1
+                raise RequestRefused(429, f"more than {self._per_minute} lines a minute", **{"Retry-After": str(wait)})
+            self._left -= max(1, lines)

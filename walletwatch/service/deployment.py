@@ -29,8 +29,7 @@ from walletwatch.labels.imports import LabelFileError
 from walletwatch.labels.label_book import LabelBook
 from walletwatch.labels.sources import import_source
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rules_digest, rules_in_force
-from walletwatch.service.act_endpoint import ActEndpoint, EndpointError, Rules
-from walletwatch.service.admissions import LineRate, PostSecret
+from walletwatch.service.act_endpoint import ActEndpoint, EndpointError, LineRate, PostSecret, Rules
 from walletwatch.service.prices import open_prices
 from walletwatch.settings import AmountReader, Money, Settings
 from walletwatch.settings.approvals import FeedSettings
