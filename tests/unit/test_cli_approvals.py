@@ -13,7 +13,7 @@ from chains.registry import parse_address
 from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
 from walletwatch.approvals.acts import parse_act
 from walletwatch.cli.errors import Exit
-from walletwatch.cli.probes import _ask_feed
+from walletwatch.cli.probes import _check_feed
 from walletwatch.domain.withdrawals import Act
 from walletwatch.service.application import Application
 from walletwatch.settings import load
@@ -206,7 +206,7 @@ def test_a_live_check_looks_at_every_feed_and_keeps_nothing(tmp_path: Path) -> N
     (tmp_path / "log.jsonl").write_bytes(b"".join(lines_of("request", "approve")) + b"broken\n")
     (tmp_path / "history.json").write_text("[]", encoding="utf-8")
     with Application.open(load(config, environ={}, need_secrets=False)) as application:
-        told = [_ask_feed(feed, application.store) for feed in application.feeds.sources]
+        told = [_check_feed(feed, application.store) for feed in application.feeds.sources]
         with application.store.reading() as unit:
             assert unit.approvals.count_acts() == 0
     assert [(probe.what, probe.said, probe.code) for probe in told] == [

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from chains.model import BlockRef
-from walletwatch.cli.run_progress import LINE_EVERY_SECS, Bars, Course, Lines, line_of, show_on
+from walletwatch.cli.run_progress import LINE_EVERY_SECS, Bars, ChainProgress, Lines, line_of, show_on
 
 
 @dataclass
@@ -36,15 +36,15 @@ class Terminal(io.StringIO):
 
 
 def test_a_line_tells_blocks_done_the_rate_and_the_time_left() -> None:
-    course = Course(first=904_000, place=905_200, tip=909_000)
+    course = ChainProgress(first=904_000, height=905_200, tip=909_000)
     assert line_of("bitcoin", course, 20.0) == (
         "bitcoin: 1,200 of 5,000 blocks, at 905200 of 909000, 60 blocks/s, 0:01:03 left"
     )
 
 
 def test_at_the_tip_and_at_the_first_look_no_time_is_left_to_tell() -> None:
-    assert line_of("a", Course(5, 9, 9), 2.0) == "a: 4 of 4 blocks, at 9 of 9, 2 blocks/s"
-    assert line_of("a", Course(5, 5, 9), 0.0) == "a: 0 of 4 blocks, at 5 of 9, 0 blocks/s"
+    assert line_of("a", ChainProgress(5, 9, 9), 2.0) == "a: 4 of 4 blocks, at 9 of 9, 2 blocks/s"
+    assert line_of("a", ChainProgress(5, 5, 9), 0.0) == "a: 0 of 4 blocks, at 5 of 9, 0 blocks/s"
 
 
 def test_a_log_gets_a_line_now_and_then_for_each_chain_that_moved() -> None:
@@ -84,8 +84,8 @@ def test_nothing_is_said_where_nothing_had_to_be_caught_up() -> None:
 
 
 def test_a_reorg_below_where_the_run_began_is_no_negative_progress() -> None:
-    assert (Course(100, 95, 110).done, Course(100, 95, 110).total) == (0, 10)
-    assert Course(100, 120, 110).total == 20
+    assert (ChainProgress(100, 95, 110).done, ChainProgress(100, 95, 110).total) == (0, 10)
+    assert ChainProgress(100, 120, 110).total == 20
 
 
 def test_a_terminal_gets_a_bar_a_chain() -> None:

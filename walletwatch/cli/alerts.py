@@ -1,4 +1,4 @@
-"""`alerts`: what people were told, and their work on it."""
+"""`alerts`: messages to people, and their work on them."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def list_alerts(
     limit: LimitOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """List alerts. Oldest first, with who was told."""
+    """List alerts. Oldest first, with their deliveries."""
     session = session_of(context)
     read_choice(state, STATES["alerts"], "--state")
     wanted = make_filter(session, since=since, until=until, tz=tz, severity=severity, state=state, limit=limit)
@@ -184,7 +184,7 @@ Decide = Callable[[Alert, str, str, "datetime"], Alert]
 
 
 def _decide(session: Session, alert_id: str, action: str, by: str, reason: str, decide: Decide) -> None:
-    """One decision about one alert: kept, on record under the name of who decided, and told to every sink."""
+    """One decision about one alert: kept, on record under the name of who decided, and sent to every sink."""
     with session.writing() as unit:
         alert = decide(_get(unit, alert_id), by, reason, unit.now)
         _alert_writer(session).save(unit, alert)

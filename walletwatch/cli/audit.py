@@ -59,7 +59,7 @@ def why(
     tz: TzOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Tell the story of a transaction. What left, who approved, what was found, who was told, who did what."""
+    """Show the history of a transaction. What left, who approved, what was found, who was notified, who did what."""
     session = session_of(context)
     wanted = make_filter(session, tx=tx)
     with session.reading() as unit:
@@ -96,10 +96,10 @@ def verify(
             outside_checkpoint=outside,
             progress=progress,
         )
-    tell_verification(answer, form)
+    show_verification(answer, form)
 
 
-def tell_verification(answer: Verification, form: Format) -> None:
+def show_verification(answer: Verification, form: Format) -> None:
     """Write the answer; raise BadAnswer, which names the first bad entry, if it is bad."""
     problems = [{"kind": p.kind, "seq": p.seq, "file": p.file, "message": p.message} for p in answer.problems]
     show_object(
@@ -124,7 +124,7 @@ def tell_verification(answer: Verification, form: Format) -> None:
 
 @app.command("prove", epilog="Example: walletwatch audit prove 42 > proof.json")
 def prove(context: typer.Context, seq: Annotated[int, typer.Argument(min=0, help="The entry's number.")]) -> None:
-    """Print a proof of one entry. For whoever has neither the log nor trust in us."""
+    """Print a proof of one entry. It can be checked without the log and without trust in this system."""
     from walletwatch.audit.notes import open_checkpoint
     from walletwatch.audit.proofs import InvalidProof, build_proofs
 
@@ -184,7 +184,7 @@ def export(
     output: Annotated[Path, typer.Option("-o", "--output", help="The ZIP to write.")],
     case: Annotated[str | None, typer.Option("--case", help="Only what concerns this case: its id or name.")] = None,
 ) -> None:
-    """Write an evidence pack. Entries with their proofs, tables and pictures, for whoever trusts nobody here."""
+    """Write an evidence pack. Entries with their proofs, tables and pictures, to be checked without trusting us."""
     from walletwatch.cli.audit_reports import write_evidence
 
     session = session_of(context)
@@ -207,7 +207,7 @@ def verify_evidence(
     if not pack.is_file():
         raise UsageProblem("there is no such file", where=str(pack))
     trusted = None if vkey is None else VerifyingKey.parse(_read_note(vkey))
-    tell_verification(verify_pack(pack, trusted), form)
+    show_verification(verify_pack(pack, trusted), form)
 
 
 def signing_key(session: Session) -> SigningKey:
@@ -229,7 +229,7 @@ def _read_note(path: Path) -> str:
     try:
         raw = path.read_bytes()[: MAX_CHECKPOINT_BYTES + 1]
         if len(raw) > MAX_CHECKPOINT_BYTES:
-            raise UsageProblem(f"larger than {MAX_CHECKPOINT_BYTES} bytes: this is no checkpoint", where=str(path))
+            raise UsageProblem(f"larger than {MAX_CHECKPOINT_BYTES} bytes: not a checkpoint", where=str(path))
         return raw.decode("utf-8")
     except OSError as error:
         raise UsageProblem(f"cannot read the file: {error.strerror}", where=str(path)) from None

@@ -214,7 +214,7 @@ def _daily_page(session: Session, unit: UnitOfWork) -> bytes:
 
 
 def _about(unit: UnitOfWork, case: str, entries: list[AuditEntry]) -> list[AuditEntry]:
-    """Entries about the case, its transactions, the requests they used up and the alerts that told of them."""
+    """Entries about the case, its transactions, the requests they used up and the alerts about them."""
     stored = unit.cases.get(case)
     if stored is None:
         raise not_found("case", case, "trace list")
@@ -233,9 +233,9 @@ def _alerts_of(unit: UnitOfWork, stored: StoredCase) -> set[str]:
 
     txids = {seed.tx for seed in stored.case.seeds}
     about = {f.id for txid in txids for f in unit.findings.of_tx(stored.case.chain, txid)}
-    told = unit.alerts.by_fingerprint(f"case/{stored.case.id}")
+    own = unit.alerts.by_fingerprint(f"case/{stored.case.id}")
     every = [a.id for a in unit.alerts.find(Filter()) if about.intersection(a.findings)]
-    return {*every, *([told.id] if told is not None else [])}
+    return {*every, *([own.id] if own is not None else [])}
 
 
 def _tables(session: Session, unit: UnitOfWork, subjects: set[str] | None) -> dict[str, bytes]:

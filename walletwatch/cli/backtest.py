@@ -59,8 +59,8 @@ def _run(session: Session, rules: Path, chain: str, heights: tuple[int, int]) ->
     settings = session.load(need_secrets=False)
     named = settings.chain(chain).name
     try:
-        with session.store() as store, progress_bar("outflows") as tell:
-            return backtests.backtest(settings, store, rules, named, heights, tell)
+        with session.store() as store, progress_bar("outflows") as progress:
+            return backtests.backtest(settings, store, rules, named, heights, progress)
     except backtests.RulesFileError as error:
         raise UsageProblem(str(error), where=str(rules)) from error
     except OSError as error:

@@ -21,7 +21,7 @@ def check(
         bool, typer.Option("--live", help="Also ask each node, the database, the approval feeds and the sinks.")
     ] = False,
 ) -> None:
-    """Tell every fault of the configuration. All at once, with file, line and what to do."""
+    """Show every fault of the configuration. All at once, with file, line and what to do."""
     session = session_of(context)
     settings = session.load(need_secrets=True)
     _check_signing_key(settings)

@@ -23,7 +23,7 @@ def upgrade(context: typer.Context) -> None:
 
 @app.command("current", epilog="Example: walletwatch db current")
 def current(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Tell the database's revision. Exit 1 if the program needs another."""
+    """Show the database's revision. Exit 1 if the program needs another."""
     with session_of(context).store(current=False) as store:
         revision, needed = store.revision(), store.newest_revision()
         show_object({"url": store.public_url, "revision": revision, "needed": needed}, form)

@@ -76,7 +76,7 @@ def lookup(
     tz: TzOption = None,
     form: FormatOption = Format.TABLE,
 ) -> None:
-    """Tell all that is said of an address. By whom, how surely, contradictions included; exit 1 if nothing is."""
+    """Show every label of an address. Source, confidence and contradictions; exit 1 if there is none."""
     from walletwatch.service.deployment import load_labels
 
     session = session_of(context)

@@ -77,7 +77,7 @@ for group, about in (
     (approvals, "Signed acts of people on requests."),
     (findings, "Verdicts of the rules."),
     (rules, "The catalogue of rules, as configured."),
-    (alerts, "What people were told, and work on it."),
+    (alerts, "Alerts, and the work on them."),
     (labels, "The label book: who is behind an address."),
     (trace, "Thefts that are being followed."),
     (audit, "The audit log: query, prove, verify."),
@@ -93,7 +93,7 @@ def main() -> None:
     try:
         app()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # whoever read the answer has enough of it
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader closed the pipe
         sys.exit(Exit.FINE)
     except Exception as error:  # noqa: BLE001 - the outermost frame: a person gets a block, never a traceback
         block, code = explain(error)

@@ -1,4 +1,4 @@
-"""Asking the world whether it is as the configuration says: database, nodes, approval feeds, sinks."""
+"""Whether database, nodes, prices, approval feeds and sinks answer as the configuration says."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from walletwatch.store import Store, StoreError, open_store
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What one part of the world answered. `code` is FINE, USAGE (configured wrongly) or UNREACHABLE."""
+    """The answer of one part. `code` is FINE, USAGE (configured wrongly) or UNREACHABLE."""
 
     what: str
     said: str
@@ -33,9 +33,9 @@ class Probe:
 
 
 def probe(settings: Settings) -> None:
-    """Ask everybody, tell every answer, and raise if one is bad."""
+    """Check every part, print each answer, and raise if one is bad."""
     answers: list[Probe] = []
-    for answer in _ask(settings):
+    for answer in _check(settings):
         typer.echo(f"{'ok ' if answer.code is Exit.FINE else 'BAD'} {answer.what}: {answer.said}")
         answers.append(answer)
     bad = [answer for answer in answers if answer.code is not Exit.FINE]
@@ -45,21 +45,21 @@ def probe(settings: Settings) -> None:
         raise UsageProblem(f"{len(bad)} of {len(answers)} checks failed", where=", ".join(a.what for a in bad))
 
 
-def _ask(settings: Settings) -> Iterator[Probe]:
-    database = _ask_store(settings)
+def _check(settings: Settings) -> Iterator[Probe]:
+    database = _check_store(settings)
     yield database
     for chain in settings.chains:
-        yield from _ask_chain(settings, chain)
-    yield from _ask_prices(settings)
+        yield from _check_chain(settings, chain)
+    yield from _check_prices(settings)
     if database.code is Exit.FINE:
         with Application.open(settings) as application:
             for feed in application.feeds.sources:
-                yield _ask_feed(feed, application.store)
+                yield _check_feed(feed, application.store)
             for name in application.sinks:
-                yield _ask_sink(application.notifier(name))
+                yield _check_sink(application.notifier(name))
 
 
-def _ask_store(settings: Settings) -> Probe:
+def _check_store(settings: Settings) -> Probe:
     store = open_store(settings.store.url.reveal())
     try:
         store.require_current()
@@ -71,8 +71,8 @@ def _ask_store(settings: Settings) -> Probe:
         store.close()
 
 
-def _ask_chain(settings: Settings, chain: ChainSettings) -> Iterator[Probe]:
-    """Identity first; what a node of another chain can do is of no interest."""
+def _check_chain(settings: Settings, chain: ChainSettings) -> Iterator[Probe]:
+    """Identity first: a node of another chain is not asked further."""
     source = open_source(settings.source_spec(chain))
     try:
         identity = _try(f"{chain.name} identity", source, _identify)
@@ -130,18 +130,18 @@ def _balance_reader(settings: Settings, wallet: str) -> Callable[[ChainSource], 
     return ask
 
 
-def _ask_prices(settings: Settings) -> Iterator[Probe]:
+def _check_prices(settings: Settings) -> Iterator[Probe]:
     """Each price from a feed or a file, as it is now: a limit in USD is undetermined without it."""
     prices = open_prices(settings)
     try:
         for price in settings.prices:
             if price.source != "fixed":
-                yield _ask_price(prices, price.asset, settings.priced_assets(price)[0].id)
+                yield _check_price(prices, price.asset, settings.priced_assets(price)[0].id)
     finally:
         prices.close()
 
 
-def _ask_price(prices: ConfiguredPrices, name: str, asset: AssetId) -> Probe:
+def _check_price(prices: ConfiguredPrices, name: str, asset: AssetId) -> Probe:
     try:
         found = prices.price(asset, utc_now())
     except Unknown as unknown:
@@ -150,8 +150,8 @@ def _ask_price(prices: ConfiguredPrices, name: str, asset: AssetId) -> Probe:
     return Probe(f"price of {name}", f"{format_units(found.usd_e8, 8)} USD{of}, {found.source}")
 
 
-def _ask_feed(feed: ActSource, store: Store) -> Probe:
-    """Looks at what is new, and keeps nothing of it."""
+def _check_feed(feed: ActSource, store: Store) -> Probe:
+    """Reads what is new and keeps none of it."""
     what = f"approval feed {feed.name}"
     if isinstance(feed, PostedFeed):
         return Probe(what, f"is taken at {feed.place} while the daemon runs")
@@ -167,7 +167,7 @@ def _ask_feed(feed: ActSource, store: Store) -> Probe:
     return Probe(what, f"{feed.place}: {new}{' and more' if taken is not None and taken.more else ''}")
 
 
-def _ask_sink(notifier: Notifier) -> Probe:
+def _check_sink(notifier: Notifier) -> Probe:
     answer = notifier.check()
     if isinstance(answer, Sent):
         return Probe(f"sink {notifier.name}", "would take a message")

@@ -28,7 +28,7 @@ class ReportFormat(StrEnum):
 
 @app.callback()
 def begin() -> None:
-    """Reports over what is stored; nothing is asked of a node."""
+    """Reports from the store; no node is queried."""
 
 
 @app.command("daily", epilog="Example: walletwatch report daily --date 2026-11-21 --format html > day.html")
@@ -38,7 +38,7 @@ def daily(
     tz: TzOption = None,
     form: Annotated[ReportFormat, typer.Option("--format", help="How to write it.")] = ReportFormat.TABLE,
 ) -> None:
-    """Tell a day. Books to zero, outflows and their approvals, findings, alerts, limits, the audit log's head."""
+    """Report one day. Books to zero, outflows and their approvals, findings, alerts, limits, the audit log's head."""
     from walletwatch.service.reporting import daily_text
 
     session = session_of(context)
@@ -53,4 +53,4 @@ def _read_day(day: str | None) -> date | None:
     try:
         return date.fromisoformat(day)
     except ValueError:
-        raise UsageProblem(f'"{day[:40]}" is no day', where="--date", hint="write it as 2026-11-21") from None
+        raise UsageProblem(f'"{day[:40]}" is not a date', where="--date", hint="write it as 2026-11-21") from None

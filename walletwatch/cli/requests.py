@@ -114,7 +114,7 @@ def _fits(request: Request, wanted: Filter) -> bool:
 
 
 def _state(request: Request, paid: bool, now: datetime) -> str:
-    """What became of it. Whether its approvals suffice depends on when it is paid: findings tell that."""
+    """The state of a request. Whether its approvals suffice depends on when it is paid: see its findings."""
     if paid:
         return "paid"
     ended = [act.kind for act in request.acts if act.kind in (ActKind.CANCEL, ActKind.REJECT) and not act.refused]

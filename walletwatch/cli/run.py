@@ -21,7 +21,7 @@ def run(
         bool, typer.Option("--until-synced", help="Stop when every chain is at its node's tip and nothing is due.")
     ] = False,
 ) -> None:
-    """Watch, judge and tell, until stopped by SIGINT or SIGTERM. SIGHUP has it read the configuration again."""
+    """Watch, judge and alert, until stopped by SIGINT or SIGTERM. SIGHUP reloads the configuration."""
     session = session_of(context)
     settings = session.load(need_secrets=True)
     if not settings.chains:

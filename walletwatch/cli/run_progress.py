@@ -27,19 +27,19 @@ LINE_EVERY_SECS: Final = 10.0
 _RATE_OVER_SECS: Final = 30.0
 
 
-class Named(Protocol):
-    """What is watched."""
+class NamedChain(Protocol):
+    """The chain a worker watches."""
 
     @property
     def name(self) -> str:
         """The configured name of the chain."""
 
 
-class Follows(Protocol):
+class TrackedWorker(Protocol):
     """A chain's worker, as far as its progress goes."""
 
     @property
-    def watched(self) -> Named:
+    def watched(self) -> NamedChain:
         """The chain."""
 
     @property
@@ -52,17 +52,17 @@ class Follows(Protocol):
 
 
 @dataclass(slots=True)
-class Course:
-    """One chain's way from where this run found it. Heights."""
+class ChainProgress:
+    """The progress of one chain since this run began, in heights."""
 
     first: int
-    place: int
+    height: int
     tip: int
 
     @property
     def done(self) -> int:
         """Blocks judged by this run; 0 if a reorg took them back."""
-        return max(0, self.place - self.first)
+        return max(0, self.height - self.first)
 
     @property
     def total(self) -> int:
@@ -70,27 +70,29 @@ class Course:
         return max(self.done, self.tip - self.first)
 
 
-class Courses:
-    """Every chain's course, told from looks at its worker."""
+class AllProgress:
+    """The progress of every chain, read from its worker."""
 
     def __init__(self) -> None:
-        self.by_name: dict[str, Course] = {}
+        self.by_name: dict[str, ChainProgress] = {}
 
-    def look(self, workers: Iterable[Follows]) -> None:
-        """Take in where the workers stand; one that has not looked at its node yet has no course."""
+    def update(self, workers: Iterable[TrackedWorker]) -> None:
+        """Read how far the workers are; one that has not reached its node yet is left out."""
         for worker in workers:
-            place, tip = worker.position, worker.tip
-            if place is None or tip is None:
+            position, tip = worker.position, worker.tip
+            if position is None or tip is None:
                 continue
-            course = self.by_name.setdefault(worker.watched.name, Course(place.height, place.height, tip.height))
-            course.place, course.tip = place.height, tip.height
+            chain = self.by_name.setdefault(
+                worker.watched.name, ChainProgress(position.height, position.height, tip.height)
+            )
+            chain.height, chain.tip = position.height, tip.height
 
 
 class RateColumn(ProgressColumn):
     """Blocks a second."""
 
     def render(self, task: Task) -> Text:
-        """As rich asks for it."""
+        """The rate of `task`, for rich."""
         speed = task.finished_speed or task.speed
         return Text("" if speed is None else f"{speed:,.0f} blocks/s")
 
@@ -109,17 +111,17 @@ class Bars:
         self._progress = Progress(
             *columns, console=Console(file=file), speed_estimate_period=_RATE_OVER_SECS, get_time=clock
         )
-        self._courses = Courses()
+        self._chains = AllProgress()
         self._tasks: dict[str, TaskID] = {}
 
-    def __call__(self, workers: Iterable[Follows]) -> None:
-        """Show where the workers stand."""
+    def __call__(self, workers: Iterable[TrackedWorker]) -> None:
+        """Show how far the workers are."""
         self._progress.start()
-        self._courses.look(workers)
-        for name, course in self._courses.by_name.items():
+        self._chains.update(workers)
+        for name, chain in self._chains.by_name.items():
             if name not in self._tasks:
                 self._tasks[name] = self._progress.add_task(name, total=None)
-            self._progress.update(self._tasks[name], completed=course.done, total=course.total)
+            self._progress.update(self._tasks[name], completed=chain.done, total=chain.total)
 
     def close(self) -> None:
         """Leave the bars as they stand."""
@@ -132,38 +134,37 @@ class Lines:
     def __init__(self, file: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = file
         self._clock = clock
-        self._courses = Courses()
-        self._began = self._said_at = clock()
-        self._said: dict[str, int] = {}
+        self._chains = AllProgress()
+        self._began = self._written_at = clock()
+        self._written: dict[str, int] = {}
 
-    def __call__(self, workers: Iterable[Follows]) -> None:
-        """Take in where the workers stand, and say it if it is time."""
-        self._courses.look(workers)
-        if self._clock() - self._said_at >= LINE_EVERY_SECS:
-            self._say()
+    def __call__(self, workers: Iterable[TrackedWorker]) -> None:
+        """Read how far the workers are, and write lines when they are due."""
+        self._chains.update(workers)
+        if self._clock() - self._written_at >= LINE_EVERY_SECS:
+            self._write()
 
     def close(self) -> None:
-        """Say how it ended."""
-        self._say()
+        """Write the last lines."""
+        self._write()
 
-    def _say(self) -> None:
+    def _write(self) -> None:
         now = self._clock()
-        for name, course in self._courses.by_name.items():
-            if course.done != self._said.get(name, 0):
-                self._file.write(line_of(name, course, now - self._began) + "\n")
-                self._said[name] = course.done
+        for name, chain in self._chains.by_name.items():
+            if chain.done != self._written.get(name, 0):
+                self._file.write(line_of(name, chain, now - self._began) + "\n")
+                self._written[name] = chain.done
         self._file.flush()
-        self._said_at = now
+        self._written_at = now
 
 
-def line_of(name: str, course: Course, secs: float) -> str:
+def line_of(name: str, chain: ChainProgress, secs: float) -> str:
     """`bitcoin: 1,200 of 5,000 blocks, at 905200 of 909000, 60 blocks/s, 0:01:03 left`."""
-    rate = course.done / secs if secs > 0 else 0.0
-    left = course.total - course.done
+    rate = chain.done / secs if secs > 0 else 0.0
+    left = chain.total - chain.done
     eta = f", {timedelta(seconds=round(left / rate))} left" if rate and left else ""
     return (
-        f"{name}: {course.done:,} of {course.total:,} blocks, at {course.place} of {course.tip}, "
-        f"{rate:,.0f} blocks/s{eta}"
+        f"{name}: {chain.done:,} of {chain.total:,} blocks, at {chain.height} of {chain.tip}, {rate:,.0f} blocks/s{eta}"
     )
 
 

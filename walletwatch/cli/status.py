@@ -52,7 +52,7 @@ LISTING = Listing(
 
 
 def status(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
-    """Tell where every chain stands. A row a chain; then what waits to be sent, open alerts, the audit log."""
+    """Show where every chain stands. A row a chain; then what waits to be sent, open alerts, the audit log."""
     session = session_of(context)
     with session.reading() as unit:
         found = status_object(session, unit)
@@ -67,7 +67,7 @@ def status(context: typer.Context, form: FormatOption = Format.TABLE) -> None:
 
 
 def status_object(session: Session, unit: UnitOfWork) -> dict[str, Any]:
-    """Everything `status` tells, as the JSON object."""
+    """Everything `status` shows, as the JSON object."""
     reports = unit.chain_state.reports()
     outbox, head = unit.alerts.outbox_counts(), unit.audit.head()
     return {

@@ -53,7 +53,7 @@ def start(settings: Settings, chain_name: str, theft: Theft, *, name: str, by: s
 
 
 def _find(source: ChainSource, tx: TxId, ref: BlockRef) -> ChainTransaction | None:
-    """The transaction in the block `ref`, where our node has pruned it by whoever else may tell."""
+    """The transaction in the block `ref`, from the chain's history source where our node has pruned it."""
     try:
         return source.transaction(tx, ref)
     except Unsupported:
@@ -64,7 +64,7 @@ def _find(source: ChainSource, tx: TxId, ref: BlockRef) -> ChainTransaction | No
 
 
 def _block_of(application: Application, chain: ChainSettings, theft: Theft) -> int:
-    """The height of the theft: as told, or as seen by the watch."""
+    """The height of the theft: as given, or of its outflow."""
     if theft.height is not None:
         return theft.height
     with application.store.reading() as unit:
@@ -95,38 +95,38 @@ def _seeds(
     return seeds
 
 
-def _read_up(application: Application, approvals: CaseFollower, case: Case, tip: int) -> None:
+def _read_up(application: Application, cases: CaseFollower, case: Case, tip: int) -> None:
     """Read block by block, each in its own transaction, until the case is live, or has met the tip where nobody
-    watches yet. A daemon may do the same meanwhile: whoever comes second takes over from the store.
+    watches yet. A daemon may do the same meanwhile: the second to commit takes over from the store.
     """
     columns = (TextColumn("reading blocks"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(file=sys.stderr)) as progress:
         bar = progress.add_task("", total=max(0, tip - case.start_height + 1))
-        _load(application, approvals)
-        while (height := _read_block(application, approvals, case, tip)) is not None:
+        _load(application, cases)
+        while (height := _read_block(application, cases, case, tip)) is not None:
             progress.update(bar, completed=height - case.start_height + 1)
 
 
-def _load(application: Application, approvals: CaseFollower) -> None:
+def _load(application: Application, cases: CaseFollower) -> None:
     with application.store.reading() as unit:
-        approvals.load(unit)
+        cases.load(unit)
 
 
-def _read_block(application: Application, approvals: CaseFollower, case: Case, tip: int) -> int | None:
+def _read_block(application: Application, cases: CaseFollower, case: Case, tip: int) -> int | None:
     """Read one block of the case; None if there is nothing more to read."""
     with application.store.reading() as unit:
         stored = unit.cases.get(case.id)
-        current = approvals.is_current(unit)
+        current = cases.is_current(unit)
     if stored is None or stored.live or stored.cursor.height >= tip:
         return None
     if not current:
-        _load(application, approvals)
+        _load(application, cases)
     try:
-        facts, result = approvals.read_past(stored)
+        facts, result = cases.read_past(stored)
         with application.store.transaction() as unit:
-            live = approvals.keep_past(unit, stored, facts, result)
+            live = cases.keep_past(unit, stored, facts, result)
     except CursorMoved:
-        _load(application, approvals)
+        _load(application, cases)
         return stored.cursor.height
-    approvals.moved(stored, facts.ref, live=live)
+    cases.moved(stored, facts.ref, live=live)
     return facts.ref.height

@@ -68,9 +68,9 @@ def gather(app: Application, folder: Path) -> Evidence:
         alert = next((a for a in unit.alerts.find(Filter()) if theft and theft.id in a.outflows), None)
         stored = next(iter(unit.cases.find()), None)
         if theft is None or alert is None or stored is None:
-            raise DemoFailed("the theft was not seen, not told, or is not followed")
+            raise DemoFailed("the theft was not seen, raised no alert, or is not followed")
         trace = _trace(app, unit, stored)
-        story = _tell(app, unit, theft, [f for f in found if f.tx == THEFT], alert)
+        story = _story(app, unit, theft, [f for f in found if f.tx == THEFT], alert)
         report = daily_report(app.settings, unit, DAY)
         newest = unit.audit.newest_checkpoint()
         acts = unit.approvals.count_acts()
@@ -93,7 +93,7 @@ def gather(app: Application, folder: Path) -> Evidence:
         pack=_pack(app, folder, checkpoint),
         checkpoint=checkpoint,
         acts=acts,
-        requests=tuple(r.id for r in _asked_for(app, theft)),
+        requests=tuple(r.id for r in _replaced_requests(app, theft)),
     )
 
 
@@ -107,13 +107,13 @@ def _trace(app: Application, unit: UnitOfWork, stored: StoredCase) -> Trace:
     return tracer.result()
 
 
-def _tell(app: Application, unit: UnitOfWork, theft: Outflow, findings: list[Finding], alert: Alert) -> Story:
+def _story(app: Application, unit: UnitOfWork, theft: Outflow, findings: list[Finding], alert: Alert) -> Story:
     subjects = {theft.tx.hex(), alert.id, *alert.findings}
     entries = {e.seq: e for subject in subjects for e in unit.audit.find(Filter(subject=subject))}
     app.approvals.refresh(unit)
     facts = StoryFacts(
         outflows=(theft,),
-        requests=_asked_for(app, theft),
+        requests=_replaced_requests(app, theft),
         findings=findings,
         alerts=(alert,),
         entries=[entries[seq] for seq in sorted(entries)],
@@ -121,7 +121,7 @@ def _tell(app: Application, unit: UnitOfWork, theft: Outflow, findings: list[Fin
     return tell_story(theft.tx.hex(), facts, app.names.amount)
 
 
-def _asked_for(app: Application, theft: Outflow) -> tuple[Request, ...]:
+def _replaced_requests(app: Application, theft: Outflow) -> tuple[Request, ...]:
     """The requests that name what the theft took the place of: same asset and amount."""
     return tuple(r for r in app.approvals.book if (r.intent.asset, r.intent.amount) == (theft.asset, theft.amount))
 

@@ -161,9 +161,9 @@ class Step:
 
 
 @contextmanager
-def played(folder: Path, told: TextIO) -> Iterator[Application]:
-    """Play every day into `folder`, which must be new or empty; alerts go to `told`. Yields the deployment as it stands
-    at the end, with its clock there. Raises FileExistsError, DemoFailed.
+def played(folder: Path, messages: TextIO) -> Iterator[Application]:
+    """Play every day into `folder`, which must be new or empty; alerts go to `messages`. Yields the deployment
+    as it stands at the end, with its clock there. Raises FileExistsError, DemoFailed.
     """
     prepare(folder)
     settings = load(folder / "walletwatch.toml", environ={}, rule_check=check_rule)
@@ -174,9 +174,9 @@ def played(folder: Path, told: TextIO) -> Iterator[Application]:
     young = tuple(rule for rule in settings.rules if rule.table()["type"] not in HABITS)
     chain = settings.chains[0]
     with closing(PacedSource(open_source(settings.source_spec(chain)), chain.final_after[0], clock)) as source:
-        with Application.open(settings.model_copy(update={"rules": young}), console=told, clock=clock) as app:
+        with Application.open(settings.model_copy(update={"rules": young}), console=messages, clock=clock) as app:
             _play(app, source, early, folder / "approvals.jsonl")
-        with Application.open(settings, console=told, clock=clock) as app:
+        with Application.open(settings, console=messages, clock=clock) as app:
             _play(app, source, steps[len(early) :], folder / "approvals.jsonl")
             _count_the_coins(app, source)
             app.checkpoint()
@@ -284,6 +284,6 @@ def _count_the_coins(app: Application, source: PacedSource) -> None:
     watched = app.deployment.chains[source.chain]
     holdings = read_holdings(source, watched, source.tip())
     if holdings is None:
-        raise DemoFailed(f"the recorded node does not tell what the wallets hold at block {source.height}")
+        raise DemoFailed(f"the recorded node does not show what the wallets hold at block {source.height}")
     with app.store.transaction() as unit:
         keep_holdings(unit, watched, holdings)

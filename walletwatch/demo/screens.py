@@ -72,10 +72,10 @@ class Screens:
         )
         self._console.print(Panel(text, title="[bold]walletwatch demo[/]", box=box.ROUNDED, padding=(1, 2)))
 
-    def show(self, evidence: Evidence, told: str, folder: Path, secs: float) -> None:
+    def show(self, evidence: Evidence, messages: str, folder: Path, secs: float) -> None:
         """Everything, in the order in which it happened."""
         self._ordinary(evidence, secs)
-        self._alert(told, evidence)
+        self._alert(messages, evidence)
         self._rules(evidence)
         self._trace(evidence)
         self._story(evidence)
@@ -96,7 +96,7 @@ class Screens:
             f"rules were turned on, which know a wallet by its past. (Played in {secs:.1f} s.)"
         )
 
-    def _alert(self, told: str, evidence: Evidence) -> None:
+    def _alert(self, messages: str, evidence: Evidence) -> None:
         seen, block = evidence.theft.first_seen, evidence.theft.block_time
         self._head(f"{self._clock(seen)}  The alert")
         if block is not None:
@@ -104,7 +104,7 @@ class Screens:
                 f"The theft still waits to be mined: its block comes {int((block - seen).total_seconds())} seconds "
                 "later. (Both times are ours; the exchange said it noticed at about 13:26.)"
             )
-        message = told.partition("\n\n")[0]
+        message = messages.partition("\n\n")[0]
         width = min(self._console.width, 120) - 4
         self._console.print(Panel(_page(message, width), border_style="red", box=box.HEAVY, padding=(0, 1)))
 
@@ -267,13 +267,13 @@ def run_demo(folder: Path, console: Console) -> int:
     Raises FileExistsError for a folder with anything in it: nothing is ever overwritten; DemoFailed if the days did not
     end as they must.
     """
-    screens, told = Screens(console), StringIO()
+    screens, messages = Screens(console), StringIO()
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(errno.EEXIST, "the folder is there already, and not empty", str(folder))
     screens.introduce()
     began = time.perf_counter()
-    with console.status("playing 29 to 31 May 2024 …"), played(folder, told) as app:
+    with console.status("playing 29 to 31 May 2024 …"), played(folder, messages) as app:
         evidence = gather(app, folder)
-    (folder / "alerts.txt").write_text(told.getvalue(), encoding="utf-8")
-    screens.show(evidence, told.getvalue(), folder, time.perf_counter() - began)
+    (folder / "alerts.txt").write_text(messages.getvalue(), encoding="utf-8")
+    screens.show(evidence, messages.getvalue(), folder, time.perf_counter() - began)
     return 0 if evidence.verified.ok and evidence.pack.ok else 1

@@ -1,7 +1,7 @@
 """The day's books: per wallet and asset opening + in - out - fees = closing, and what the chain says against it.
 
-The books begin with the first balance a node told, and go on by the movements of every block. A later balance of the
-node is independent of them: brought to the day's end by the movements between, it is the closing, to the base unit.
+The books begin with the first balance a node reported, and go on by the movements of every block. A later balance of
+the node is independent of them: brought to the day's end by the movements between, it is the closing, to the base unit.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class WatchedWallet:
 @dataclass(frozen=True, slots=True)
 class DailyBook:
     """One wallet and asset over one day, base units. `received` and `sent` are net of change in each transaction, own
-    wallets included. What nobody could tell is None, and `reason` says why.
+    wallets included. An amount that is not known is None, and `reason` says why.
     """
 
     wallet: str
@@ -75,18 +75,18 @@ class Days:
     after: Sequence[Moved] = ()
 
 
-def book_of(wallet: WatchedWallet, asset: Asset, days: Days, told: Sequence[Balance]) -> DailyBook:
-    """The book of one wallet and asset; `told` is what nodes said, oldest first."""
+def book_of(wallet: WatchedWallet, asset: Asset, days: Days, balances: Sequence[Balance]) -> DailyBook:
+    """The book of one wallet and asset; `balances` are those that nodes reported, oldest first."""
     received, sent, fees = (
         sum(part) for part in zip((0, 0, 0), *map(_net_of_change, (m.movement for m in days.within)), strict=True)
     )
-    if not told:
+    if not balances:
         reason = "no node has told what this wallet holds"
         return DailyBook(wallet.name, wallet.role, asset, received, sent, fees, reason=reason)
-    base = told[0]
+    base = balances[0]
     opening = base.amount + _net_above(days.before, base) - _net_up_to([*days.within, *days.after], base)
     closing = opening + received - sent - fees
-    proof = _proof(days, told)
+    proof = _proof(days, balances)
     if proof is None:
         reason = f"the node told once only, at block {base.at.height}, where these books begin"
         return DailyBook(wallet.name, wallet.role, asset, received, sent, fees, opening, closing, reason=reason)
@@ -101,11 +101,11 @@ def _net_of_change(moved: Movement) -> tuple[int, int, int]:
     return moved.received - back, moved.sent - back, moved.fee
 
 
-def _proof(days: Days, told: Sequence[Balance]) -> Balance | None:
+def _proof(days: Days, balances: Sequence[Balance]) -> Balance | None:
     """The node's word nearest after the day, else its last one; never the one the books begin with."""
     last = max((m.height for m in (*days.before, *days.within)), default=0)
-    later = [balance for balance in told[1:] if balance.at.height >= last]
-    return later[0] if later else (told[-1] if len(told) > 1 else None)
+    later = [balance for balance in balances[1:] if balance.at.height >= last]
+    return later[0] if later else (balances[-1] if len(balances) > 1 else None)
 
 
 def _net_above(moved: Sequence[Moved], balance: Balance) -> int:
@@ -120,14 +120,14 @@ def read_books(
     unit: UnitOfWork, wallets: Sequence[WatchedWallet], since: datetime, until: datetime
 ) -> tuple[DailyBook, ...]:
     """The books of [since, until) by block time, in the order of configuration."""
-    told = {(w.name, a.id): unit.ledger.balances(w.chain, w.name, a.id) for w in wallets for a in w.assets}
-    heights = [balance.at.height for balances in told.values() for balance in balances]
+    known = {(w.name, a.id): unit.ledger.balances(w.chain, w.name, a.id) for w in wallets for a in w.assets}
+    heights = [balance.at.height for balances in known.values() for balance in balances]
     lowest, highest = min(heights, default=HIGHEST), max(heights, default=-1)
     before = _gather(unit, None, since, (lowest + 1, HIGHEST))
     within = _gather(unit, since, until, None)
     after = _gather(unit, until, None, (0, highest))
     return tuple(
-        book_of(w, a, Days(*(part.get((w.name, a.id), ()) for part in (before, within, after))), told[w.name, a.id])
+        book_of(w, a, Days(*(part.get((w.name, a.id), ()) for part in (before, within, after))), known[w.name, a.id])
         for w in wallets
         for a in w.assets
     )

@@ -19,7 +19,7 @@ CSV_FIELDS = ("day", "section", "row", "field", "value")
 
 
 def daily_object(report: DailyReport) -> Json:
-    """The *daily report* object. Amounts are texts of base units, None where nobody could tell."""
+    """The *daily report* object. Amounts are texts of base units, None where they are not known."""
     names = Names(report.assets, report.chains)
     return {
         "type": REPORT_TYPE,

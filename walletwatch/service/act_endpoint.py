@@ -55,7 +55,7 @@ class Rules:
 
 
 class ActEndpoint:
-    """Listens from `start` until `stop`. `port` 0 takes a free one, `address` tells which."""
+    """Listens from `start` until `stop`. `port` 0 takes a free one, `address` is where."""
 
     def __init__(self, host: str, port: int, rules: Rules, post: Poster) -> None:
         self._where = (host, port)
@@ -151,7 +151,7 @@ class _Conversation(socketserver.BaseRequestHandler):
             return error.error_status_hint, {}, {"error": "this is not the HTTP that is spoken here"}
         try:
             return 200, {}, _answer_object(self.server.post(body))
-        except Exception:  # noqa: BLE001 - logged whole; whoever posts is told that nothing was kept, and tries again
+        except Exception:  # noqa: BLE001 - logged whole; the client learns that nothing was kept, and tries again
             _log.exception("posted approvals could not be kept")
             return 503, {"Retry-After": "5"}, {"error": "nothing of this was kept; try again"}
 
@@ -280,8 +280,8 @@ def _unknown() -> RequestRefused:
 
 
 class LineRate:
-    """At most `per_minute` lines a minute, in bursts of one minute's lines. A batch that begins within the rate is taken
-    whole; the next one waits.
+    """At most `per_minute` lines a minute, in bursts of one minute's lines. A batch that begins within the rate is
+    taken whole; the next one waits.
     """
 
     def __init__(self, per_minute: int, clock: Callable[[], float] = time.monotonic) -> None:

@@ -98,7 +98,7 @@ class Application:
     # --- chains -------------------------------------------------------------------------------------------------------
 
     def source(self, chain: ChainSettings, record_to: Path | None = None) -> ChainSource:
-        """A source of its own for whoever asks, closed with the application."""
+        """A new source for the caller, closed with the application."""
         source = open_source(self.settings.source_spec(chain, record_to))
         self._open.callback(source.close)
         return source
@@ -113,7 +113,7 @@ class Application:
         return [self.worker(chain) for chain in self.settings.chains]
 
     def read_prices(self) -> None:
-        """Look at every price feed, before somebody needs it. Raises nothing of a node's."""
+        """Read every price feed before it is needed. Raises nothing of a node's."""
         if isinstance(self.deployment.prices, ConfiguredPrices):
             self.deployment.prices.refresh()
 

@@ -44,7 +44,7 @@ class Ended(IntEnum):
 
 
 class Daemon:
-    """Runs one application until it is told to stop, or until everything is synced and told. When `reload` is set the
+    """Runs one application until it is stopped, or until everything is synced and sent. When `reload` is set the
     configuration is read again by `load`, and takes effect between the ticks of each chain.
     """
 
@@ -69,7 +69,7 @@ class Daemon:
     # --- the run ------------------------------------------------------------------------------------------------------
 
     def run(self, *, until_synced: bool = False, show: Show | None = None) -> Ended:
-        """Watch, judge and tell. Returns when `stop` is set or, if asked for, when nothing is left to do. Meanwhile
+        """Watch, judge and alert. Returns when `stop` is set or, if asked for, when nothing is left to do. Meanwhile
         `show` is called ten times a second, in this thread.
         """
         self.app.record_start()
@@ -233,7 +233,7 @@ class Daemon:
         return None
 
     def _revive(self, sink: str, dispatcher: Dispatcher) -> None:
-        """What the last life was telling when it died is told now, not when its lease ends; and a sink that takes
+        """What the last process was sending when it died is sent now, not when its lease ends; and a sink that takes
         messages again hears what it refused before.
         """
         try:
@@ -249,7 +249,7 @@ class Daemon:
     # --- another configuration ----------------------------------------------------------------------------------------
 
     def _read_configuration(self) -> None:
-        """Read the configuration again. It takes effect whole, or what is in force stays, and people are told."""
+        """Read the configuration again. It takes effect whole, or what is in force stays, and an alert says so."""
         try:
             if self._load is not None:
                 workers = tuple(self._next.get(w.watched.chain, w) for w in self._workers)
@@ -263,7 +263,7 @@ class Daemon:
             self._refuse([f"unexpected {type(error).__name__}"])
 
     def _put_in_force(self, change: Change) -> None:
-        """From here on everything is judged and told by `change`, but what a chain's tick is busy with just now."""
+        """From here on everything is judged and sent by `change`, but what a chain's tick is busy with just now."""
         with self.app.approvals.held():
             record_change(self.app, change)
             with self._lock:

@@ -28,7 +28,7 @@ _ACCOUNT_BYTES = 20
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why the answer is no: what the bytes cannot show, or what no rule was asked about."""
+    """Why the answer is no: what the bytes cannot show, or what no rule judges."""
 
     verdict: VerdictKind
     summary: str
@@ -36,7 +36,7 @@ class Reason:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """The answer. `reasons` come before any rule: a contradiction in the bytes, or what they do not tell."""
+    """The answer. `reasons` come before any rule: a contradiction in the bytes, or what they do not show."""
 
     watched: WatchedChain
     unsigned: UnsignedTransaction
@@ -168,7 +168,7 @@ def _takes(tx: AccountTransaction, watched: WatchedChain) -> bool:
 
 
 def loudness(finding: Finding) -> tuple[int, str]:
-    """The order in which findings are told: the loudest first."""
+    """The order in which findings are shown: the loudest first."""
     return finding.severity.rank, finding.rule_id
 
 

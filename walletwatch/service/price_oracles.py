@@ -24,11 +24,11 @@ _log = logging.getLogger(__name__)
 MAX_AGE = timedelta(hours=1)
 """Of a round, where the configuration gives no other: the heartbeat of the feeds of the large coins."""
 REFRESH = timedelta(seconds=15)
-"""A moment that lies less after the latest look needs no other."""
+"""A moment that lies less after the latest reading needs no other."""
 PAUSE_SECS = 5.0
-"""So long a node that failed is not asked again by whoever judges."""
+"""A node that failed is not asked again by a judgement for so long."""
 STEP, MOST_ROUNDS = 100, 5_000
-"""Rounds asked for at once, and kept."""
+"""Rounds read at once, and kept."""
 
 
 class OraclePrices:
@@ -77,8 +77,8 @@ class OraclePrices:
         return None if self._trouble or not rounds else (rounds[0].number, rounds[-1].number)
 
     def look(self) -> None:
-        """Read the round in force now, unless somebody does so already. A failure is kept for whoever asks, and logged
-        once for each reason.
+        """Read the round in force now, unless somebody does so already. A failure is kept for the next caller,
+        and logged once for each reason.
         """
         if not self._asking.acquire(blocking=False):
             return
@@ -107,7 +107,7 @@ class OraclePrices:
         return self._feed
 
     def _take(self, latest: PriceRound) -> None:
-        """Keep the latest round, with those that were written since the last look. Raises ChainError."""
+        """Keep the latest round, with those that were written since the last reading. Raises ChainError."""
         known = self._rounds[-1] if self._rounds else None
         if known is not None and _content(known) == _content(latest):
             return
@@ -116,7 +116,7 @@ class OraclePrices:
             if missed and _content(missed[-1]) == _content(known):
                 self._rounds = (*self._rounds, *reversed(missed[:-1]), latest)[-MOST_ROUNDS:]
                 return
-        # The first look, a long pause, another phase, or a reorg: what was known is no beginning for this.
+        # The first reading, a long pause, another phase, or a reorg: what was known is no beginning for this.
         self._rounds, self._complete = (latest,), False
 
     def _round_of(self, at: datetime) -> PriceRound:

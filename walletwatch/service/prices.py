@@ -28,7 +28,7 @@ Quote = Callable[[datetime], tuple[int, str, datetime | None]]
 """Of a moment: 1e-8 USD for one whole unit, the source's name, and as of when. Raises Unknown."""
 
 Edition = Callable[[], object]
-"""Another answer whenever that of the source about some moment may be another; None if it cannot tell."""
+"""Another answer whenever that of the source about some moment may be another; None if not known."""
 
 
 @dataclass(slots=True)
@@ -99,12 +99,12 @@ class ConfiguredPrices:
             self._quotes.setdefault(asset.id, (asset, quote))
 
     def edition(self) -> object:
-        """Another one whenever a price of the past may be another; None while some source cannot tell."""
+        """Another one whenever a price of the past may be another; None while some source does not know."""
         found = tuple(edition() for edition in self._editions)
         return None if None in found else found
 
     def refresh(self) -> None:
-        """Look at every feed, so that whoever judges need not wait for a node."""
+        """Read every feed, so that judging need not wait for a node."""
         for feed in self._feeds:
             feed.look()
 

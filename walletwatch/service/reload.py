@@ -69,8 +69,8 @@ def prepare(app: Application, workers: tuple[ChainWorker, ...], new: Settings) -
         chosen = tuple(_workers(app, successor, workers))
         return Change(successor, chosen, successor.dispatcher(), waiting)
     except (ValueError, LookupError, SecretMissing) as error:
-        told = [str(error)] + [f"{table} was changed too, and needs a restart first" for table in waiting]
-        raise ReloadRefused(told) from error
+        reasons = [str(error)] + [f"{table} was changed too, and needs a restart first" for table in waiting]
+        raise ReloadRefused(reasons) from error
 
 
 def _workers(old: Application, new: Application, workers: tuple[ChainWorker, ...]) -> Iterator[ChainWorker]:
@@ -102,7 +102,7 @@ def record_change(old: Application, change: Change) -> None:
 
 
 def record_refusal(app: Application, problems: list[str]) -> None:
-    """Record that a configuration was refused, and tell people: what they wrote is not in force."""
+    """Record that a configuration was refused, and raise an alert: what was written is not in force."""
     file = str(app.settings.file)
     shown = problems[:_SHOWN]
     with app.approvals.held(), app.store.transaction() as unit:

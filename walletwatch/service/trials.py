@@ -34,7 +34,7 @@ _MAX_FAILURES = 20
 
 
 class TrialFailed(Exception):
-    """The node could not be asked to the end; the message says why."""
+    """The node did not answer to the end; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _PARTS = (
 
 
 def render_svg(trace: Trace, symbols: Symbols, as_of: str = "") -> str:
-    """A standalone SVG, without scripts, fonts or links. `as_of` tells up to which block the trace reaches."""
+    """A standalone SVG, without scripts, fonts or links. `as_of` names the block up to which the trace reaches."""
     return to_svg(draw(trace, symbols, as_of))
 
 
@@ -141,11 +141,11 @@ def _ribbon(ribbon: Ribbon, trace: Trace, unit: Unit) -> Element:
         m = (x1 + x2) // 2
         path = f"M{x1},{a} C{m},{a} {m},{b} {x2},{b} L{x2},{b + w} C{m},{b + w} {m},{a + w} {x1},{a + w} Z"
         shape = element("path", d=path, fill=colour_of(ribbon.target.kind), fill_opacity="0.30")
-    append(shape, element("title", _tell_ribbon(ribbon, trace, unit)))
+    append(shape, element("title", _describe_ribbon(ribbon, trace, unit)))
     return shape
 
 
-def _tell_ribbon(ribbon: Ribbon, trace: Trace, unit: Unit) -> str:
+def _describe_ribbon(ribbon: Ribbon, trace: Trace, unit: Unit) -> str:
     lines = [f"{_name(ribbon.source)} → {_name(ribbon.target)}", f"{unit.exact(ribbon.tainted)} tainted"]
     chain = trace.case.chain
     lines += [f"{_day(e.time)}, block {e.height}: {format_hash(chain, e.tx)}" for e in ribbon.edges[:5]]
@@ -165,7 +165,7 @@ def _name(box: Box) -> str:
 def _box(box: Box, unit: Unit) -> Element:
     group = element("g")
     colour = colour_of(box.kind)
-    append(group, element("title", _tell_box(box, unit)))
+    append(group, element("title", _describe_box(box, unit)))
     shape = {"x": box.x, "width": BAR_WIDTH, "rx": 3}
     append(group, element("rect", y=box.y, height=box.height, fill=colour, **shape))
     if box.kind == "passed" and box.holding and box.value:
@@ -197,7 +197,7 @@ def _captions(box: Box, unit: Unit) -> tuple[str, str]:
     return name, f"{amount} · {shorten(node.address)}" if node.label and node.address else amount
 
 
-def _tell_box(box: Box, unit: Unit) -> str:
+def _describe_box(box: Box, unit: Unit) -> str:
     lines = [_name(box), MEANINGS.get(box.kind, box.kind)]
     if box.tainted:
         lines.append(f"received {unit.exact(box.tainted)} tainted")

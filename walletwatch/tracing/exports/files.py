@@ -41,9 +41,9 @@ FORMATS = ("html", "svg", "png", "csv", "graphml", "stix", "json")
 def export_files(
     traces: Sequence[Trace], formats: Iterable[str], symbols: Symbols, as_of: str = ""
 ) -> dict[str, bytes]:
-    """File contents by name, for `formats` out of FORMATS. `as_of` tells up to which block the trace reaches.
+    """File contents by name, for `formats` out of FORMATS. `as_of` names the block up to which the trace reaches.
 
-    Raises ValueError for a format that is none, or a case without a trace.
+    Raises ValueError for an unknown format, or a case without a trace.
     """
     wanted = list(dict.fromkeys(formats))
     unknown = [name for name in wanted if name not in FORMATS]
