@@ -1,13 +1,11 @@
-"""What a signature for a multisig contract shows without a node: the door to the families that have such contracts."""
+"""What a signature for a multisig contract shows without a node."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import import_module
 
-from chains.model import Address, ChainId
+from chains.model import Address
 
 
 class SignatureKind(StrEnum):
@@ -29,13 +27,3 @@ class Signature:
 
     kind: SignatureKind
     signer: Address | None
-
-
-def read_signature(chain: ChainId, digest: bytes, signature: bytes) -> Signature:
-    """Who signed `digest` for a multisig contract of `chain`, as far as the bytes show it. Raises ValueError for a
-    chain that has none.
-    """
-    if chain.namespace != "eip155":
-        raise ValueError(f"there are no multisig contracts on {chain}")
-    read: Callable[[bytes, bytes], Signature] = import_module("chains.evm.safe").read_signature
-    return read(digest, signature)

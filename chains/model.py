@@ -155,17 +155,17 @@ TxId = bytes
 """32 bytes, display order."""
 
 
-def format_hash(chain: ChainId, value: bytes) -> str:
-    """A hash or transaction id in its chain's usual text: `0x` + hex on EVM chains, bare hex elsewhere."""
-    return ("0x" if chain.namespace == "eip155" else "") + value.hex()
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Outpoint:
     """One output of one transaction (Bitcoin: what an input spends)."""
 
     txid: TxId
     vout: int
+
+    @property
+    def wire(self) -> bytes:
+        """The 36 bytes that stand for it inside a transaction: txid in wire order, vout little-endian."""
+        return self.txid[::-1] + self.vout.to_bytes(4, "little")
 
     def __str__(self) -> str:
         return f"{self.txid.hex()}:{self.vout}"

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Self
 
+from chains.errors import Unsupported
 from chains.model import (
     Address,
     Asset,
@@ -34,11 +36,11 @@ class Outpoints(dict[Outpoint, TxOutput]):
 
     def __setitem__(self, key: Outpoint, value: TxOutput) -> None:
         super().__setitem__(key, value)
-        self.wire.add(key.txid[::-1] + key.vout.to_bytes(4, "little"))
+        self.wire.add(key.wire)
 
     def __delitem__(self, key: Outpoint) -> None:
         super().__delitem__(key)
-        self.wire.discard(key.txid[::-1] + key.vout.to_bytes(4, "little"))
+        self.wire.discard(key.wire)
 
     def update(self, outputs: Any = (), /, **_named: TxOutput) -> None:
         """As dict's, of outpoints."""
@@ -66,7 +68,7 @@ class Outpoints(dict[Outpoint, TxOutput]):
     def popitem(self) -> tuple[Outpoint, TxOutput]:
         """As dict's."""
         key, value = super().popitem()
-        self.wire.discard(key.txid[::-1] + key.vout.to_bytes(4, "little"))
+        self.wire.discard(key.wire)
         return key, value
 
     def clear(self) -> None:
@@ -112,91 +114,188 @@ class Unspent:
     outputs: Mapping[Outpoint, TxOutput]
 
 
-@runtime_checkable
-class GivesSecondOpinion(Protocol):
-    """A source with several endpoints that can ask another one than it asked last."""
+class ChainSource(ABC):
+    """Facts of one chain. Every method may raise the errors of `chains.errors` and nothing else. What not every family
+    or node can do raises Unsupported by default.
 
-    def second_ref_at(self, height: int) -> BlockRef:
-        """As `ChainSource.ref_at`, of another endpoint. Raises Unsupported if there is none."""
-
-
-@runtime_checkable
-class GivesSecondTransactions(Protocol):
-    """The same with transactions, for families where a block's hash does not say what its inputs were worth."""
-
-    def second_transactions(
-        self, height: int, txids: Sequence[TxId]
-    ) -> tuple[BlockRef, Sequence[ChainTransaction | None]]:
-        """As `ChainSource.ref_at`, and as `ChainSource.transaction` in that block, all of one other endpoint. Raises
-        Unsupported if there is none.
-        """
-
-
-@runtime_checkable
-class ReadsPast(Protocol):
-    """A source that may know another way to a past block than its own nodes, for following thefts alone."""
-
-    def past_block(self, height: int, watch: WatchSet, txids: Iterable[TxId]) -> BlockFacts:
-        """As `ChainSource.block`; by a foreign source where our nodes have pruned the block, which then shows the
-        transactions `txids` and those that spend from `watch.outpoints`, marked by `UtxoTransaction.evidence`.
-        """
-
-
-@runtime_checkable
-class TellsScanProgress(Protocol):
-    """A source whose `unspent` takes long, and that tells how far it is."""
-
-    def scan_progress(self) -> int | None:
-        """Percent done of an `unspent` under way in another thread, None if there is none or the node does not tell."""
-
-
-@runtime_checkable
-class ChainSource(Protocol):
-    """Facts of one chain. Every method may raise the errors of `chains.errors` and nothing else.
-
-    One instance serves one worker thread; `unspent`, `health` and `close` may be called from others.
+    One instance serves one worker thread; `unspent`, `scan_progress`, `health` and `close` may be called from others.
     """
 
     chain: ChainId
     native: Asset
 
+    @abstractmethod
     def identify(self) -> None:
         """Prove that every reachable endpoint follows `chain`. Raises WrongChain, or Unreachable if none answered."""
 
+    @abstractmethod
     def tip(self) -> BlockRef:
         """The best block of the healthiest endpoint."""
 
+    @abstractmethod
     def ref_at(self, height: int) -> BlockRef:
         """The block at `height` on the best chain. Raises BlockGone above the tip."""
 
+    @abstractmethod
     def final_height(self) -> int:
         """The highest height the configured finality calls final; -1 if none yet."""
 
+    @abstractmethod
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
         """The block at `height`, decoded for `watch`. The answer is proved to be the block it claims to be, as far as
         its parts allow. Raises BlockGone above the tip.
         """
 
+    @abstractmethod
     def pending(self, watch: WatchSet) -> PendingFacts:
         """Unconfirmed transactions that spend from or pay to `watch`."""
 
+    @abstractmethod
     def transaction(self, txid: TxId, block: BlockRef | None = None) -> ChainTransaction | None:
         """One whole transaction, None if the node does not know it. `block` helps nodes without an index."""
 
-    def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
-        """Base units held after block `at`. Raises Unsupported where the node keeps no such state."""
-
-    def unspent(self, addresses: AbstractSet[Address]) -> Unspent:
-        """All unspent outputs (coin chains). Raises Unsupported on account chains."""
-
+    @abstractmethod
     def parse_address(self, text: str) -> Address:
         """Read an address in the chain's usual text form. Raises ValueError that says what is wrong."""
 
+    @abstractmethod
     def wait(self, timeout_secs: float) -> None:
-        """Return when the node rang (ZMQ, subscription) or after the timeout. Only a doorbell, never the truth."""
+        """Return when the node announced something (ZMQ, subscription) or after the timeout. Only a hint to ask."""
 
+    @abstractmethod
     def health(self) -> tuple[EndpointHealth, ...]:
         """Every endpoint as last met."""
 
+    @abstractmethod
     def close(self) -> None:
         """Give back connections and threads."""
+
+    def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
+        """Base units held after block `at`. Raises Unsupported where the node keeps no such state."""
+        raise Unsupported(f"no balance of {address} in {asset} after block {at} can be read")
+
+    def balances(self, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
+        """As `balance`, for each address."""
+        return [self.balance(address, asset, at) for address in addresses]
+
+    def unspent(self, addresses: AbstractSet[Address]) -> Unspent:
+        """All unspent outputs (coin chains). Raises Unsupported on account chains."""
+        raise Unsupported(f"{self.chain} has accounts, not unspent outputs ({len(addresses)} asked for)")
+
+    def scan_progress(self) -> int | None:
+        """Percent done of an `unspent` under way in another thread, None if there is none or the node does not tell."""
+        return None
+
+    def past_block(self, height: int, watch: WatchSet, txids: Iterable[TxId]) -> BlockFacts:  # noqa: ARG002
+        """As `block`, for following thefts; by a foreign source where our nodes have pruned the block, which then shows
+        the transactions `txids` and those that spend from `watch.outpoints`, marked by `UtxoTransaction.evidence`.
+        """
+        return self.block(height, watch)
+
+    def second_ref_at(self, height: int) -> BlockRef:
+        """As `ref_at`, of another endpoint than the one asked last. Raises Unsupported if there is none."""
+        raise Unsupported(f"no second endpoint to ask for block {height}")
+
+    def second_transactions(
+        self, height: int, txids: Sequence[TxId]
+    ) -> tuple[BlockRef, Sequence[ChainTransaction | None]]:
+        """As `ref_at`, and as `transaction` in that block, all of one other endpoint, for families where a block's hash
+        does not prove what its inputs were worth. Raises Unsupported if there is none.
+        """
+        raise Unsupported(f"no second endpoint to ask for {len(txids)} transactions of block {height}")
+
+    def second_balances(
+        self, addresses: Sequence[Address], asset: AssetId, after: Sequence[BlockRef]
+    ) -> list[list[int]]:
+        """What each address held after each of these blocks, by another endpoint than the one asked last. Raises
+        Unsupported if there is none.
+        """
+        raise Unsupported(f"no second endpoint to ask for {asset} of {len(addresses)} addresses at {len(after)} blocks")
+
+
+class DelegatingSource(ChainSource):
+    """A source that passes everything on to `inner`: for those that change a few answers."""
+
+    def __init__(self, inner: ChainSource) -> None:
+        self.inner = inner
+        self.chain, self.native = inner.chain, inner.native
+
+    def identify(self) -> None:
+        """As `inner`."""
+        self.inner.identify()
+
+    def tip(self) -> BlockRef:
+        """As `inner`."""
+        return self.inner.tip()
+
+    def ref_at(self, height: int) -> BlockRef:
+        """As `inner`."""
+        return self.inner.ref_at(height)
+
+    def final_height(self) -> int:
+        """As `inner`."""
+        return self.inner.final_height()
+
+    def block(self, height: int, watch: WatchSet) -> BlockFacts:
+        """As `inner`."""
+        return self.inner.block(height, watch)
+
+    def pending(self, watch: WatchSet) -> PendingFacts:
+        """As `inner`."""
+        return self.inner.pending(watch)
+
+    def transaction(self, txid: TxId, block: BlockRef | None = None) -> ChainTransaction | None:
+        """As `inner`."""
+        return self.inner.transaction(txid, block)
+
+    def parse_address(self, text: str) -> Address:
+        """As `inner`."""
+        return self.inner.parse_address(text)
+
+    def wait(self, timeout_secs: float) -> None:
+        """As `inner`."""
+        self.inner.wait(timeout_secs)
+
+    def health(self) -> tuple[EndpointHealth, ...]:
+        """As `inner`."""
+        return self.inner.health()
+
+    def close(self) -> None:
+        """As `inner`."""
+        self.inner.close()
+
+    def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
+        """As `inner`."""
+        return self.inner.balance(address, asset, at)
+
+    def balances(self, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
+        """As `inner`."""
+        return self.inner.balances(addresses, asset, at)
+
+    def unspent(self, addresses: AbstractSet[Address]) -> Unspent:
+        """As `inner`."""
+        return self.inner.unspent(addresses)
+
+    def scan_progress(self) -> int | None:
+        """As `inner`."""
+        return self.inner.scan_progress()
+
+    def past_block(self, height: int, watch: WatchSet, txids: Iterable[TxId]) -> BlockFacts:
+        """As `inner`."""
+        return self.inner.past_block(height, watch, txids)
+
+    def second_ref_at(self, height: int) -> BlockRef:
+        """As `inner`."""
+        return self.inner.second_ref_at(height)
+
+    def second_transactions(
+        self, height: int, txids: Sequence[TxId]
+    ) -> tuple[BlockRef, Sequence[ChainTransaction | None]]:
+        """As `inner`."""
+        return self.inner.second_transactions(height, txids)
+
+    def second_balances(
+        self, addresses: Sequence[Address], asset: AssetId, after: Sequence[BlockRef]
+    ) -> list[list[int]]:
+        """As `inner`."""
+        return self.inner.second_balances(addresses, asset, after)

@@ -72,7 +72,7 @@ def wire_keys(outpoints: Mapping[Outpoint, TxOutput]) -> AbstractSet[bytes]:
     """The outpoints as 36 bytes each; free of charge for `Outpoints`, one walk for any other mapping."""
     if isinstance(outpoints, Outpoints):
         return outpoints.wire
-    return {key.txid[::-1] + key.vout.to_bytes(4, "little") for key in outpoints}
+    return {key.wire for key in outpoints}
 
 
 def scan_block(

@@ -15,7 +15,7 @@ import bdkpython as bdk  # type: ignore[import-untyped,unused-ignore]  # ships n
 from chains.bitcoin.addresses import address_of
 from chains.bitcoin.params import MAINNET, Network, network_of
 from chains.model import Address, ChainId
-from chains.registry import Branch
+from chains.specs import Branch
 
 MAX_TEXT: Final = 10_000
 MAX_NESTING: Final = 40
@@ -109,3 +109,10 @@ def _describe(error: Exception, network: Network) -> str:
     if name == "MultipathDescLenMismatch":
         return "its multipath steps have different numbers of alternatives"
     return f"no output descriptor of {network.name} ({name}): check the brackets, and that the keys are of this network"
+
+
+def derive(chain: ChainId, descriptor: str, start: int, count: int) -> tuple[Address, ...]:
+    """The addresses `start` to `start + count - 1` of every branch of `descriptor`, branch by branch. Raises ValueError
+    as `open_branches`, and for an index outside 0..2**31 - 1.
+    """
+    return tuple(address for branch in open_branches(chain, descriptor) for address in branch.derive(start, count))

@@ -30,11 +30,11 @@ from chains.bitcoin.params import Network
 from chains.bitcoin.readers import Resolved
 from chains.errors import LyingNode, NotReady, Unreachable, Unsupported, WrongChain
 from chains.model import BlockFacts, BlockRef, Outpoint, TxId, UtxoTransaction
-from chains.registry import Endpoint
 from chains.rpc.endpoints import EndpointPool
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Json, Transport
 from chains.source import EndpointHealth, WatchSet
+from chains.specs import Endpoint
 
 MAX_ANSWER_BYTES: Final = 10 << 20
 """The largest transaction is 4 MB, 8 MB as hexadecimal."""

@@ -211,12 +211,12 @@ class Mempool:
             return set()
         spent = {i.outpoint for raw in suspects.values() for i in parse_transaction(raw).inputs}
         known = self._resolve(client, spent - watch.outpoints.keys())
-        return {_wire(o) for o, output in known.items() if output.address.key in watch.addresses}
+        return {o.wire for o, output in known.items() if output.address.key in watch.addresses}
 
     def _own_outputs(self, watch: WatchSet) -> set[bytes]:
         """What the matches so far pay to watched addresses, as outpoints in wire bytes."""
         return {
-            _wire(Outpoint(tx.txid, output.vout))
+            Outpoint(tx.txid, output.vout).wire
             for tx in self._facts.values()
             for output in tx.outputs
             if output.address.key in watch.addresses
@@ -234,7 +234,7 @@ class Mempool:
         prevouts = {o: watch.outpoints[o] for o in spent if o in watch.outpoints}
         prevouts |= self._resolve(client, [o for o in spent if o not in prevouts])
         for outpoint in spent:
-            self._contested[_wire(outpoint)] = None
+            self._contested[outpoint.wire] = None
         while len(self._contested) > MAX_CONTESTED:
             del self._contested[next(iter(self._contested))]
         signing = signing_facts(tx, prevouts, watch.addresses)
@@ -248,10 +248,6 @@ def _touching(suspects: dict[bytes, bytes], watch: WatchSet, own: set[bytes]) ->
     spends = wire_keys(watch.outpoints)
     _, matches, _ = walk(b"".join(suspects.values()), 0, len(txids), watch.addresses, spends, own, prove=False)
     return {txids[match.index] for match in matches}
-
-
-def _wire(outpoint: Outpoint) -> bytes:
-    return outpoint.txid[::-1] + outpoint.vout.to_bytes(4, "little")
 
 
 def _signature(watch: WatchSet) -> object:

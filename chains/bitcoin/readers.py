@@ -73,7 +73,7 @@ def spends_of(details: Json, addresses: AbstractSet[bytes]) -> frozenset[bytes]:
             if "prevout" not in vin:
                 raise Unsupported("the node does not tell what inputs spend (pruned, or older than Bitcoin Core 23)")
             if bytes_of(member(member(vin["prevout"], "scriptPubKey"), "hex")) in addresses:
-                found.add(outpoint.txid[::-1] + outpoint.vout.to_bytes(4, "little"))
+                found.add(outpoint.wire)
     return frozenset(found)
 
 

@@ -9,7 +9,7 @@ from bitcoin.core.script import OP_CHECKMULTISIG, CScript, CScriptInvalidError
 
 from chains.bitcoin.addresses import witness_program
 from chains.bitcoin.blocks import double_sha256
-from chains.bitcoin.decode import RawInput, RawTransaction, write_compact_size
+from chains.bitcoin.decode import RawTransaction, write_compact_size
 
 _OP_1, _OP_16 = 0x51, 0x60
 _PUBKEY_SIZES: Final = (33, 65)
@@ -98,7 +98,7 @@ class SigningDigests:
     @classmethod
     def of(cls, tx: RawTransaction) -> SigningDigests:
         """Prepare `tx`."""
-        outpoints = tuple(_outpoint(i) for i in tx.inputs)
+        outpoints = tuple(i.outpoint.wire for i in tx.inputs)
         sequences = tuple(i.sequence.to_bytes(4, "little") for i in tx.inputs)
         outputs = tuple(value.to_bytes(8, "little") + _sized(script) for value, script in tx.outputs)
         hashes = (double_sha256(b"".join(parts)) for parts in (outpoints, sequences, outputs))
@@ -160,10 +160,6 @@ class SigningDigests:
         script = _sized(script_code) if n == index else b"\x00"
         blank = n != index and kind in (NONE, SINGLE)
         return self.outpoints[n] + script + (bytes(4) if blank else self.sequences[n])
-
-
-def _outpoint(tx_input: RawInput) -> bytes:
-    return tx_input.outpoint.txid[::-1] + tx_input.outpoint.vout.to_bytes(4, "little")
 
 
 def _sized(script: bytes) -> bytes:

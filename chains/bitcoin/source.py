@@ -20,21 +20,19 @@ from chains.bitcoin.utxo_scan import UtxoScans, scan_unspent
 from chains.errors import Unsupported
 from chains.model import (
     Address,
-    Asset,
     AssetId,
     BlockFacts,
     BlockRef,
-    ChainId,
     PendingFacts,
     TxId,
     UtxoTransaction,
 )
-from chains.registry import Endpoint, SourceSpec
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Transport, loads_exact
 from chains.rpc.opening import open_transport
 from chains.rpc.prefetch import Ask, Fetches, Prefetcher
-from chains.source import EndpointHealth, Unspent, WatchSet
+from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
+from chains.specs import Endpoint, SourceSpec
 
 SURVEY_SECS: Final = 15.0
 """How often the endpoints not asked otherwise are asked for their height."""
@@ -42,14 +40,11 @@ STALE_TIP_SECS: Final = 7200
 """No block for two hours happens by chance once in 160,000 blocks: three years."""
 
 
-class BitcoinSource:
+class BitcoinSource(ChainSource):
     """Facts of one Bitcoin network from bitcoind endpoints, or from a capture of them.
 
     Safe for one worker thread; `unspent`, `scan_progress`, `health` and `close` from any.
     """
-
-    chain: ChainId
-    native: Asset
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from eth_utils.crypto import keccak
 
 from chains.evm.blocks import Block, read_withdrawal
 from chains.evm.fields import Fields, account, fields_of, items_of, lie, quantity
-from chains.evm.params import Network, native_asset
+from chains.evm.params import Network, native_id
 from chains.evm.receipts import Receipt
 from chains.evm.safe import recover_account
 from chains.evm.traces import Traces
@@ -127,7 +127,7 @@ def decode_withdrawals(block: Block, watched: AbstractSet[bytes], network: Netwo
     if not mine:
         return []
     read = {n: read_withdrawal(block.withdrawals[n], f"withdrawals[{n}]") for n in mine}
-    return [withdrawal_transaction(block, read, native_asset(network.chain).id)]
+    return [withdrawal_transaction(block, read, native_id(network.chain))]
 
 
 def gaps_of(block: Block, traces: Traces | None, why: str, watched: AbstractSet[bytes]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from chains.errors import RpcError, Unsupported
 from chains.evm.addresses import to_address
 from chains.evm.blocks import MAX_TRANSACTIONS
 from chains.evm.fields import Fields, fields_of, items_of
-from chains.evm.params import Network, native_asset
+from chains.evm.params import Network, native_id
 from chains.evm.safe import DELEGATECALL, operations_of, read_execution
 from chains.evm.tokens import announced_moves
 from chains.evm.transactions import TransactionFields, read_transaction_fields
@@ -106,7 +106,7 @@ def _announced(
     """What the call asks to be moved: by a token, or by a Safe, which then calls as itself."""
     if spoken.receiver is None:
         return
-    native, chain = native_asset(network.chain).id, network.chain
+    native, chain = native_id(network.chain), network.chain
     calls = [(spoken.sender, spoken.receiver, spoken.input)]
     execution = read_execution(spoken.input)
     for operation in operations_of(execution) if execution is not None else ():
@@ -125,7 +125,7 @@ def decode_pending(spoken: TransactionFields, network: Network, *, queued: bool 
     What it will do is the sender's word only: `fee` is 0 (its bound is gas_limit x max_fee_wei in `signing`), inner
     calls are unknown, so `traced` is False.
     """
-    native = native_asset(network.chain).id
+    native = native_id(network.chain)
     transfers = []
     sender = to_address(spoken.sender)
     receiver = None if spoken.receiver is None else to_address(spoken.receiver)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
+from chains.family import UnknownCoin
 from chains.model import Asset, AssetId, ChainId
 
 ETHER_DECIMALS = 18
@@ -68,7 +69,7 @@ NETWORKS: dict[int, Network] = {
 
 
 def network_of(chain: ChainId) -> Network:
-    """The network of an `eip155` chain; one that is not listed counts as Ethereum-like with ether of 18 decimals.
+    """The network of an `eip155` chain; one that is not listed counts as Ethereum-like, and its coin is not known.
 
     Raises ValueError for another namespace or a reference that is no number.
     """
@@ -80,7 +81,18 @@ def network_of(chain: ChainId) -> Network:
 
 
 @lru_cache(maxsize=1024)
+def native_id(chain: ChainId) -> AssetId:
+    """The id of the coin of `chain`: SLIP-44 coin 60 but where a constant says otherwise. Raises ValueError as
+    `network_of`.
+    """
+    return AssetId(chain, "slip44", str(network_of(chain).coin_type))
+
+
 def native_asset(chain: ChainId) -> Asset:
-    """The coin of `chain`, counted in wei (10**-18). Raises ValueError as `network_of`."""
+    """The coin of `chain`, counted in wei (10**-18). Raises UnknownCoin for a network that is not listed, ValueError
+    as `network_of`.
+    """
     network = network_of(chain)
-    return Asset(AssetId(chain, "slip44", str(network.coin_type)), network.symbol, ETHER_DECIMALS)
+    if network.number not in NETWORKS:
+        raise UnknownCoin(f"the coin of {chain} is not known")
+    return Asset(native_id(chain), network.symbol, ETHER_DECIMALS)

@@ -21,9 +21,9 @@ from chains.evm.requests import raised
 from chains.evm.state import eth_call, read_states
 from chains.model import Address, BlockRef
 from chains.price_oracles import PriceRound
-from chains.registry import SourceSpec
 from chains.rpc.jsonrpc import Call, Json, Transport
 from chains.rpc.opening import open_transport
+from chains.specs import SourceSpec
 
 MOST_DECIMALS: Final = 36
 _ROUND_BYTES: Final = 5 * 32

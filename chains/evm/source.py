@@ -25,11 +25,11 @@ from chains.evm.params import native_asset, network_of
 from chains.evm.requests import raised
 from chains.evm.state import read_balances
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainTransaction, PendingFacts, TxId
-from chains.registry import SourceSpec
 from chains.rpc.jsonrpc import Transport
 from chains.rpc.opening import RECORDED, open_transport
 from chains.rpc.prefetch import Ask, Fetches, Prefetcher, View
-from chains.source import EndpointHealth, WatchSet
+from chains.source import ChainSource, EndpointHealth, WatchSet
+from chains.specs import SourceSpec
 
 SURVEY_EVERY = 10
 """Every so many looks at the tip all endpoints are asked for theirs, so that one that stays behind is noticed."""
@@ -46,14 +46,14 @@ def open_source(spec: SourceSpec, clock: Callable[[], float] = time.monotonic) -
     return EvmSource(spec, clock)
 
 
-class EvmSource:
+class EvmSource(ChainSource):
     """Facts of one EVM chain. See `chains.source.ChainSource` for what each method promises."""
 
     def __init__(self, spec: SourceSpec, clock: Callable[[], float] = time.monotonic) -> None:
         if spec.finality is not None and spec.finality not in FINALITY_TAGS:
             raise ValueError(f"finality of {spec.name} must be one of {sorted(FINALITY_TAGS)}, not {spec.finality!r}")
         self.chain = spec.chain
-        self.native = native_asset(spec.chain)
+        self.native = spec.native or native_asset(spec.chain)
         self._network = network_of(spec.chain)
         self._spec = spec
         self._pool = open_transport(spec, self._identify, clock=clock)

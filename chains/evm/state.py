@@ -11,7 +11,7 @@ from chains.errors import BlockGone, ChainError, RpcError, Unsupported
 from chains.evm import requests as questions
 from chains.evm.blocks import read_ref
 from chains.evm.fields import data_of, quantity_of
-from chains.evm.params import native_asset
+from chains.evm.params import native_id
 from chains.evm.requests import raised
 from chains.model import Address, AssetId, BlockRef
 from chains.rpc.jsonrpc import Call, Json, Transport
@@ -187,13 +187,13 @@ def read_balances(transport: Transport, addresses: Sequence[Address], asset: Ass
     Raises BlockGone, or Unsupported where the node has no such contract or keeps no such state.
     """
     answers = [raised(a) for a in read_states(transport, [_call(address, asset) for address in addresses], at)]
-    if asset == native_asset(asset.chain).id:
+    if asset == native_id(asset.chain):
         return [quantity_of(answer, "eth_getBalance") for answer in answers]
     return [_token_units(answer, asset, address) for answer, address in zip(answers, addresses, strict=True)]
 
 
 def _call(address: Address, asset: AssetId) -> Call:
-    if asset == native_asset(asset.chain).id:
+    if asset == native_id(asset.chain):
         return ("eth_getBalance", (questions.text(address.key),))
     contract, _, item = asset.reference.partition("%2f")
     who = address.key.rjust(32, b"\0")

@@ -10,7 +10,7 @@ from eth_utils.crypto import keccak
 from chains.evm.addresses import ZERO_KEY, to_address
 from chains.evm.blocks import Block, Withdrawal
 from chains.evm.fields import Fields, account, account_or_none, data, hash32, items_of, lie, quantity, quantity_or
-from chains.evm.params import Network, native_asset
+from chains.evm.params import Network, native_id
 from chains.evm.receipts import Receipt
 from chains.evm.tokens import as_transfer, token_moves
 from chains.evm.traces import Move, TxTrace
@@ -126,7 +126,7 @@ def decode_transaction(
     ok = _outcome(receipt, trace, index)
     receiver = spoken.receiver
     arrived_at = created_account(spoken.sender, spoken.nonce) if receiver is None else receiver
-    native = native_asset(network.chain).id
+    native = native_id(network.chain)
     ether: list[tuple[Move, TransferKind]] = []
     if spoken.mint_wei:
         ether.append((Move(ZERO_KEY, spoken.sender, spoken.mint_wei), TransferKind.INTERNAL))

@@ -15,7 +15,6 @@ import urllib3
 from urllib3 import exceptions as http_errors
 
 from chains.errors import ChainError, LyingNode, PermanentError, Unreachable
-from chains.registry import Endpoint
 from chains.rpc.jsonrpc import (
     Call,
     Json,
@@ -28,6 +27,7 @@ from chains.rpc.jsonrpc import (
     result_of,
     results_of,
 )
+from chains.specs import Endpoint
 
 MAX_ANSWER_BYTES: Final = 256 << 20
 """getblock 3 of a full block is about 30 MB; nothing honest comes near this."""

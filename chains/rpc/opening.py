@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from chains.registry import Endpoint, SourceSpec
 from chains.rpc.endpoints import EndpointPool
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Loads, Transport, loads_fast
 from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
+from chains.specs import Endpoint, SourceSpec
 
 RECORDED: Final = "recorded:"
 Door = Callable[[Endpoint, HttpTransport], Transport]

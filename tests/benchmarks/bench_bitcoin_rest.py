@@ -23,10 +23,10 @@ from chains.bitcoin.addresses import address_of
 from chains.bitcoin.client import Client, RestTransport
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.readers import read_block
-from chains.registry import Endpoint
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import loads_exact
 from chains.source import WatchSet
+from chains.specs import Endpoint
 from nodes.bitcoinds import Bitcoind
 
 PAYEES = 2_500

@@ -31,9 +31,9 @@ from web3 import HTTPProvider, Web3
 from chains.evm.receipts import ASKED_TEXT
 from chains.evm.source import EvmSource, open_source
 from chains.model import BlockFacts, ChainId
-from chains.registry import Endpoint, SourceSpec
 from chains.rpc.http import HttpTransport
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 from data.ethereum.samples import exchange_accounts, raw_sample, sample
 
 MAX_OF_FLOOR, MIN_OF_WEB3, WATCHED = 2.0, 18.0, 100_000

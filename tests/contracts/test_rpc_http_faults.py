@@ -12,9 +12,9 @@ import pytest
 from rpc_servers import RpcServer
 
 from chains.errors import ChainError, LyingNode, PermanentError, RateLimited, RpcError, Unreachable
-from chains.registry import Endpoint
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import loads_exact
+from chains.specs import Endpoint
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ import pytest
 from rpc_servers import RpcServer
 
 from chains.errors import BlockGone, NotReady, RpcError, Unsupported
-from chains.registry import Endpoint
 from chains.rpc.endpoints import EndpointPool
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Transport
 from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
+from chains.specs import Endpoint
 
 
 def exercise(transport: Transport) -> None:

@@ -27,7 +27,7 @@ from chains.model import (
     UtxoTransaction,
 )
 from chains.registry import native_asset, parse_address
-from chains.source import EndpointHealth, Unspent, WatchSet
+from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
 
 EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -48,7 +48,7 @@ class Block:
     changes: tuple[ControlChange, ...] = ()
 
 
-class PlayedChain:
+class PlayedChain(ChainSource):
     """`ChainSource`. `mine` and `relay` are the play's; an unmined transaction waits in the mempool until it, or what
     consumes the same coins or nonce, is mined. `broken`: the node is away.
     """

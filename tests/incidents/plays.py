@@ -22,7 +22,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import OKPKey
 from sqlalchemy import event as database_event
 
-from chains.model import ChainId, format_hash
+from chains.model import ChainId
+from chains.registry import format_hash
 from incidents.months_under_way import FIRST_DAY
 from incidents.normal_months import Month
 from incidents.played_chains import PlayedChain

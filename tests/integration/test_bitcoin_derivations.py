@@ -8,9 +8,9 @@ import pytest
 from exchanges import REGTEST as REGTEST_ID
 from exchanges import Exchange, wait_for, watching
 
+from chains.bitcoin.descriptors import derive, open_branches
 from chains.bitcoin.params import REGTEST
 from chains.model import Address
-from chains.registry import derive, open_branches
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 from walletwatch.domain.outflows import Outflow
 from walletwatch.service.application import Application

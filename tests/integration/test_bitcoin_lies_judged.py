@@ -17,8 +17,8 @@ from bitcoin_proxies import LyingProxy
 from exchanges import Exchange
 
 from chains.bitcoin.source import BitcoinSource
-from chains.registry import Endpoint, SourceSpec
 from chains.rpc.endpoints import QUARANTINE_SECS
+from chains.specs import Endpoint, SourceSpec
 from nodes.bitcoinds import Bitcoind
 from walletwatch.service.application import Application
 from walletwatch.store.statements import Filter

@@ -16,9 +16,9 @@ from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import ChainError, LyingNode, Unreachable
 from chains.model import BlockFacts
-from chains.registry import Endpoint, SourceSpec
 from chains.rpc.endpoints import QUARANTINE_SECS
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 from nodes.bitcoinds import Bitcoind
 
 pytestmark = pytest.mark.bitcoind

@@ -11,8 +11,8 @@ from chains.bitcoin.mempool import OUTLOOK_SECS
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.model import Address, ChainTransaction, Outpoint, UtxoTransaction
-from chains.registry import Endpoint, SourceSpec
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 
 pytestmark = pytest.mark.bitcoind

@@ -11,10 +11,10 @@ from chains.bitcoin.client import Client, RestTransport
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import BlockGone, LyingNode, Unsupported
-from chains.registry import Endpoint, SourceSpec
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import loads_exact
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 from nodes.bitcoinds import Bitcoind
 
 pytestmark = pytest.mark.bitcoind

@@ -10,8 +10,8 @@ from bitcoin_exchanges import CHAIN, Watch, chain_toml, wallet_toml
 from exchanges import BTC, REGTEST, Exchange, wait_for, watching
 from test_bitcoin_script_types import NOBODY, A, B, C, Key
 
+from chains.bitcoin.descriptors import derive
 from chains.model import SigningFacts, UtxoTransaction, format_units
-from chains.registry import derive
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 from slack_server import SlackServer
 

@@ -12,8 +12,8 @@ from eth_utils.crypto import keccak
 
 from chains.evm.source import EvmSource, open_source
 from chains.model import AccountTransaction, BlockFacts, ChainId, Transfer
-from chains.registry import Endpoint, SourceSpec
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 from nodes.anvils import Anvil
 from nodes.contracts import Compiled, Contract, deploy, deploy_erc20, openzeppelin, settle
 

@@ -10,8 +10,8 @@ from eth_utils.crypto import keccak
 
 from chains.evm.source import EvmSource, open_source
 from chains.model import AccountTransaction, Address, BlockFacts, ChainId, ControlChange
-from chains.registry import Endpoint, SourceSpec
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 from nodes.anvils import Anvil
 from nodes.contracts import (
     NOBODY,

@@ -13,9 +13,9 @@ from chains.evm.client import BlockReader
 from chains.evm.params import NETWORKS
 from chains.evm.source import read_facts
 from chains.model import AccountTransaction, BlockFacts
-from chains.registry import Endpoint
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Call, Json
+from chains.specs import Endpoint
 from nodes.anvils import CHAIN_ID, Anvil
 from nodes.contracts import Compiled, Contract, deploy
 

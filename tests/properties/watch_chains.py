@@ -25,7 +25,7 @@ from chains.model import (
 )
 from chains.registry import native_asset
 from chains.rpc.prefetch import Ask, Fetches, Prefetcher, requests_of
-from chains.source import EndpointHealth, Unspent, WatchSet
+from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
 
 CHAIN = ChainId.parse("bip122:0f9188f13cb7b2c71f2a335e3a4fc328")
 BTC: Asset = native_asset(CHAIN)
@@ -147,7 +147,7 @@ def fetch_blocks(node: Fetches, heights: range) -> Ask:
     return lambda: requests_of(calls, node.fetch(calls))
 
 
-class FakeSource:
+class FakeSource(ChainSource):
     """`ChainSource` on a `FakeChain`; with `ahead` it fetches blocks before they are asked for, as the families do."""
 
     chain = CHAIN

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chains.bitcoin.descriptors import derive, open_branches
 from chains.bitcoin.params import MAINNET, REGTEST, TESTNET4
 from chains.model import Address
-from chains.registry import derive, open_branches
 from walletwatch.domain.wallets import AddressRange, Perimeter, Wallet
 
 # The master and account keys of BIP 32's first and BIP 84's test vectors.

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from chains.errors import Unreachable
-from chains.registry import Endpoint
 from chains.rpc.http import HttpTransport
+from chains.specs import Endpoint
 
 
 @pytest.fixture

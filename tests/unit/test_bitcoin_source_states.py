@@ -13,8 +13,9 @@ from chains.bitcoin.params import MAINNET, REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import ChainError, LyingNode, NotReady, Unsupported
 from chains.model import BlockRef
-from chains.registry import Endpoint, SourceSpec, open_source
+from chains.registry import open_source
 from chains.source import WatchSet
+from chains.specs import Endpoint, SourceSpec
 
 NOW = 1_795_000_000
 TIP = "00000000000000000000aa" + "00" * 21

@@ -6,7 +6,8 @@ import pytest
 import rlp
 
 from chains.model import ChainId
-from chains.registry import Endpoint, SourceSpec, open_source, parse_address, read_unsigned_transaction
+from chains.registry import family_of, open_source, parse_address
+from chains.specs import Endpoint, SourceSpec
 from chains.unsigned_transactions import KnownBefore
 from unit.docs_pages import ROOT, read_page
 
@@ -26,7 +27,7 @@ def test_before_signing_what_a_contract_would_do_is_undetermined() -> None:
     call = [1, 0, 1, 10**10, 60_000, bytes.fromhex("5e" * 20), 0, b"\x12\x34\x56\x78", []]
     ethereum = ChainId("eip155", "1")
     sender = parse_address(ethereum, "0x" + "7a" * 20)
-    draft = read_unsigned_transaction(
+    draft = family_of(ethereum).read_unsigned_transaction(
         ethereum, b"\x02" + rlp.encode(call), KnownBefore(accounts=frozenset({sender.key}), sender=sender)
     )
     (doubt,) = draft.doubts

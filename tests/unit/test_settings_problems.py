@@ -54,12 +54,20 @@ ADDED = [
     ("[[sink]]\ntype = 'console'\nchannel = '#c'", 3, "sink[1].channel", "no meaning"),
     ("[[sink]]\ntype = 'console'\nmin_severity = 'loud'", 3, "sink[1].min_severity", "must be one of"),
     ("[[sink]]\ntype = 'webhook'\nurl = 'http://hook.example'", 3, "sink[1].url", "plain http"),
-    ("[[chain]]\nname = 'x'\nid = 'eip155:5'", 1, "chain[4].endpoints", "is missing"),
-    ("[[chain]]\nname = 'x'\nid = 'eip155:5'\nendpoints = []", 4, "chain[4].endpoints", "is empty"),
+    ("[[chain]]\nname = 'x'\nid = 'eip155:10'", 1, "chain[4].endpoints", "is missing"),
+    ("[[chain]]\nname = 'x'\nid = 'eip155:10'\nendpoints = []", 4, "chain[4].endpoints", "is empty"),
     ("[[chain]]\nname = 'x'\nid = 'solana:5'\nendpoints = ['https://a']", 3, "chain[4].id", "not known"),
+    (
+        "[[chain]]\nname = 'x'\nid = 'tron:0x2b6653dc'\nendpoints = ['https://a']",
+        3,
+        "chain[4].id",
+        "cannot be followed",
+    ),
+    ("[[chain]]\nname = 'x'\nid = 'bip122:%s'\nendpoints = ['https://a']" % ("0" * 32), 3, "chain[4].id", "no network"),
+    ("[[chain]]\nname = 'x'\nid = 'eip155:100'\nendpoints = ['https://a']", 3, "chain[4].id", "the coin of eip155:100"),
     ("[[chain]]\nname = 'x'\nid = '1'\nendpoints = ['https://a']", 3, "chain[4].id", "CAIP-2"),
     ("[[chain]]\nname = 'x'\nid = 'eip155:1'\nendpoints = ['https://a']", 3, "chain[4].id", "stands already at"),
-    ("[[chain]]\nname = 'base'\nid = 'eip155:5'\nendpoints = ['https://a']", 2, "chain[4].name", "stands already at"),
+    ("[[chain]]\nname = 'base'\nid = 'eip155:10'\nendpoints = ['https://a']", 2, "chain[4].name", "stands already at"),
     (
         "[[asset]]\nid = 'eip155:10/erc20:0x1'\nsymbol = 'OP'\ndecimals = 18",
         2,
@@ -264,3 +272,15 @@ def test_a_reference_to_a_broken_table_is_no_second_error(tmp_path: Path) -> Non
     with pytest.raises(SettingsError) as caught:
         load(path, environ={"KEY": "k"})
     assert [p.key for p in caught.value.problems] == ["chain[1].id"]
+
+
+def test_the_coin_of_an_unlisted_network_comes_from_the_configuration(tmp_path: Path) -> None:
+    """Gnosis was given a coin called ETH of 18 decimals: a limit in ETH counted xDAI, at two thousand times its worth."""
+    chain = "[[chain]]\nname = 'gnosis'\nid = 'eip155:100'\nendpoints = ['https://a']\n"
+    path = tmp_path / "base.toml"
+    path.write_text(f"{BASE}{chain}", encoding="utf-8")
+    ((_, _, text),) = problems_of(path)
+    assert 'add [[asset]] id = "eip155:100/slip44:60"' in text
+    coin = "[[asset]]\nid = 'eip155:100/slip44:60'\nsymbol = 'xDAI'\ndecimals = 18\n"
+    path.write_text(f"{BASE}{chain}{coin}", encoding="utf-8")
+    assert problems_of(path) == []

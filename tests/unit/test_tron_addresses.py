@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from chains.model import ChainId
-from chains.registry import SourceSpec, native_asset, open_source, parse_address
+from chains.registry import native_asset, open_source, parse_address
+from chains.specs import SourceSpec
 from chains.tron.addresses import parse_address as read_tron
 from chains.tron.params import MAINNET
 

@@ -44,6 +44,11 @@ class TwoNodes:
             raise self.transaction
         return self.ref, [self.transaction if self.ref == REF else None]
 
+    def second_ref_at(self, _height: int) -> BlockRef:
+        if isinstance(self.transaction, ChainError):
+            raise self.transaction
+        return self.ref
+
 
 def finding(severity: Severity) -> Finding:
     return Finding(

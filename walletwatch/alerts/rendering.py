@@ -6,7 +6,8 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chains.model import AssetId, ChainId, PoolOutlook, Replacement, format_hash, format_units
+from chains.model import AssetId, ChainId, PoolOutlook, Replacement, format_units
+from chains.registry import format_hash
 from walletwatch.alerts.ports import AlertNames, AlertView
 from walletwatch.domain.alerts import Alert, AlertState
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind

@@ -7,15 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chains.model import AssetId
+from chains.registry import family_of
 from walletwatch.approvals.policies import Policy, PolicyHistory, candidates
 from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchTerms, RefusedAct, Request, Spending
-
-BLOCK_TIME_SLACK = timedelta(hours=2)
-"""Bitcoin's consensus lets a block's time run two hours ahead of the network's; EVM block times are exact."""
 
 PriceOf = Callable[[AssetId], Price]
 """The price in force at broadcast. Raises `Unknown` if it is missing or stale."""
@@ -35,13 +33,13 @@ class JudgementTime:
     def of(cls, spending: Spending, request: Request) -> JudgementTime:
         """The broadcast of `spending`, as far as it concerns `request`: its own broadcast acts are evidence too.
 
-        Block time alone lets approvals count up to two hours after it on Bitcoin; a sight in a mempool or a broadcast
-        act is better evidence, and then nothing later counts.
+        Block time alone lets approvals count until the slack of the chain's block times after it (two hours on
+        Bitcoin); a sight in a mempool or a broadcast act is better evidence, and then nothing later counts.
         """
         family = {spending.tx, *spending.family}
         told = [a.at for a in request.acts if a.kind is ActKind.BROADCAST and a.txid in family and not a.refused]
         by_block = spending.from_block_time_only or spending.seen_at is not None
-        slack = BLOCK_TIME_SLACK if by_block and spending.chain.namespace == "bip122" else timedelta(0)
+        slack = family_of(spending.chain).block_time_slack if by_block else timedelta(0)
         seen = [spending.seen_at] if spending.seen_at is not None else []
         approve_by = min([spending.broadcast_at + slack, *told, *seen])
         return cls(min([spending.broadcast_at, *told, *seen]), approve_by, spending.wallets)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
-from chains.model import format_hash
+from chains.registry import format_hash
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.findings import finding_rows, findings_listing
 from walletwatch.cli.outflows import outflow_rows, outflows_listing

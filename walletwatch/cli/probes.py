@@ -9,7 +9,7 @@ import typer
 
 from chains.errors import ChainError, PermanentError, WrongChain
 from chains.model import AssetId, format_units
-from chains.registry import open_source
+from chains.registry import family_of, open_source
 from chains.source import ChainSource, WatchSet
 from walletwatch.alerts.ports import Notifier, Sent, SinkRefused
 from walletwatch.approvals.act_sources import ActSource, FeedUnreadable, PostedFeed
@@ -122,7 +122,7 @@ def _balance_reader(settings: Settings, wallet: str) -> Callable[[ChainSource], 
 
     def ask(source: ChainSource) -> str:
         addresses = settings.addresses_of(wallet)
-        if source.chain.namespace == "bip122":
+        if family_of(source.chain).keeps_coins:
             return "read from unspent outputs" if addresses else "no address"
         units = source.balance(addresses[0], source.native.id, source.tip())
         return f"{addresses[0].text} holds {units} base units of {source.native.symbol}"

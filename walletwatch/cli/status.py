@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from chains.model import format_hash
+from chains.registry import format_hash
 from walletwatch.cli.filters import FormatOption
 from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.alerts import AlertState

@@ -231,11 +231,11 @@ def trace_object(session: Session, folded: Folded) -> dict[str, Any]:
 
 def fold_case(unit: UnitOfWork, stored: StoredCase, labels: LabelBook) -> Tracer:
     """The tracer of a case as of its cursor."""
-    from chains.registry import native_asset
+    from chains.registry import family_of
     from walletwatch.tracing.tracer import Tracer
 
     case = stored.case
-    native, openings = native_asset(case.chain).id, unit.cases.openings(case.id)
+    native, openings = family_of(case.chain).native_id(case.chain), unit.cases.openings(case.id)
     tracer = Tracer(case, lambda chain, address, at: labels.lookup(chain, address.text, at), native, None, openings)
     for _height, group in groupby(unit.cases.transactions(case.id), key=lambda one: one.block.height):
         block = list(group)

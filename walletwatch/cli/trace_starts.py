@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from chains.errors import Unsupported
-from chains.model import BlockRef, ChainTransaction, TxId, format_hash
-from chains.source import ChainSource, ReadsPast, WatchSet
+from chains.model import BlockRef, ChainTransaction, TxId
+from chains.registry import format_hash
+from chains.source import ChainSource, WatchSet
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.domain.cases import Case, Seed
 from walletwatch.service.application import Application
@@ -57,10 +58,11 @@ def _find(source: ChainSource, tx: TxId, ref: BlockRef) -> ChainTransaction | No
     try:
         return source.transaction(tx, ref)
     except Unsupported:
-        if not isinstance(source, ReadsPast):
-            raise
-    facts = source.past_block(ref.height, WatchSet(complete=True), {tx})
-    return next((found for found in facts.transactions if found.txid == tx), None)
+        facts = source.past_block(ref.height, WatchSet(complete=True), {tx})
+        for found in facts.transactions:
+            if found.txid == tx:
+                return found
+        raise
 
 
 def _block_of(application: Application, chain: ChainSettings, theft: Theft) -> int:

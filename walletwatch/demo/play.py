@@ -7,7 +7,6 @@ import gzip
 import json
 import os
 from collections.abc import Iterator, Sequence
-from collections.abc import Set as AbstractSet
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -19,18 +18,11 @@ import orjson
 from joserfc.util import urlsafe_b64decode
 
 from chains.model import (
-    Address,
-    Asset,
-    AssetId,
-    BlockFacts,
     BlockRef,
-    ChainId,
-    ChainTransaction,
     PendingFacts,
-    TxId,
 )
 from chains.registry import open_source
-from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
+from chains.source import ChainSource, DelegatingSource, WatchSet
 from walletwatch.alerts.lifecycle import acknowledge
 from walletwatch.audit.notes import SigningKey
 from walletwatch.domain.alerts import AlertState
@@ -59,19 +51,15 @@ class PacedClock:
         self._now = max(self._now, now)
 
 
-class PacedSource:
-    """A `ChainSource` that passes everything on, and shows of a finished recording what was there at a time: the chain
-    up to `height`, and the mempool only where `mempool` is set.
+class PacedSource(DelegatingSource):
+    """Shows of a finished recording what was there at a time: the chain up to `height`, and the mempool only where
+    `mempool` is set.
     """
 
-    chain: ChainId
-    native: Asset
-
     def __init__(self, inner: ChainSource, confirmations: int, clock: PacedClock) -> None:
-        self.chain, self.native = inner.chain, inner.native
+        super().__init__(inner)
         self.height = 0
         self.mempool = False
-        self._inner = inner
         self._confirmations = confirmations
         self.clock = clock
 
@@ -80,60 +68,24 @@ class PacedSource:
         self.clock.set(at)
         self.height, self.mempool = height, mempool
 
-    def identify(self) -> None:
-        """As the recorded node."""
-        self._inner.identify()
-
     def tip(self) -> BlockRef:
         """The block at `height`."""
-        return self._inner.ref_at(self.height)
-
-    def ref_at(self, height: int) -> BlockRef:
-        """As the recorded node."""
-        return self._inner.ref_at(height)
+        return self.inner.ref_at(self.height)
 
     def final_height(self) -> int:
         """As many blocks below `height` as the configuration asks for."""
         return max(-1, self.height - self._confirmations + 1)
 
-    def block(self, height: int, watch: WatchSet) -> BlockFacts:
-        """As the recorded node, proof included."""
-        return self._inner.block(height, watch)
-
     def pending(self, watch: WatchSet) -> PendingFacts:
         """What the recorded node answered next, once a step; nothing while its mempool was not looked at."""
         if self.mempool:
             self.mempool = False
-            return self._inner.pending(watch)
+            return self.inner.pending(watch)
         return PendingFacts(self.chain, self.clock(), ())
-
-    def transaction(self, txid: TxId, block: BlockRef | None = None) -> ChainTransaction | None:
-        """As the recorded node."""
-        return self._inner.transaction(txid, block)
-
-    def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
-        """As the recorded node."""
-        return self._inner.balance(address, asset, at)
-
-    def unspent(self, addresses: AbstractSet[Address]) -> Unspent:
-        """What the recorded node answered next."""
-        return self._inner.unspent(addresses)
-
-    def parse_address(self, text: str) -> Address:
-        """As the recorded node."""
-        return self._inner.parse_address(text)
 
     def wait(self, timeout_secs: float) -> None:
         """Time passes by itself here: so much of it at once."""
         self.clock.set(self.clock() + timedelta(seconds=timeout_secs))
-
-    def health(self) -> tuple[EndpointHealth, ...]:
-        """As the recorded node."""
-        return self._inner.health()
-
-    def close(self) -> None:
-        """Close the recording."""
-        self._inner.close()
 
 
 THEFT: Final = bytes.fromhex("975ec405ac9dc9fa5ab8009d94d6a1fe31dff8a8127ea90d023104e52754e4d7")

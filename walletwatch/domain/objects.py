@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from chains.model import Address, Asset, AssetId, ChainId, format_hash
+from chains.model import Address, Asset, AssetId, ChainId
+from chains.registry import format_hash
 from walletwatch.domain.alerts import Alert, Decision, Silence
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.labels import Label

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from chains.model import ChainId
+from chains.registry import find_family
 from walletwatch.labels.imports import AddressParser
 
 ANY_CHAIN = "*"
 _PLAUSIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{7,127}\Z")
 _HEX = re.compile(r"0x[0-9a-f]{40}\Z", re.IGNORECASE)
 _BECH32 = re.compile(r"[a-z]{2,10}1[02-9ac-hj-np-z]{6,90}\Z", re.IGNORECASE)
-_TRON = re.compile(r"T[1-9A-HJ-NP-Za-km-z]{33}\Z")
 
 TEXTBOOK_EXAMPLES = frozenset(
     {
@@ -57,19 +58,20 @@ def check_address(chain: str, address: str, parse: AddressParser) -> str:
     if chain == ANY_CHAIN:
         return address
     network = ChainId.parse(chain)
-    if network.namespace == "tron":
-        if not _TRON.match(address):
-            raise ValueError(f"not an address of {chain}: {address[:80]!r}")
-        return address
-    return parse(network, address).text if chain in PARSED or network.namespace == "eip155" else address
+    return parse(network, address).text if _is_parsed(network) else address
 
 
-PARSED = frozenset(
-    {
-        "bip122:000000000019d6689c085ae165831e93",  # Bitcoin
-        "bip122:000000000933ea01ad0ee984209779ba",  # testnet3
-        "bip122:00000008819873e925422c1ff0f99f7c",  # signet
-        "bip122:0f9188f13cb7b2c71f2a335e3a4fc328",  # regtest
-    }
-)
-"""Coin chains whose addresses can be read here; their forks share namespaces but not prefixes."""
+@lru_cache(maxsize=256)
+def _is_parsed(network: ChainId) -> bool:
+    """Whether a family knows addresses of `network`: forks of Bitcoin share its namespace, not its prefixes."""
+    family = find_family(network)
+    try:
+        return family is not None and family.native_id(network) is not None
+    except ValueError:
+        return False
+
+
+def keeps_coins(chain: str) -> bool:
+    """Whether the chain of a label (a CAIP-2 id or `*`) is of a family that keeps unspent outputs."""
+    family = None if chain == ANY_CHAIN else find_family(ChainId.parse(chain))
+    return family is not None and family.keeps_coins

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from walletwatch.domain.labels import Label
-from walletwatch.labels.addresses import check_address
+from walletwatch.labels.addresses import check_address, keeps_coins
 from walletwatch.labels.imports import MAX_TEXT, AddressParser, LabelFileError, LabelImport
 from walletwatch.labels.ofac import BITCOIN, ETHEREUM, TRON
 
@@ -246,7 +246,7 @@ def _categories(tag: dict[str, Any], chain: str) -> tuple[str, ...]:
     abuse = _text(tag, "abuse").lower()
     found: list[str] = []
     if named == "market":
-        found.append("darknet" if chain.startswith("bip122:") else "other")
+        found.append("darknet" if keeps_coins(chain) else "other")
     elif named in CATEGORY_OF:
         found.append(CATEGORY_OF[named])
     if abuse:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chains.model import Asset, AssetId, format_hash
+from chains.model import Asset, AssetId
+from chains.registry import format_hash
 from walletwatch.domain.findings import Finding, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.prices import Price, Unknown

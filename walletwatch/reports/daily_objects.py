@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from chains.model import AssetId, format_hash
+from chains.model import AssetId
+from chains.registry import format_hash
 from walletwatch.domain.cases import Case
 from walletwatch.domain.objects import Json, Names, silence_object, time_text
 from walletwatch.output.tables import write_csv

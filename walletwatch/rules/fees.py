@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from chains.model import format_units
+from chains.registry import family_of
 from walletwatch.domain.findings import PASS, Severity, Verdict, VerdictKind, violation
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
@@ -42,7 +43,7 @@ def fee_anomaly(outflow: Outflow, facts: Facts, params: FeeAnomalyParams) -> Ver
 
     What cannot be measured is undetermined, unless another measure is violated already.
     """
-    unit = "sat/vB" if outflow.chain.namespace == "bip122" else "gwei"
+    unit = family_of(outflow.chain).fee_unit
     if _is_usual(outflow, facts, params):
         return PASS
     reasons: list[str] = []

@@ -8,8 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from chains.model import format_hash
-from chains.registry import open_source
+from chains.registry import format_hash, open_source
 from chains.source import ChainSource
 from walletwatch import __version__
 from walletwatch.alerts.alert_writer import AlertWriter

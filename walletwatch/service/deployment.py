@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chains.model import Address, ChainId
-from chains.registry import native_asset, parse_address
+from chains.registry import parse_address
 from walletwatch.alerts.ports import AlertNames
 from walletwatch.approvals.act_sources import ActSource, PostedFeed
 from walletwatch.approvals.feeds import Feed
@@ -169,7 +169,7 @@ def watched_chain(settings: Settings, chain: ChainSettings) -> WatchedChain:
     return WatchedChain(
         chain=chain.id,
         name=chain.name,
-        native=native_asset(chain.id),
+        native=settings.native_of(chain.id),
         perimeter=settings.perimeter(chain.id),
         tokens=settings.tokens_of(chain.id),
         start=None if chain.start == "tip" else int(chain.start),

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chains.model import AccountTransaction, Address, AssetId, ControlKind, UtxoTransaction, format_hash
-from chains.registry import read_unsigned_transaction
+from chains.model import AccountTransaction, Address, AssetId, ControlKind, UtxoTransaction
+from chains.registry import family_of, format_hash
 from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 from walletwatch.approvals.act_sources import ActSource, FeedUnreadable
 from walletwatch.approvals.acts import hash_intent
@@ -71,7 +71,7 @@ def preflight(
         watched = app.deployment.chains[settings.chain(chain).id]
         memory = WatchMemory(app.deployment, watched)
         memory.load(unit)
-        unsigned = read_unsigned_transaction(
+        unsigned = family_of(watched.chain).read_unsigned_transaction(
             watched.chain, content, _known(watched, memory, _signer(watched, wallet, address))
         )
         app.approvals.refresh(unit)
@@ -83,7 +83,8 @@ def preflight(
 
 
 def _known(watched: WatchedChain, memory: WatchMemory, sender: Address | None) -> KnownBefore:
-    tokens = {bytes.fromhex(t.id.reference[2:]) for t in watched.tokens if t.id.namespace == "erc20"}
+    namespaces = family_of(watched.chain).token_namespaces
+    tokens = {bytes.fromhex(t.id.reference[2:]) for t in watched.tokens if t.id.namespace in namespaces}
     return KnownBefore(memory.watch.addresses, memory.watch.outpoints, tokens, sender)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from chains.model import Asset, AssetId, parse_units
 from chains.price_oracles import PriceOracle
-from chains.registry import open_price_oracle
+from chains.registry import family_of
 from walletwatch.domain.prices import USD_SCALE, Price, Unknown
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.service.price_oracles import OraclePrices
@@ -163,6 +163,6 @@ def _open_feed(settings: Settings, price: PriceSettings) -> OraclePrices:
     def open_now() -> PriceOracle:
         endpoints = tuple(replace(endpoint, notifier_url="") for endpoint in settings.source_spec(chain).endpoints)
         spec = replace(settings.source_spec(chain), endpoints=endpoints, timeout_secs=FEED_TIMEOUT_SECS)
-        return open_price_oracle(spec, address)
+        return family_of(spec.chain).open_price_oracle(spec, address)
 
     return OraclePrices(f"chainlink {address} on {chain.name}", open_now, price.max_age)

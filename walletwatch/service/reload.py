@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chains.registry import SourceSpec
 from chains.source import ChainSource
+from chains.specs import SourceSpec
 from walletwatch.alerts.dispatcher import Dispatcher
 from walletwatch.service.application import Application
 from walletwatch.settings import SecretMissing, Settings, SettingsError

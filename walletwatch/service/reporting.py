@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
-from chains.registry import native_asset
 from walletwatch.reports.daily import DailyInputs, DailyReport, build_daily
 from walletwatch.reports.daily_books import WatchedWallet
 from walletwatch.reports.daily_forms import render_daily
@@ -20,7 +19,7 @@ def daily_inputs(settings: Settings, zone: ZoneInfo | None = None) -> DailyInput
     wallets = []
     for wallet in settings.wallets:
         chain = settings.chain(wallet.chain).id
-        assets = (native_asset(chain), *settings.tokens_of(chain))
+        assets = (settings.native_of(chain), *settings.tokens_of(chain))
         wallets.append(WatchedWallet(wallet.name, wallet.role, chain, assets))
     return DailyInputs(
         zone=zone or settings.zone,

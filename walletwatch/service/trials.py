@@ -5,7 +5,7 @@ no cursor of the watch is moved.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from chains.captures import CaptureRange, read_range, write_range
 from chains.errors import BlockGone, Unsupported
-from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainTransaction, PendingFacts, TxId
+from chains.model import Address, BlockFacts, BlockRef, PendingFacts, TxId
 from chains.registry import open_source
-from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
+from chains.source import ChainSource, DelegatingSource, Unspent, WatchSet
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.times import utc_now
@@ -46,67 +46,46 @@ class Trial:
     findings: tuple[Finding, ...]
 
 
-class BoundedSource:
+class BoundedSource(DelegatingSource):
     """A source whose chain ends at `high`, without a mempool: the past, and nothing of now."""
 
     def __init__(self, inner: ChainSource, high: int) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._high = high
-        self.chain = inner.chain
-        self.native = inner.native
-
-    def identify(self) -> None:
-        """As the inner source."""
-        self._inner.identify()
 
     def tip(self) -> BlockRef:
         """The block at `high`."""
-        return self._inner.ref_at(self._high)
+        return self.inner.ref_at(self._high)
 
     def ref_at(self, height: int) -> BlockRef:
         """Raises BlockGone above `high`."""
         self._check(height)
-        return self._inner.ref_at(height)
+        return self.inner.ref_at(height)
 
     def final_height(self) -> int:
         """As the inner source, at most `high`."""
-        return min(self._inner.final_height(), self._high)
+        return min(self.inner.final_height(), self._high)
 
     def block(self, height: int, watch: WatchSet) -> BlockFacts:
         """Raises BlockGone above `high`."""
         self._check(height)
-        return self._inner.block(height, watch)
+        return self.inner.block(height, watch)
+
+    def past_block(self, height: int, watch: WatchSet, txids: Iterable[TxId]) -> BlockFacts:
+        """Raises BlockGone above `high`."""
+        self._check(height)
+        return self.inner.past_block(height, watch, txids)
 
     def pending(self, watch: WatchSet) -> PendingFacts:  # noqa: ARG002 - the port's signature
         """Nothing: the past has no mempool."""
         return PendingFacts(self.chain, utc_now(), (), supported=False)
 
-    def transaction(self, txid: TxId, block: BlockRef | None = None) -> ChainTransaction | None:
-        """As the inner source."""
-        return self._inner.transaction(txid, block)
-
-    def balance(self, address: Address, asset: AssetId, at: BlockRef) -> int:
-        """As the inner source."""
-        return self._inner.balance(address, asset, at)
-
     def unspent(self, addresses: AbstractSet[Address]) -> Unspent:  # noqa: ARG002 - the port's signature
         """Raises Unsupported: a node lists what is unspent now, not then."""
         raise Unsupported("unspent outputs of the past cannot be listed")
 
-    def parse_address(self, text: str) -> Address:
-        """As the inner source."""
-        return self._inner.parse_address(text)
-
     def wait(self, timeout_secs: float) -> None:
         """Nothing to wait for."""
-
-    def health(self) -> tuple[EndpointHealth, ...]:
-        """As the inner source."""
-        return self._inner.health()
-
-    def close(self) -> None:
-        """As the inner source."""
-        self._inner.close()
 
     def _check(self, height: int) -> None:
         if height > self._high:

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, model_validator
 
-from chains.registry import Endpoint
+from chains.registry import family_of, find_family
+from chains.specs import Endpoint
 from walletwatch.settings.fields import AssetRef, ChainRef, Duration, Items, LocalPath, Name, Table, UsdE8
 from walletwatch.settings.problems import Fault
 from walletwatch.settings.secrets import Resolver, resolver_of
@@ -112,16 +113,16 @@ class ChainSettings(Table):
             yield Fault(
                 "confirmations and finality exclude each other", hint, key="finality", involves=("confirmations",)
             )
-        if isinstance(self.finality, str) and self.id is not None and self.id.namespace == "bip122":
-            yield Fault("Bitcoin has no such tag", "write confirmations = 6", key="finality", involves=("id",))
+        family = None if self.id is None else find_family(self.id)
+        if isinstance(self.finality, str) and family is not None and self.finality not in family.finality_tags:
+            yield Fault(f"{family.name} has no such tag", "write confirmations = 6", key="finality", involves=("id",))
         if not self.endpoints:
             yield Fault(
                 "is empty: nobody tells what happens on this chain", 'endpoints = ["http://…"]', key="endpoints"
             )
-        if self.prove and self.id is not None and self.id.namespace != "eip155":
-            yield Fault("Bitcoin's blocks are always proved", "remove prove", key="prove", involves=("id",))
-        if self.history is not None and self.id is not None and self.id.namespace != "bip122":
-            yield Fault("is for Bitcoin chains alone", "remove history", key="history", involves=("id",))
+        for key, given in (("prove", self.prove), ("history", self.history is not None)):
+            if given and family is not None and key not in family.options.chain:
+                yield Fault(f"has no meaning on {family.name} chains", f"remove {key}", key=key, involves=("id",))
         if self.history is not None and not self.insecure:
             yield from plain_http(self.history, key=("history",), involves=("insecure",))
         for n, endpoint in enumerate(self.endpoints or ()):
@@ -132,14 +133,9 @@ class ChainSettings(Table):
             yield from plain_http(endpoint.url, key=("endpoints", n), involves=("insecure",))
             if endpoint.ws is not None:
                 yield from plain_http(endpoint.ws, key=("endpoints", n, "ws"), involves=("insecure",))
-        bitcoin = self.id is not None and self.id.namespace == "bip122"
-        for key, given, fits in (
-            ("zmq", endpoint.zmq, bitcoin),
-            ("cookie", endpoint.cookie, bitcoin),
-            ("rest", endpoint.rest, bitcoin),
-            ("ws", endpoint.ws, not bitcoin),
-        ):
-            if given and not fits:
+        family = None if self.id is None else find_family(self.id)
+        for key in ("zmq", "cookie", "rest", "ws"):
+            if getattr(endpoint, key) and family is not None and key not in family.options.endpoint:
                 message = f"has no meaning for a node of {self.name}"
                 yield Fault(message, f"remove {key}", key=("endpoints", n, key), involves=("id",))
 
@@ -151,12 +147,13 @@ class ChainSettings(Table):
 
     @property
     def final_after(self) -> tuple[int, str | None]:
-        """(confirmations, tag): by default 6 on Bitcoin, `finalized` on EVM networks, 20 elsewhere."""
+        """(confirmations, tag): by default as the chain's family says (6 on Bitcoin, `finalized` on EVM networks)."""
         if isinstance(self.finality, str):
             return 1, self.finality
         if self.finality is not None or self.confirmations is not None:
             return self.finality or self.confirmations or 1, None
-        return {"bip122": (6, None), "eip155": (1, "finalized")}.get(self.id.namespace, (20, None))
+        family = family_of(self.id)
+        return family.confirmations, family.finality
 
 
 class AssetSettings(Table):

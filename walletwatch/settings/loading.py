@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from chains.model import Address, ChainId
-from chains.registry import Branch, address_parser, open_branches, parse_address
+from chains.registry import family_of, parse_address
+from chains.specs import Branch
 from walletwatch.settings.amounts import AmountReader
 from walletwatch.settings.consistency import check_quorums, check_uniqueness
 from walletwatch.settings.documents import read_documents
 from walletwatch.settings.entries import Entry
-from walletwatch.settings.partial_settings import SINGLES, PartialSettings, coin_of, read_partial_settings
+from walletwatch.settings.partial_settings import SINGLES, PartialSettings, coin_id_of, read_partial_settings
 from walletwatch.settings.problems import Problem, SettingsError
 from walletwatch.settings.references import check_references
 from walletwatch.settings.settings import Settings
@@ -64,7 +65,7 @@ class AddressBook:
     def add_descriptor(self, wallet: str, chain: ChainId, text: str) -> str:
         """Count the addresses of an output descriptor as `wallet`'s. Gives back what is wrong with it, or nothing."""
         try:
-            branches = open_branches(chain, text)
+            branches = family_of(chain).open_branches(chain, text)
         except ValueError as error:
             return f"is no descriptor to watch: {error}"
         self.branches.setdefault(wallet, []).extend(branch for branch in branches if branch.ranged)
@@ -98,7 +99,7 @@ class AddressBook:
 
     def _add_lines(self, wallet: str, chain: ChainId, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
         """Count the address of each line; yields the lines that are wrong, and why. 4 s for a million."""
-        parse, owners = address_parser(chain), self.owners.setdefault(chain, {})
+        parse, owners = family_of(chain).address_parser(chain), self.owners.setdefault(chain, {})
         own = self.by_wallet.setdefault(wallet, [])
         for number, line in enumerate(lines, start=1):
             text = line.partition("#")[0].strip()
@@ -235,7 +236,7 @@ def resolve_addresses(partial: PartialSettings, *, files: bool = True) -> tuple[
     problems: list[Problem] = []
     for entry in partial.lists["wallet"]:
         chain = partial.chain_of(entry.value.chain) if entry.has("chain", "name") else None
-        if chain is not None and coin_of(chain) is not None:
+        if chain is not None and coin_id_of(chain) is not None:
             problems += _resolve_wallet(book, entry, chain)
             if entry.has("addresses_file"):
                 problems += _resolve_file(book, entry, chain, read=files)
@@ -248,7 +249,7 @@ def _resolve_wallet(book: AddressBook, entry: Entry[Any], chain: ChainId) -> Ite
         message = book.add(wallet.name, chain, text)
         if message:
             yield entry.problem(("addresses", n), message, "copy it again, whole, and keep it in one wallet")
-    told_already = chain.namespace != "bip122" or not entry.has("descriptors")
+    told_already = family_of(chain).descriptor_reader is None or not entry.has("descriptors")
     for n, text in enumerate(() if told_already else wallet.descriptors):
         message = book.add_descriptor(wallet.name, chain, text)
         if message:

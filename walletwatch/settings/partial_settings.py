@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from chains.model import Asset, ChainId
-from chains.registry import native_asset
+from chains.model import Asset, AssetId, ChainId
+from chains.registry import family_of, find_family, native_asset
 from walletwatch.settings.amounts import AmountReader
 from walletwatch.settings.approvals import FeedSettings, PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
@@ -89,15 +89,29 @@ class PartialSettings:
 
 
 def coin_of(chain: ChainId) -> Asset | None:
-    """The coin of `chain`, None if no family knows such a chain."""
+    """The coin of `chain`, None if its family does not know it, or no family knows such a chain."""
     try:
         return native_asset(chain)
-    except (ValueError, ModuleNotFoundError):
+    except ValueError:
         return None
 
 
+def coin_id_of(chain: ChainId) -> AssetId | None:
+    """The id of the coin of `chain`, None if no family knows such a chain."""
+    try:
+        return family_of(chain).native_id(chain)
+    except ValueError:
+        return None
+
+
+def has_price_oracles(chain: ChainId) -> bool:
+    """Whether contracts of `chain` can be read as price feeds."""
+    family = find_family(chain)
+    return family is not None and family.oracle_opener is not None
+
+
 def known_assets(chains: Iterable[ChainId], tokens: Iterable[AssetSettings]) -> Iterator[Asset]:
-    """The coin of each chain and the configured tokens."""
+    """The coin of each chain as far as its family knows it, and the configured assets."""
     coins = (coin_of(chain) for chain in sorted(set(chains)))
     yield from (coin for coin in coins if coin is not None)
     for token in tokens:

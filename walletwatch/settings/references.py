@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from chains.model import AssetId, ChainId
+from chains.registry import FAMILIES, find_family
 from walletwatch.settings.amounts import UnknownName
 from walletwatch.settings.approvals import PolicySettings
 from walletwatch.settings.entries import Entry
-from walletwatch.settings.partial_settings import PartialSettings, coin_of
+from walletwatch.settings.partial_settings import PartialSettings, coin_id_of, coin_of, has_price_oracles
 from walletwatch.settings.problems import Fault, KeyPath, Problem, did_you_mean
 from walletwatch.settings.sections import ROLES, SELECTORS
 
@@ -18,7 +19,7 @@ def check_references(partial: PartialSettings) -> Iterator[Problem]:
     """Every reference that leads nowhere."""
     yield from _needed_tables(partial)
     for entry in partial.lists["chain"]:
-        yield from _check_chain(entry)
+        yield from _check_chain(partial, entry)
     for entry in partial.lists["asset"]:
         yield from _check_asset(partial, entry)
     for entry in partial.lists["price"]:
@@ -43,11 +44,24 @@ def _needed_tables(partial: PartialSettings) -> Iterator[Problem]:
             yield partial.main.problem((), f"the table [{table}] is missing", example)
 
 
-def _check_chain(entry: Entry[Any]) -> Iterator[Problem]:
-    if entry.has("id") and coin_of(entry.value.id) is None:
-        yield entry.problem(
-            "id", f"chains of {entry.value.id.namespace} are not known", 'known: "bip122:…", "eip155:…"'
-        )
+def _check_chain(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
+    """Only a chain whose blocks can be followed, and whose coin has a name."""
+    if not entry.has("id"):
+        return
+    chain: ChainId = entry.value.id
+    family, coin = find_family(chain), coin_id_of(chain)
+    if family is None:
+        known = ", ".join(f'"{namespace}:…"' for namespace in sorted(FAMILIES))
+        yield entry.problem("id", f"chains of {chain.namespace} are not known", f"known: {known}")
+    elif coin is None:
+        yield entry.problem("id", f"{family.name} knows no network {chain}", f'write "{family.example}"')
+    elif family.source_opener is None:
+        message = f"{family.name} blocks cannot be followed by this version"
+        hint = "remove the chain; its addresses are understood in labels and cases"
+        yield entry.problem("id", message, hint)
+    elif coin_of(chain) is None and str(coin) not in partial.named("asset", "id"):
+        hint = f'add [[asset]] id = "{coin}" symbol = "…" decimals = 18'
+        yield entry.problem("id", f"the coin of {chain} is not known", hint)
 
 
 def unknown_chain(partial: PartialSettings, entry: Entry[Any], key: str | KeyPath, ref: str) -> Iterator[Problem]:
@@ -103,7 +117,7 @@ def price_chain(partial: PartialSettings, entry: Entry[Any]) -> ChainId | None:
         return partial.chain_of(entry.value.chain)
     own = {asset.id.chain for asset in partial.reader.assets(entry.value.asset)}
     for candidates in (own, set(partial.chain_ids.values())):
-        evm = [chain for chain in candidates if chain.namespace == "eip155"]
+        evm = [chain for chain in candidates if has_price_oracles(chain)]
         if len(evm) == 1:
             return evm[0]
     return None
@@ -122,9 +136,12 @@ def _check_wallet(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Probl
         return
     yield from unknown_chain(partial, entry, "chain", wallet.chain)
     chain = partial.chain_of(wallet.chain)
-    if chain is not None and wallet.kind == "safe" and chain.namespace != "eip155":
+    family = None if chain is None else find_family(chain)
+    if family is None:
+        return
+    if wallet.kind == "safe" and family.signature_reader is None:
         yield entry.problem("kind", f"there are no Safes on {wallet.chain}", "remove kind, or correct chain")
-    if chain is not None and wallet.descriptors and entry.has("descriptors") and chain.namespace != "bip122":
+    if wallet.descriptors and entry.has("descriptors") and family.descriptor_reader is None:
         yield entry.problem("descriptors", f"there are no output descriptors on {wallet.chain}", "list the addresses")
 
 

@@ -15,7 +15,8 @@ import rfc8785
 from pydantic import PrivateAttr
 
 from chains.model import Address, Asset, AssetId, ChainId
-from chains.registry import Branch, SourceSpec
+from chains.registry import family_of, native_asset
+from chains.specs import Branch, SourceSpec
 from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
 from walletwatch.domain.wallets import Perimeter, Wallet
@@ -23,7 +24,7 @@ from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.approvals import FeedSettings, GroupSettings, PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
 from walletwatch.settings.fields import Table
-from walletwatch.settings.partial_settings import known_assets
+from walletwatch.settings.partial_settings import has_price_oracles, known_assets
 from walletwatch.settings.problems import Fault
 from walletwatch.settings.sections import (
     AuditSettings,
@@ -120,6 +121,10 @@ class Settings(Table):
         """The wallets on `chain`."""
         return tuple(w for w in self.wallets if self.reader.chain(w.chain) == chain)
 
+    def native_of(self, chain: ChainId) -> Asset:
+        """The coin of `chain`. Raises ValueError for a chain whose coin neither its family nor an `[[asset]]` names."""
+        return self.asset_index.get(family_of(chain).native_id(chain)) or native_asset(chain)
+
     def tokens_of(self, chain: ChainId) -> tuple[Asset, ...]:
         """The configured tokens on `chain`."""
         return tuple(a for a in self.asset_index.values() if a.id.chain == chain and a.id.namespace != "slip44")
@@ -152,6 +157,7 @@ class Settings(Table):
             endpoints=tuple(endpoints),
             confirmations=confirmations,
             finality=tag,
+            native=self.native_of(chain.id),
             tokens=self.tokens_of(chain.id),
             record_to=record_to,
             contract_wallets=tuple(address for name in safes for address in self.addresses_of(name)),
@@ -179,7 +185,7 @@ class Settings(Table):
         """Where the feed of a price lies: on the chain it names, else on its asset's own if that has contracts, else on
         the only such chain. Raises Fault for one without a feed.
         """
-        evm = [chain for chain in self.chains if chain.id.namespace == "eip155"]
+        evm = [chain for chain in self.chains if has_price_oracles(chain.id)]
         if price.chain is not None:
             evm = [self.chain(price.chain)]
         elif len(evm) > 1:

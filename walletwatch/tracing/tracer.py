@@ -17,6 +17,7 @@ from chains.model import (
     TxId,
     UtxoTransaction,
 )
+from chains.registry import family_of
 from walletwatch.domain.cases import Case, CaseEvent, CaseEventKind, Opening, TaintModel, case_event_id
 from walletwatch.tracing.account_fold import AccountFold, OpeningLookup
 from walletwatch.tracing.coin_fold import CoinFold
@@ -101,10 +102,6 @@ def _arrival(case: Case, group: Sequence[Rest]) -> CaseEvent:
     )
 
 
-UTXO_NAMESPACES = frozenset({"bip122"})
-"""CAIP-2 namespaces whose chains keep coins; all others keep accounts."""
-
-
 @dataclass(frozen=True, slots=True)
 class StepResult:
     """What one block did. `relevant` are the transactions, in block order, that must be kept to fold again.
@@ -145,7 +142,7 @@ class Tracer:
         self.labels = labels
         self.block: BlockRef | None = None
         self._fold: CoinFold | AccountFold
-        if case.chain.namespace in UTXO_NAMESPACES:
+        if family_of(case.chain).keeps_coins:
             self._fold = CoinFold(case, labels, native)
         else:
             told = {(o.asset, o.address.key, o.height): o for o in openings}

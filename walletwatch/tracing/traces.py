@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chains.model import AssetId, ChainId, TxId, format_hash
+from chains.model import AssetId, ChainId, TxId
+from chains.registry import family_of, format_hash
 from walletwatch.domain.cases import Case, Onward, TaintModel
 from walletwatch.domain.times import format_utc
 from walletwatch.tracing.flows import Bounds
@@ -132,7 +133,7 @@ def _as_json(trace: Trace, symbols: Mapping[AssetId, tuple[str, int]]) -> dict[s
 
 def _seed_as_json(case: Case, index: int) -> dict[str, Any]:
     seed = case.seeds[index]
-    place = {"vout": seed.ordinal} if case.chain.namespace == "bip122" else {"log_index": seed.log_index}
+    place = {"vout": seed.ordinal} if family_of(case.chain).keeps_coins else {"log_index": seed.log_index}
     return {
         "chain": str(case.chain),
         "tx": format_hash(case.chain, seed.tx),

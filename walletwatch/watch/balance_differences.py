@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from chains.model import Address, AssetId, BlockRef, format_hash, format_units
+from chains.model import Address, AssetId, BlockRef, format_units
+from chains.registry import format_hash
 from walletwatch.deployment import WatchedChain
 from walletwatch.domain.findings import Finding, Severity, VerdictKind
 from walletwatch.domain.ids import finding_id

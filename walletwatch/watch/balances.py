@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
 
 from chains.errors import RpcError, Unsupported
-from chains.model import Address, AssetId, BlockRef, Outpoint, TxOutput
+from chains.model import AssetId, BlockRef, Outpoint, TxOutput
+from chains.registry import family_of
 from chains.source import ChainSource, Unspent
 from walletwatch.deployment import WatchedChain
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.store import UnitOfWork
 from walletwatch.store.ledger import Balance
-from walletwatch.tracing.tracer import UTXO_NAMESPACES
 
 MAX_ACCOUNTS = 20_000
 """A node tells one balance a call: anvil 120,000 a second in batches of a hundred. A wallet of more accounts is left to
@@ -24,24 +22,6 @@ the block-by-block books, and that is told once a day.
 
 Pair = tuple[str, AssetId]
 """A wallet and an asset: one book."""
-
-
-@runtime_checkable
-class TellsManyBalances(Protocol):
-    """A source that can be asked for the balances of many accounts at once."""
-
-    def balances(self, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
-        """As `ChainSource.balance`, for each address."""
-
-
-@runtime_checkable
-class TellsBalancesTwice(Protocol):
-    """A source with several endpoints that can ask another one than it asked last."""
-
-    def second_balances(
-        self, addresses: Sequence[Address], asset: AssetId, after: Sequence[BlockRef]
-    ) -> list[list[int]]:
-        """What each address held after each of these blocks. Raises Unsupported if there is no second endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +42,7 @@ def read_holdings(source: ChainSource, watched: WatchedChain, at: BlockRef) -> H
     A token that cannot be read is left out and named; it hides no other. Raises Unsupported on coin chains where the
     node keeps no such state, and the transient errors of `chains.errors`.
     """
-    if watched.chain.namespace in UTXO_NAMESPACES:
+    if family_of(watched.chain).keeps_coins:
         return _read_outputs(source, watched, at)
     amounts: dict[Pair, int] = {}
     unread: dict[Pair, str] = {}
@@ -75,17 +55,10 @@ def read_holdings(source: ChainSource, watched: WatchedChain, at: BlockRef) -> H
                 )
                 continue
             try:
-                amounts[wallet, asset.id] = sum(read_amounts(source, addresses, asset.id, at))
+                amounts[wallet, asset.id] = sum(source.balances(addresses, asset.id, at))
             except (Unsupported, RpcError) as error:
                 unread[wallet, asset.id] = str(error)
     return Holdings(at, amounts, {}, unread)
-
-
-def read_amounts(source: ChainSource, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
-    """Base units of `asset` that each address held after block `at`. Raises the errors of `chains.errors`."""
-    if isinstance(source, TellsManyBalances):
-        return source.balances(addresses, asset, at)
-    return [source.balance(address, asset, at) for address in addresses]
 
 
 def _read_outputs(source: ChainSource, watched: WatchedChain, at: BlockRef) -> Holdings | None:
@@ -117,7 +90,7 @@ def keep_holdings(unit: UnitOfWork, watched: WatchedChain, holdings: Holdings) -
 
 def books_digest(watched: WatchedChain) -> str:
     """What the books are of: with other addresses or, on account chains, other assets they have to be opened anew."""
-    if watched.chain.namespace in UTXO_NAMESPACES:
+    if family_of(watched.chain).keeps_coins:
         return addresses_digest(watched.perimeter)
     digest = hashlib.sha256()
     for wallet in watched.perimeter.names():

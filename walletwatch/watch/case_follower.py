@@ -17,9 +17,9 @@ from chains.model import (
     Outpoint,
     TxOutput,
     UtxoTransaction,
-    format_hash,
 )
-from chains.source import ChainSource, ReadsPast, WatchSet
+from chains.registry import family_of, format_hash
+from chains.source import ChainSource, WatchSet
 from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.cases import Case, CaseState, Seed, TraceOptions, case_id
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
@@ -27,7 +27,7 @@ from walletwatch.domain.prices import Unknown
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.store import UnitOfWork
 from walletwatch.store.cases import CaseTransaction, StoredCase
-from walletwatch.tracing.tracer import UTXO_NAMESPACES, StepResult, Tracer
+from walletwatch.tracing.tracer import StepResult, Tracer
 from walletwatch.watch.findings import finding_of
 from walletwatch.watch.judging import Judge
 
@@ -170,7 +170,7 @@ class CaseFollower:
         watched = followed.tracer.watch()
         addresses, outpoints = set(watched[0]), set(watched[1])
         while True:
-            watch = WatchSet(complete=self._watched.chain.namespace in UTXO_NAMESPACES)
+            watch = WatchSet(complete=family_of(self._watched.chain).keeps_coins)
             _add(watch, addresses, outpoints, followed.outputs)
             facts = self._past_block(height, watch, stored.case)
             result = followed.tracer.step(facts.ref, facts.time, facts.transactions)
@@ -181,9 +181,7 @@ class CaseFollower:
             outpoints |= result.new_outpoints
 
     def _past_block(self, height: int, watch: WatchSet, case: Case) -> BlockFacts:
-        if isinstance(self._source, ReadsPast):
-            return self._source.past_block(height, watch, {seed.tx for seed in case.seeds if seed.height == height})
-        return self._source.block(height, watch)
+        return self._source.past_block(height, watch, {seed.tx for seed in case.seeds if seed.height == height})
 
     def keep_past(self, unit: UnitOfWork, stored: StoredCase, facts: BlockFacts, result: StepResult) -> bool:
         """Keep one block of the past. True once the case stands where the chain does, and is live."""

@@ -15,14 +15,14 @@ from datetime import datetime, timedelta
 
 from chains.errors import ChainError, RpcError, Unsupported
 from chains.model import Address, BlockRef
+from chains.registry import family_of
 from chains.source import ChainSource
 from walletwatch.deployment import WatchedChain
 from walletwatch.domain.findings import Finding
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.ledger import Balance
-from walletwatch.tracing.tracer import UTXO_NAMESPACES
 from walletwatch.watch.balance_differences import AccountBalance, Difference, Reporter
-from walletwatch.watch.balances import Holdings, Pair, TellsBalancesTwice, books_digest, read_amounts, read_holdings
+from walletwatch.watch.balances import Holdings, Pair, books_digest, read_holdings
 from walletwatch.watch.judging import Judge
 
 _log = logging.getLogger(__name__)
@@ -76,7 +76,7 @@ class Conservation:
         """Check at a new final height, no more often than the chain's `check_balances`. New findings."""
         with self._store.reading() as unit:
             cursor = unit.chain_state.cursor(self._watched.chain)
-        if cursor is None or cursor.final_height < 0 or self._watched.chain.namespace in UTXO_NAMESPACES:
+        if cursor is None or cursor.final_height < 0 or family_of(self._watched.chain).keeps_coins:
             return ()
         if self._checked is not None:
             height, at = self._checked
@@ -162,7 +162,7 @@ class Conservation:
         wallet, asset = pair
         addresses = self._watched.perimeter.addresses_of(wallet)
         try:
-            amounts = read_amounts(self._source, addresses, asset, at)
+            amounts = self._source.balances(addresses, asset, at)
         except (Unsupported, RpcError):
             return None
         return [AccountBalance(address, amount) for address, amount in zip(addresses, amounts, strict=True)]
@@ -191,7 +191,7 @@ class Conservation:
         """What the wallet gained between the blocks by another endpoint's word; None if no other can tell. Raises
         nothing: the finding must not wait for it.
         """
-        if told[0] is None or told[1] is None or not isinstance(self._source, TellsBalancesTwice):
+        if told[0] is None or told[1] is None:
             return None
         addresses = self._watched.perimeter.addresses_of(pair[0])
         try:

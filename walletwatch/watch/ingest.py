@@ -16,8 +16,8 @@ from chains.model import (
     PendingFacts,
     TxId,
     UtxoTransaction,
-    format_hash,
 )
+from chains.registry import format_hash
 from walletwatch.deployment import WatchedChain, fingerprint
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import NetResult, Outflow, OutflowState, outflows_of

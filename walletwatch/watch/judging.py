@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from chains.model import AccountTransaction, AssetId, ChainId, ChainTransaction, TxId, format_hash
+from chains.model import AccountTransaction, AssetId, ChainId, ChainTransaction, TxId
+from chains.registry import format_hash
 from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState

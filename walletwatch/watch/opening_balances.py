@@ -16,11 +16,11 @@ from typing import Final
 
 from chains.errors import PermanentError, Unsupported
 from chains.model import Address, BlockFacts, BlockRef, Outpoint, UtxoTransaction
-from chains.source import ChainSource, Outpoints, TellsScanProgress, Unspent, WatchSet
+from chains.registry import family_of
+from chains.source import ChainSource, Outpoints, Unspent, WatchSet
 from walletwatch.deployment import WatchedChain
 from walletwatch.store import Store
 from walletwatch.store.chain_state import Cursor
-from walletwatch.tracing.tracer import UTXO_NAMESPACES
 from walletwatch.watch.balances import Holdings, books_digest, holdings_of, keep_holdings, read_holdings
 
 _log = logging.getLogger(__name__)
@@ -74,7 +74,7 @@ class UtxoScan:
         """What `status` says while the balances are not read; empty when nothing is to be said."""
         if self._scan is None:
             return f"opening balances not read yet: {self._failed}" if self._failed else ""
-        percent = self._source.scan_progress() if isinstance(self._source, TellsScanProgress) else None
+        percent = self._source.scan_progress()
         return "opening balances not read yet" + ("" if percent is None else f" ({percent} %)")
 
     def holdings(self, at: BlockRef) -> Holdings | None:
@@ -161,7 +161,7 @@ class OpeningBalances:
         chain's archive can tell.
         """
         past = before != tip
-        if self._watched.chain.namespace in UTXO_NAMESPACES:
+        if family_of(self._watched.chain).keeps_coins:
             return None if past else self._scans.holdings(before)
         if past and before.height < 0:
             return None
@@ -190,7 +190,7 @@ class OpeningBalances:
         return True
 
     def _read(self, at: BlockRef) -> Holdings | None:
-        if self._watched.chain.namespace in UTXO_NAMESPACES:
+        if family_of(self._watched.chain).keeps_coins:
             return self._scans.holdings(at)
         if self._tried == at:
             return None

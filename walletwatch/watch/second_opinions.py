@@ -8,9 +8,10 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 
-from chains.errors import BlockGone, ChainError
-from chains.model import BlockFacts, BlockRef, ChainTransaction, UtxoTransaction, format_hash
-from chains.source import ChainSource, GivesSecondOpinion, GivesSecondTransactions
+from chains.errors import BlockGone, ChainError, Unsupported
+from chains.model import BlockFacts, BlockRef, ChainTransaction, UtxoTransaction
+from chains.registry import format_hash
+from chains.source import ChainSource
 from walletwatch.deployment import WatchedChain
 from walletwatch.domain.findings import Finding, Severity
 
@@ -52,17 +53,15 @@ class SecondOpinions:
         if not accused:
             return
         transactions = [tx for tx in facts.transactions if tx.txid in accused]
-        if isinstance(self._source, GivesSecondTransactions):
-            self._compare(self._source, facts.ref, transactions)
-        else:
-            self._other_than(facts.ref)
+        self._compare(facts.ref, transactions)
 
-    def _compare(
-        self, source: GivesSecondTransactions, ref: BlockRef, transactions: Sequence[ChainTransaction]
-    ) -> None:
+    def _compare(self, ref: BlockRef, transactions: Sequence[ChainTransaction]) -> None:
         """A coin chain's block proves its transactions, and not what their inputs were: that is the node's word."""
         try:
-            other_ref, others = source.second_transactions(ref.height, [tx.txid for tx in transactions])
+            other_ref, others = self._source.second_transactions(ref.height, [tx.txid for tx in transactions])
+        except Unsupported:
+            self._other_than(ref)
+            return
         except ChainError as error:
             _log.debug("no second opinion on block %s: %s", ref, error)
             return
@@ -79,8 +78,6 @@ class SecondOpinions:
         """The block another endpoint has at `ref.height` if it is not `ref`, which is told. None if it agrees, knows
         none there, or there is no other endpoint that answers.
         """
-        if not isinstance(self._source, GivesSecondOpinion):
-            return None
         try:
             other = self._source.second_ref_at(ref.height)
         except ChainError as error:

@@ -12,7 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chains.errors import BlockGone, ChainError, LyingNode, TransientError, WrongChain
-from chains.model import BlockFacts, BlockRef, format_hash
+from chains.model import BlockFacts, BlockRef
+from chains.registry import family_of, format_hash
 from chains.source import ChainSource
 from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.findings import Finding
@@ -39,7 +40,6 @@ _log = logging.getLogger(__name__)
 UNWATCHED_AFTER = timedelta(seconds=60)
 """A chain that could not be looked at for longer was not watched; the interval is told and recorded."""
 REPORT_EVERY = timedelta(seconds=1)
-STALE_AFTER = {"bip122": timedelta(hours=2), "eip155": timedelta(minutes=10)}
 """Bitcoin finds no block for two hours once in 160,000 blocks; Ethereum has a slot every 12 s."""
 
 
@@ -334,7 +334,7 @@ class ChainWorker:
         return Tick.FAILED
 
     def _note_stale(self, cursor: Cursor) -> None:
-        bound = STALE_AFTER.get(self.watched.chain.namespace, UNWATCHED_AFTER)
+        bound = family_of(self.watched.chain).stale_after
         if self.store.clock() - cursor.moved_at > bound:
             since = format_utc(cursor.moved_at)
             self._raise_incident(

@@ -26,9 +26,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chains.contract_signatures import SignatureKind, read_signature
+from chains.contract_signatures import SignatureKind
 from chains.model import AccountTransaction, Address, Asset, ChainId, Transfer
-from chains.registry import parse_address, read_unsigned_transaction
+from chains.registry import family_of, parse_address
 from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 from walletwatch.approvals.act_writing import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
@@ -181,9 +181,11 @@ def _read_proposal(record: Record, terms: RequestTerms) -> _Proposal:
     # With the service's hash at hand the older domain, without the chain's id, would be believed as well.
     fields |= {} if terms.chain_bound else {"safeTxHash": claimed}
     safe = _account(record, "safe", terms)
-    tokens = frozenset(bytes.fromhex(a.id.reference[2:]) for a in terms.tokens if a.id.namespace == "erc20")
+    family = family_of(_chain(terms))
+    contracts = (a.id.reference for a in terms.tokens if a.id.namespace in family.token_namespaces)
+    tokens = frozenset(bytes.fromhex(reference[2:]) for reference in contracts)
     try:
-        unsigned = read_unsigned_transaction(
+        unsigned = family.read_unsigned_transaction(
             _chain(terms), json.dumps(fields).encode(), KnownBefore(frozenset({safe.key}), tokens=tokens)
         )
     except (NotATransaction, TypeError) as error:
@@ -229,7 +231,7 @@ def _confirm(
     text = take_text(dict(confirmation), "signature", 20_000)
     if not _SIGNATURE.fullmatch(text):
         return _Confirmation(owner, at, Grade.VENDOR_EXPORT, "the signature has not the form of one")
-    signature = read_signature(_chain(terms), proposal.digest, bytes.fromhex(text[2:]))
+    signature = family_of(_chain(terms)).read_signature(proposal.digest, bytes.fromhex(text[2:]))
     if signature.kind in {SignatureKind.ON_CHAIN, SignatureKind.CONTRACT}:
         return _Confirmation(owner, at, Grade.VENDOR_EXPORT, "")
     if signature.signer != owner:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from chains.model import format_hash
+from chains.registry import format_hash
 from walletwatch.output.markup import append, element, to_svg
 from walletwatch.output.texts import percent, shorten
 from walletwatch.tracing.exports.layouts import BAR_WIDTH, Box, Layout, Ribbon, lay_out

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from xml.etree.ElementTree import Element
 
-from chains.model import format_hash
+from chains.registry import format_hash
 from walletwatch.domain.cases import TaintModel
 from walletwatch.output.markup import Child, append, element, to_html
 from walletwatch.output.texts import percent, shorten

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from chains.model import format_hash
+from chains.registry import format_hash
 from walletwatch.output.texts import clean
 from walletwatch.tracing.exports.units import Symbols, unit_of
 from walletwatch.tracing.ranking import Standing, rank_places

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from xml.etree.ElementTree import Element
 
-from chains.model import format_hash, format_units
+from chains.model import format_units
+from chains.registry import format_hash
 from walletwatch.domain.times import format_utc
 from walletwatch.output.markup import append, element, to_xml
 from walletwatch.output.tables import write_csv

@@ -1,0 +1,147 @@
+"""A chain family: all that differs between kinds of blockchain, in one frozen object.
+
+Each family's package defines one `FAMILY` in its module `family`, which imports nothing heavy: what needs a node, a
+vendor's library or a large module is named by `later` and imported at its first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from functools import partial
+from importlib import import_module
+from typing import Any
+
+from chains.contract_signatures import Signature
+from chains.model import Address, Asset, AssetId, ChainId
+from chains.price_oracles import PriceOracle
+from chains.source import ChainSource
+from chains.specs import Branch, SourceSpec
+from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
+
+
+class Bookkeeping(StrEnum):
+    """How a chain records who holds what."""
+
+    COINS = "coins"
+    """Unspent outputs: a transaction consumes some and creates others."""
+    ACCOUNTS = "accounts"
+    """One balance for each account and asset."""
+
+
+@dataclass(frozen=True, slots=True)
+class NodeOptions:
+    """The keys of `[[chain]]` and of its endpoints that only nodes of some families understand."""
+
+    chain: frozenset[str] = frozenset()
+    """Of `prove` and `history`."""
+    endpoint: frozenset[str] = frozenset()
+    """Of `zmq`, `cookie`, `rest` and `ws`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """One kind of blockchain. Functions that take a `ChainId` raise ValueError for a network the family does not know.
+
+    `native_id` is the CAIP-19 id of a network's coin and `native_asset` the coin itself; the latter raises
+    `UnknownCoin` where only a deployment can know its name. An optional ability is None where the family lacks it; the
+    methods of the same purpose raise ValueError then, which says so.
+    """
+
+    namespace: str
+    """CAIP-2 namespace."""
+    name: str
+    bookkeeping: Bookkeeping
+    example: str
+    """The CAIP-2 id of its best known network, for messages."""
+    native_id: Callable[[ChainId], AssetId]
+    native_asset: Callable[[ChainId], Asset]
+    parse_address: Callable[[ChainId, str], Address]
+    source_opener: Callable[[SourceSpec], ChainSource] | None = None
+    """None where addresses are understood and blocks cannot be followed yet."""
+    address_parser_maker: Callable[[ChainId], Callable[[str], Address]] | None = None
+    """A faster `parse_address` for many addresses of one chain."""
+    descriptor_reader: Callable[[ChainId, str], tuple[Branch, ...]] | None = None
+    unsigned_reader: Callable[[ChainId, bytes, KnownBefore], UnsignedTransaction] | None = None
+    oracle_opener: Callable[[SourceSpec, Address], PriceOracle] | None = None
+    signature_reader: Callable[[bytes, bytes], Signature] | None = None
+    """Who signed a digest for a contract wallet (a Safe), as far as the bytes show."""
+    confirmations: int = 20
+    """A block is final with so many, where the configuration does not say otherwise."""
+    finality: str | None = None
+    """The network's own tag that decides finality by default; None where confirmations do."""
+    finality_tags: frozenset[str] = frozenset()
+    stale_after: timedelta = timedelta(minutes=5)
+    """A chain without a new block for longer is reported as stale."""
+    block_time_slack: timedelta = timedelta(0)
+    """How far a block's time may lie before the true time."""
+    fee_unit: str = ""
+    """Of a fee rate."""
+    hash_prefix: str = ""
+    """Stands before the hexadecimal digits of a hash."""
+    token_namespaces: frozenset[str] = frozenset()
+    """CAIP-19 asset namespaces of token contracts."""
+    options: NodeOptions = NodeOptions()
+
+    @property
+    def keeps_coins(self) -> bool:
+        """True for chains of unspent outputs."""
+        return self.bookkeeping is Bookkeeping.COINS
+
+    def open_source(self, spec: SourceSpec) -> ChainSource:
+        """The source for `spec`; connects to nothing yet. Raises ValueError if blocks cannot be followed."""
+        if self.source_opener is None:
+            raise ValueError(
+                f"chain {spec.name} ({spec.chain}): {self.name} blocks cannot be followed by this version; "
+                f"{self.name} addresses are understood in labels and cases. Remove the chain from the configuration."
+            )
+        return self.source_opener(spec)
+
+    def address_parser(self, chain: ChainId) -> Callable[[str], Address]:
+        """`parse_address` for many addresses of `chain`."""
+        if self.address_parser_maker is None:
+            return partial(self.parse_address, chain)
+        return self.address_parser_maker(chain)
+
+    def open_branches(self, chain: ChainId, descriptor: str) -> tuple[Branch, ...]:
+        """The rows of addresses an output descriptor (BIP 380) stands for, one for each alternative of a multipath
+        step. Raises ValueError that says what is wrong, or that the chain has no descriptors.
+        """
+        if self.descriptor_reader is None:
+            raise ValueError(f"there are no output descriptors on {chain}")
+        return self.descriptor_reader(chain, descriptor)
+
+    def open_price_oracle(self, spec: SourceSpec, feed: Address) -> PriceOracle:
+        """The price feed whose contract is at `feed`; asks nothing yet. Raises ValueError without such contracts."""
+        if self.oracle_opener is None:
+            raise ValueError(f"there are no price feeds on {spec.chain}")
+        return self.oracle_opener(spec, feed)
+
+    def read_unsigned_transaction(self, chain: ChainId, content: bytes, known: KnownBefore) -> UnsignedTransaction:
+        """What a file that is about to be signed would do on `chain`: a PSBT, a Safe transaction, a raw EVM
+        transaction. Raises NotATransaction, also for a chain whose unsigned transactions are not read.
+        """
+        if self.unsigned_reader is None:
+            raise NotATransaction(f"transactions of {chain} are not read before they are signed")
+        return self.unsigned_reader(chain, content, known)
+
+    def read_signature(self, digest: bytes, signature: bytes) -> Signature:
+        """Who signed `digest` for a contract wallet. Raises ValueError if the family has none."""
+        if self.signature_reader is None:
+            raise ValueError(f"there are no multisig contracts on {self.name} chains")
+        return self.signature_reader(digest, signature)
+
+
+class UnknownCoin(ValueError):
+    """The network's coin has no name here: the configuration has to give it."""
+
+
+def later(module: str, name: str) -> Callable[..., Any]:
+    """The function `name` of `module`, which is imported at the first call."""
+
+    def call(*args: Any) -> Any:
+        return getattr(import_module(module), name)(*args)
+
+    return call
