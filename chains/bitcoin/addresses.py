@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable
 from functools import cache, lru_cache, reduce
-from operator import getitem, mul, xor
+from operator import getitem, xor
 from typing import Final
 
-import bitcoin.base58 as base58_codec
-
+from chains import base58
 from chains.bitcoin.bech32 import BECH32, BECH32M, CHARSET, decode_program, encode_program, expand, polymod
 from chains.bitcoin.params import NETWORKS, Network, network_of
 from chains.model import Address, ChainId
@@ -17,7 +15,6 @@ from chains.model import Address, ChainId
 SCRIPT_PREFIX: Final = "script:"
 MAX_TEXT: Final = 20_100
 """A script of 10,000 bytes (the consensus limit) in hexadecimal, and a little."""
-_MAX_BASE58 = 64
 _MAX_REMEMBERED = 42
 
 _P2PKH_HEAD, _P2PKH_TAIL = b"\x76\xa9\x14", b"\x88\xac"
@@ -63,8 +60,7 @@ def witness_program(script: bytes) -> tuple[int, bytes] | None:
 def base58check(version: int, payload: bytes) -> str:
     """Version byte, payload and four bytes of checksum in base58."""
     body = bytes([version]) + payload
-    text: str = base58_codec.encode(body + _checksum(body))
-    return text
+    return base58.encode(body + base58.checksum(body))
 
 
 def parse_address(chain: ChainId, text: str) -> Address:
@@ -99,13 +95,13 @@ def _script_of_bech32(network: Network, text: str) -> bytes:
 
 
 def _script_of_base58(network: Network, text: str) -> bytes:
-    if len(text) > _MAX_BASE58:
+    if len(text) > base58.MAX_CHARS:
         raise ValueError("too long for base58")
     try:
-        raw: bytes = base58_codec.decode(text)
-    except base58_codec.InvalidBase58Error:
+        raw = base58.decode(text)
+    except ValueError:
         raise ValueError("neither bech32 of a known network nor base58") from None
-    if len(raw) < 5 or _checksum(raw[:-4]) != raw[-4:]:
+    if len(raw) < 5 or base58.checksum(raw[:-4]) != raw[-4:]:
         raise ValueError("checksum is wrong")
     version, payload = raw[0], raw[1:-4]
     if len(payload) != 20:
@@ -122,15 +118,7 @@ def _names(attribute: str, value: object) -> str:
     return ", ".join(n.name for n in NETWORKS.values() if getattr(n, attribute) == value)
 
 
-def _checksum(body: bytes) -> bytes:
-    return hashlib.sha256(hashlib.sha256(body).digest()).digest()[:4]
-
-
-_BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _BASE58_BYTES: Final = 25
-_BASE58_CHARS: Final = 36
-_POWERS: Final = tuple(58**n for n in reversed(range(_BASE58_CHARS)))
-_STRANGE: Final = 0xFF
 _CHECKSUM_BITS: Final = 30
 _SHORT, _LONG = 39, 59
 """Characters behind the separator: version, a program of 20 or of 32 bytes, checksum."""
@@ -138,17 +126,9 @@ _SHORT, _LONG = 39, 59
 Table = tuple[tuple[int, ...], ...]
 
 
-def _translation(alphabet: str, digits: bytes, strange: int) -> bytes:
-    """A table for `bytes.translate` from characters to digits; every other character becomes `strange`."""
-    table = bytearray([strange]) * 256
-    for character, digit in zip(alphabet.encode(), digits, strict=True):
-        table[character] = digit
-    return bytes(table)
-
-
-_TO_BASE32: Final = _translation(CHARSET, b"0123456789abcdefghijklmnopqrstuv", ord("!"))
-"""Into the digits of `int(text, 32)`, which takes no exclamation mark."""
-_TO_BASE58: Final = _translation(_BASE58, bytes(range(58)), _STRANGE)
+_BASE32: Final = dict(zip(CHARSET.encode(), b"0123456789abcdefghijklmnopqrstuv", strict=True))
+_TO_BASE32: Final = bytes(_BASE32.get(n, ord("!")) for n in range(256))
+"""A table for `bytes.translate` into the digits of `int(text, 32)`, which takes no exclamation mark."""
 
 
 @cache
@@ -210,16 +190,10 @@ def _program_reader(network: Network, chars: int) -> Callable[[str], bytes | Non
 
 def _key_of_base58(network: Network, text: str) -> bytes | None:
     """The script of a base58 address of the network; None for what is none."""
-    digits = text.encode("ascii").translate(_TO_BASE58)
-    if _STRANGE in digits or len(digits) > _BASE58_CHARS:
-        return None
-    number: int = sum(map(mul, digits, _POWERS[-len(digits) :]))
-    body = number.to_bytes(_BASE58_BYTES, "big")
-    if len(text) - len(text.lstrip("1")) != _BASE58_BYTES - len(body.lstrip(b"\x00")):
-        return None
-    if hashlib.sha256(hashlib.sha256(body[:21]).digest()).digest()[:4] != body[21:]:
+    body = base58.decode(text)
+    if len(body) != _BASE58_BYTES or base58.checksum(body[:21]) != body[21:]:
         return None
     version, payload = body[0], body[1:21]
     if version == network.pubkey_hash:
-        return b"\x76\xa9\x14" + payload + b"\x88\xac"
-    return b"\xa9\x14" + payload + b"\x87" if version == network.script_hash else None
+        return _P2PKH_HEAD + payload + _P2PKH_TAIL
+    return _P2SH_HEAD + payload + _P2SH_TAIL if version == network.script_hash else None

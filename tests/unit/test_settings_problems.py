@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from settings_samples import BASE, ED25519, NEXT, check_rule, problems_of
 
+from chains.model import Asset, AssetId
+from chains.registry import open_source
 from walletwatch.settings import SettingsError, load
 
 DATA = Path(__file__).parents[1] / "data" / "settings"
@@ -275,7 +277,7 @@ def test_a_reference_to_a_broken_table_is_no_second_error(tmp_path: Path) -> Non
 
 
 def test_the_coin_of_an_unlisted_network_comes_from_the_configuration(tmp_path: Path) -> None:
-    """Gnosis was given a coin called ETH of 18 decimals: a limit in ETH counted xDAI, at two thousand times its worth."""
+    """Gnosis was given a coin called ETH of 18 decimals: a limit in ETH counted xDAI, at far above its worth."""
     chain = "[[chain]]\nname = 'gnosis'\nid = 'eip155:100'\nendpoints = ['https://a']\n"
     path = tmp_path / "base.toml"
     path.write_text(f"{BASE}{chain}", encoding="utf-8")
@@ -283,4 +285,7 @@ def test_the_coin_of_an_unlisted_network_comes_from_the_configuration(tmp_path: 
     assert 'add [[asset]] id = "eip155:100/slip44:60"' in text
     coin = "[[asset]]\nid = 'eip155:100/slip44:60'\nsymbol = 'xDAI'\ndecimals = 18\n"
     path.write_text(f"{BASE}{chain}{coin}", encoding="utf-8")
-    assert problems_of(path) == []
+    settings = load(path, environ={"KEY": "k"}, rule_check=check_rule)
+    gnosis = settings.chain("gnosis")
+    assert settings.native_of(gnosis.id) == Asset(AssetId(gnosis.id, "slip44", "60"), "xDAI", 18)
+    assert open_source(settings.source_spec(gnosis)).native.symbol == "xDAI"
