@@ -16,7 +16,7 @@ from nodes.anvils import CHAIN_ID, Anvil
 
 CONFIRMATIONS = 2
 CHAIN = ChainId("eip155", str(CHAIN_ID))
-ANOTHER = ChainId("eip155", "11155112")
+ANOTHER = ChainId("eip155", "11155111")
 WATCHED = "0x00000000000000000000000000000000C0Ffee01"
 
 

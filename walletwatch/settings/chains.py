@@ -157,7 +157,7 @@ class ChainSettings(Table):
 
 
 class AssetSettings(Table):
-    """A token. The coin of each chain is known."""
+    """A token, or the coin of a network that is not listed (`/slip44:60`). The coins of listed networks are known."""
 
     id: AssetRef
     symbol: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9.$+_-]+$")]
