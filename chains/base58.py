@@ -31,7 +31,8 @@ def decode(text: str) -> bytes:
     if _OTHER in digits or len(digits) > MAX_CHARS:
         raise ValueError("not base58")
     number: int = sum(map(mul, digits, _POWERS[-len(digits) :]))
-    return bytes(len(text) - len(text.lstrip("1"))) + number.to_bytes((number.bit_length() + 7) // 8, "big")
+    raw = number.to_bytes((number.bit_length() + 7) // 8, "big")
+    return bytes(len(text) - len(text.lstrip("1"))) + raw if text[:1] == "1" else raw
 
 
 def checksum(body: bytes) -> bytes:

@@ -7,7 +7,7 @@ from functools import cache, lru_cache, reduce
 from operator import getitem, xor
 from typing import Final
 
-from chains import base58
+from chains.base58 import MAX_CHARS, checksum, decode, encode
 from chains.bitcoin.bech32 import BECH32, BECH32M, CHARSET, decode_program, encode_program, expand, polymod
 from chains.bitcoin.params import NETWORKS, Network, network_of
 from chains.model import Address, ChainId
@@ -60,7 +60,7 @@ def witness_program(script: bytes) -> tuple[int, bytes] | None:
 def base58check(version: int, payload: bytes) -> str:
     """Version byte, payload and four bytes of checksum in base58."""
     body = bytes([version]) + payload
-    return base58.encode(body + base58.checksum(body))
+    return encode(body + checksum(body))
 
 
 def parse_address(chain: ChainId, text: str) -> Address:
@@ -95,13 +95,13 @@ def _script_of_bech32(network: Network, text: str) -> bytes:
 
 
 def _script_of_base58(network: Network, text: str) -> bytes:
-    if len(text) > base58.MAX_CHARS:
+    if len(text) > MAX_CHARS:
         raise ValueError("too long for base58")
     try:
-        raw = base58.decode(text)
+        raw = decode(text)
     except ValueError:
         raise ValueError("neither bech32 of a known network nor base58") from None
-    if len(raw) < 5 or base58.checksum(raw[:-4]) != raw[-4:]:
+    if len(raw) < 5 or checksum(raw[:-4]) != raw[-4:]:
         raise ValueError("checksum is wrong")
     version, payload = raw[0], raw[1:-4]
     if len(payload) != 20:
@@ -176,9 +176,9 @@ def _program_reader(network: Network, chars: int) -> Callable[[str], bytes | Non
 
     def read(text: str) -> bytes | None:
         number = int(text[head:].encode("ascii").translate(_TO_BASE32), 32)
-        checksum = reduce(xor, map(getitem, table, number.to_bytes(width, "big")), start)
+        found = reduce(xor, map(getitem, table, number.to_bytes(width, "big")), start)
         version = number >> 5 * (chars - 1)
-        if checksum != (BECH32M if version else BECH32) or version > (16 if size == 32 else 0):
+        if found != (BECH32M if version else BECH32) or version > (16 if size == 32 else 0):
             return None
         if number >> _CHECKSUM_BITS & (1 << padding) - 1:
             return None
@@ -190,8 +190,8 @@ def _program_reader(network: Network, chars: int) -> Callable[[str], bytes | Non
 
 def _key_of_base58(network: Network, text: str) -> bytes | None:
     """The script of a base58 address of the network; None for what is none."""
-    body = base58.decode(text)
-    if len(body) != _BASE58_BYTES or base58.checksum(body[:21]) != body[21:]:
+    body = decode(text)
+    if len(body) != _BASE58_BYTES or checksum(body[:21]) != body[21:]:
         return None
     version, payload = body[0], body[1:21]
     if version == network.pubkey_hash:
