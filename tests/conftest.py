@@ -1,6 +1,7 @@
 """What every run of pytest has here.
 
 Real nodes: nodes/fixtures.py starts them for the tests that ask for one, nodes/reports.py counts the tests on each.
+Hypothesis: no deadline, since a loaded machine is not a fault of the code.
 The order of tests: `--shuffle SEED` runs them in a random order, the same for the same seed.
 """
 
@@ -9,8 +10,12 @@ from __future__ import annotations
 import random
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["nodes.fixtures", "nodes.reports"]
+
+settings.register_profile("walletwatch", deadline=None)
+settings.load_profile("walletwatch")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
