@@ -10,7 +10,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from chains.evm.addresses import to_address
+from chains.evm.fields import to_address
 from chains.evm.safe import DELEGATECALL, MAX_INNER, MAX_NESTING, InnerOperation, operations_of, read_execution
 from chains.evm.tokens import PERMIT2
 from chains.model import ControlChange, ControlKind

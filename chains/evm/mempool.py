@@ -7,9 +7,8 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
 from chains.errors import RpcError, Unsupported
-from chains.evm.addresses import to_address
 from chains.evm.blocks import MAX_TRANSACTIONS
-from chains.evm.fields import Fields, fields_of, items_of
+from chains.evm.fields import Fields, fields_of, items_of, to_address
 from chains.evm.params import Network, native_id
 from chains.evm.safe import DELEGATECALL, operations_of, read_execution
 from chains.evm.tokens import announced_moves

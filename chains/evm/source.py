@@ -12,13 +12,12 @@ from typing import NoReturn
 
 from chains.errors import BlockGone, NotReady, RateLimited, RpcError, Unreachable, Unsupported, WrongChain
 from chains.evm import requests as questions
-from chains.evm.addresses import parse_address
 from chains.evm.block_notifiers import BlockNotifier
 from chains.evm.blocks import read_ref
 from chains.evm.client import BlockReader
 from chains.evm.control import read_control
 from chains.evm.decode import NO_TRACES, decode_transactions, decode_withdrawals, gaps_of
-from chains.evm.fields import fields_of, quantity_of, quantity_or
+from chains.evm.fields import fields_of, parse_address, quantity_of, quantity_or
 from chains.evm.log_ranges import LogRange, fetch_logs, find_transaction
 from chains.evm.mempool import PoolReader
 from chains.evm.params import native_asset, network_of

@@ -10,8 +10,8 @@ from functools import lru_cache
 from eth_utils.crypto import keccak
 
 from chains.errors import ChainError, RpcError, Unsupported
-from chains.evm.addresses import to_address
 from chains.evm.blocks import Block
+from chains.evm.fields import to_address
 from chains.evm.params import Network
 from chains.evm.receipts import (
     APPROVAL,

@@ -7,9 +7,20 @@ from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
-from chains.evm.addresses import ZERO_KEY, to_address
 from chains.evm.blocks import Block, Withdrawal
-from chains.evm.fields import Fields, account, account_or_none, data, hash32, items_of, lie, quantity, quantity_or
+from chains.evm.fields import (
+    ZERO_KEY,
+    Fields,
+    account,
+    account_or_none,
+    data,
+    hash32,
+    items_of,
+    lie,
+    quantity,
+    quantity_or,
+    to_address,
+)
 from chains.evm.params import Network, native_id
 from chains.evm.receipts import Receipt
 from chains.evm.tokens import as_transfer, token_moves

@@ -12,10 +12,9 @@ from dataclasses import replace
 from eth_utils.crypto import keccak
 
 from chains.errors import LyingNode
-from chains.evm.addresses import to_address
 from chains.evm.calls import Call, CallReading, calls_of
 from chains.evm.decode import find_authorizations
-from chains.evm.fields import Fields
+from chains.evm.fields import Fields, to_address
 from chains.evm.mempool import decode_pending
 from chains.evm.params import Network, network_of
 from chains.evm.safe import operations_of, safe_tx_hash

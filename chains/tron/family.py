@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chains.family import Bookkeeping, Family, later
-from chains.tron.params import native_asset
+from chains.tron.addresses import native_asset
 
 FAMILY: Final = Family(
     namespace="tron",

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta, timezone
 
 from chains.bitcoin.addresses import address_of
 from chains.bitcoin.params import MAINNET
-from chains.evm.addresses import to_address
+from chains.evm.fields import to_address
 from chains.model import (
     AccountTransaction,
     Address,

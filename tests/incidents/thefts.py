@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chains.bitcoin.addresses import parse_address
-from chains.evm.addresses import parse_address as parse_account
+from chains.evm.fields import parse_address as parse_account
 from chains.model import ChainTransaction, ControlChange, ControlKind
 from incidents.normal_months import Month
 from incidents.played_exchanges import (

@@ -8,8 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chains.bitcoin.addresses import address_of, address_parser, parse_address
-from chains.bitcoin.bech32 import BECH32, BECH32M, CHARSET, expand, polymod
+from chains.bitcoin.addresses import (
+    BECH32,
+    BECH32M,
+    CHARSET,
+    address_of,
+    address_parser,
+    expand,
+    parse_address,
+    polymod,
+)
 from chains.bitcoin.params import MAINNET, NETWORKS, Network
 from chains.model import Address
 

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import LyingNode, PermanentError
-from chains.evm.addresses import checksum, parse_address
-from chains.evm.fields import data_of, quantity_of
+from chains.evm.fields import checksum, data_of, parse_address, quantity_of
 from chains.evm.params import NETWORKS
 from chains.evm.receipts import TRANSFER, TRANSFER_BATCH, AccountIndex, Log, bloom_mask, may_hold
 from chains.evm.tokens import token_moves

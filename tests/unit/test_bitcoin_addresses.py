@@ -5,8 +5,7 @@ from __future__ import annotations
 import bitcoin.base58 as codec
 import pytest
 
-from chains.bitcoin.addresses import address_of, parse_address
-from chains.bitcoin.bech32 import decode_program, encode_program
+from chains.bitcoin.addresses import address_of, decode_program, encode_program, parse_address
 from chains.bitcoin.blocks import double_sha256
 from chains.bitcoin.params import MAINNET, REGTEST, SIGNET, TESTNET3, TESTNET4, Network
 

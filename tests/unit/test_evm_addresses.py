@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chains.evm.addresses import parse_address
+from chains.evm.fields import parse_address
 from chains.model import ChainId
 
 ETHEREUM = ChainId("eip155", "1")

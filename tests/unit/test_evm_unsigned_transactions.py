@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.strategies import DataObject
 
-from chains.evm.addresses import to_address
 from chains.evm.calls import MULTI_SENDS
+from chains.evm.fields import to_address
 from chains.evm.safe import InnerOperation, read_execution, recover_signers
 from chains.evm.safe_files import execution_calldata, pack
 from chains.evm.transaction_forms import read_raw, rlp_encode

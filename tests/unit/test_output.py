@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from walletwatch.cli.filters import read_zone
-from walletwatch.output.listings import (
+from walletwatch.output.tables import (
     Format,
     Listing,
     amount_column,

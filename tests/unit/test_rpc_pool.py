@@ -20,9 +20,8 @@ from chains.errors import (
     Unsupported,
     WrongChain,
 )
-from chains.rpc.endpoints import COOL_DOWN_SECS, QUARANTINE_SECS, EndpointPool
+from chains.rpc.endpoints import COOL_DOWN_SECS, QUARANTINE_SECS, EndpointPool, Retry
 from chains.rpc.jsonrpc import Call, Json, Transport
-from chains.rpc.retry import Retry
 
 
 @dataclass

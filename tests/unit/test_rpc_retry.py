@@ -18,7 +18,7 @@ from chains.errors import (
     Unsupported,
     WrongChain,
 )
-from chains.rpc.retry import Retry
+from chains.rpc.endpoints import Retry
 
 
 @dataclass

@@ -17,7 +17,7 @@ import pytest
 import resvg_py
 from tracing_samples import SYMBOLS, TEN_WALLETS, THIEF, dmm_tracer, winding_tracer
 
-from walletwatch.demo.trees import render_tree
+from walletwatch.demo.evidence import render_tree
 from walletwatch.output.texts import percent, shorten
 from walletwatch.tracing.exports.drawings import render_svg
 from walletwatch.tracing.exports.files import FONTS, FORMATS, export_files

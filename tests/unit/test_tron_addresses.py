@@ -7,8 +7,8 @@ import pytest
 from chains.model import ChainId
 from chains.registry import native_asset, open_source, parse_address
 from chains.specs import SourceSpec
+from chains.tron.addresses import MAINNET
 from chains.tron.addresses import parse_address as read_tron
-from chains.tron.params import MAINNET
 
 TETHER = "TR7NHqjeKQxGTCi8q8ZY4pL8otSzgjLj6t"
 

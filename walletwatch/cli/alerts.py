@@ -28,7 +28,7 @@ from walletwatch.domain.alerts import Alert, Silence
 from walletwatch.domain.ids import stable_id
 from walletwatch.domain.objects import alert_object, silence_object
 from walletwatch.domain.times import format_utc, utc_now
-from walletwatch.output.listings import Column, Format, Listing, Row, text_column, time_column
+from walletwatch.output.tables import Column, Format, Listing, Row, text_column, time_column
 
 if TYPE_CHECKING:
     from datetime import datetime

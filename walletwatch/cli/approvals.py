@@ -12,7 +12,7 @@ from walletwatch.cli.errors import BadAnswer, UsageProblem
 from walletwatch.cli.filters import ByOption, FormatOption, read_choice
 from walletwatch.cli.sessions import session_of, show_rows
 from walletwatch.domain.times import utc_now
-from walletwatch.output.listings import Format, Listing, text_column
+from walletwatch.output.tables import Format, Listing, text_column
 
 if TYPE_CHECKING:
     from walletwatch.approvals.feeds import Feed

@@ -12,8 +12,7 @@ from walletwatch.cli.errors import BadAnswer, UsageProblem
 from walletwatch.cli.filters import FormatOption, LimitOption, SinceOption, TxOption, TzOption, UntilOption, read_tx
 from walletwatch.cli.progress import progress_bar
 from walletwatch.cli.sessions import Session, make_filter, session_of, show_object, show_rows
-from walletwatch.output.listings import Format
-from walletwatch.output.tables import dump_json
+from walletwatch.output.tables import Format, dump_json
 
 if TYPE_CHECKING:
     from walletwatch.audit.notes import SigningKey, VerifyingKey

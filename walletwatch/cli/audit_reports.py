@@ -14,17 +14,17 @@ from walletwatch.cli.requests import request_rows
 from walletwatch.cli.sessions import Session, not_found
 from walletwatch.cli.trace import fold, symbols_of
 from walletwatch.domain.objects import alert_object
-from walletwatch.output.listings import (
+from walletwatch.output.tables import (
     Column,
     Format,
     Listing,
     amount_text,
     local_time,
     render,
+    show_value,
     text_column,
     time_column,
 )
-from walletwatch.output.tables import show_value
 
 FIELDS = ("seq", "recorded_at", "actor", "action", "subject", "payload", "leaf_hash")
 

@@ -14,7 +14,7 @@ from walletwatch.cli.progress import progress_bar
 from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.cli.trials import ChainName, FromHeight, ToHeight
 from walletwatch.domain.objects import finding_object
-from walletwatch.output.listings import Format
+from walletwatch.output.tables import Format
 
 if TYPE_CHECKING:
     from walletwatch.service.backtests import BacktestResult, RulesDiff

@@ -7,7 +7,7 @@ import typer
 from walletwatch.cli.errors import BadAnswer
 from walletwatch.cli.filters import FormatOption
 from walletwatch.cli.sessions import session_of, show_object
-from walletwatch.output.listings import Format
+from walletwatch.output.tables import Format
 
 app = typer.Typer()
 

@@ -12,7 +12,7 @@ import typer
 
 from chains.model import ChainId
 from walletwatch.cli.errors import UsageProblem
-from walletwatch.output.listings import Format
+from walletwatch.output.tables import Format
 
 FormatOption = Annotated[Format, typer.Option("--format", help="How to write the answer.")]
 SinceOption = Annotated[str | None, typer.Option(help="From this moment on: a date, or an ISO 8601 time.")]

@@ -23,7 +23,7 @@ from walletwatch.cli.filters import (
 )
 from walletwatch.cli.sessions import Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.objects import finding_object
-from walletwatch.output.listings import Format, Listing, hash_column, text_column, time_column
+from walletwatch.output.tables import Format, Listing, hash_column, text_column, time_column
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

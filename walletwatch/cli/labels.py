@@ -15,7 +15,7 @@ from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.domain.labels import CATEGORIES, Label
 from walletwatch.domain.objects import label_object
 from walletwatch.labels.label_book import find_conflicts
-from walletwatch.output.listings import Format, Listing, text_column, time_column
+from walletwatch.output.tables import Format, Listing, text_column, time_column
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

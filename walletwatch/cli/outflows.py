@@ -32,7 +32,7 @@ from walletwatch.cli.sessions import (
     show_rows,
 )
 from walletwatch.domain.objects import outflow_object
-from walletwatch.output.listings import (
+from walletwatch.output.tables import (
     Column,
     Format,
     Listing,

@@ -12,8 +12,7 @@ from walletwatch.cli.errors import Exit, UsageProblem
 from walletwatch.cli.filters import FormatOption
 from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.cli.trials import ChainName
-from walletwatch.output.listings import Format, Listing, amount_text, text_column
-from walletwatch.output.tables import dump_json
+from walletwatch.output.tables import Format, Listing, amount_text, dump_json, text_column
 from walletwatch.output.texts import clean
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from walletwatch.cli.filters import (
 from walletwatch.cli.sessions import Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.objects import request_object
 from walletwatch.domain.withdrawals import ActKind
-from walletwatch.output.listings import Format, Listing, amount_column, hash_column, text_column, time_column
+from walletwatch.output.tables import Format, Listing, amount_column, hash_column, text_column, time_column
 
 if TYPE_CHECKING:
     from datetime import datetime

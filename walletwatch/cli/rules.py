@@ -11,8 +11,7 @@ import typer
 from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.filters import FormatOption, LimitOption, RuleOption, SeverityOption, read_choice
 from walletwatch.cli.sessions import SEVERITIES, Session, session_of, show_object, show_rows
-from walletwatch.output.listings import Format, Listing, Row, text_column
-from walletwatch.output.tables import show_value
+from walletwatch.output.tables import Format, Listing, Row, show_value, text_column
 
 if TYPE_CHECKING:
     from walletwatch.rules.registry import RuleConfig

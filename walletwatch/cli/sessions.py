@@ -19,7 +19,7 @@ from walletwatch.cli.errors import UsageProblem
 from walletwatch.cli.filters import read_chain, read_choice, read_tx, read_window, read_zone
 from walletwatch.domain.objects import Names
 from walletwatch.labels.label_book import LabelBook
-from walletwatch.output.listings import Format, Listing, Row, render, render_one, with_whole_units
+from walletwatch.output.tables import Format, Listing, Row, render, render_one, with_whole_units
 
 if TYPE_CHECKING:
     from walletwatch.settings import Settings

@@ -12,8 +12,7 @@ from walletwatch.cli.filters import FormatOption
 from walletwatch.cli.sessions import Session, session_of
 from walletwatch.domain.alerts import AlertState
 from walletwatch.domain.times import format_utc
-from walletwatch.output.listings import Column, Format, Listing, Row, render, text_column
-from walletwatch.output.tables import dump_json, show_value
+from walletwatch.output.tables import Column, Format, Listing, Row, dump_json, render, show_value, text_column
 
 if TYPE_CHECKING:
     from walletwatch.settings.chains import ChainSettings

@@ -25,17 +25,17 @@ from walletwatch.cli.filters import (
 from walletwatch.cli.sessions import Session, not_found, session_of, show_rows
 from walletwatch.domain.cases import CaseState, TaintModel
 from walletwatch.domain.times import format_utc
-from walletwatch.output.listings import (
+from walletwatch.output.tables import (
     Format,
     Listing,
     amount_column,
     amount_text,
+    dump_json,
     hash_column,
     render,
     text_column,
     time_column,
 )
-from walletwatch.output.tables import dump_json
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo

@@ -13,7 +13,7 @@ from walletwatch.cli.findings import findings_listing
 from walletwatch.cli.progress import progress_bar
 from walletwatch.cli.sessions import Session, session_of, show_rows
 from walletwatch.domain.objects import finding_object
-from walletwatch.output.listings import Format
+from walletwatch.output.tables import Format
 
 if TYPE_CHECKING:
     from chains.captures import CaptureRange

@@ -1,11 +1,9 @@
-"""Text from outside made harmless for a terminal, a spreadsheet and Markdown.
-
-Labels, memos and file names are written by strangers. Nothing here depends on a report or a command.
-"""
+"""Texts made safe to show, and elements of XML, SVG and HTML."""
 
 from __future__ import annotations
 
 import re
+from xml.etree.ElementTree import Element, tostring
 
 _CONTROL = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufffe\uffff\ud800-\udfff]"
@@ -60,3 +58,41 @@ def percent(part: int, whole: int) -> str:
 def shorten(text: str, head: int = 8, tail: int = 6) -> str:
     """'1B6rJRfj…v2kdZw7P': both ends of an address or label, where the whole is shown elsewhere."""
     return text if len(text) <= head + tail + 2 else f"{text[:head]}…{text[-tail:]}"
+
+
+Child = Element | str
+_SVG = "http://www.w3.org/2000/svg"
+
+
+def element(tag: str, /, *children: Child, **attributes: str | int) -> Element:
+    """`element("text", "hello", class_="title", x=3)`; a trailing underscore is dropped, inner ones become hyphens."""
+    node = Element(tag, {k.rstrip("_").replace("_", "-"): clean(str(v)) for k, v in attributes.items()})
+    for child in children:
+        append(node, child)
+    return node
+
+
+def append(node: Element, child: Child) -> None:
+    """Add an element or a text at the end."""
+    if isinstance(child, Element):
+        node.append(child)
+    elif len(node):
+        node[-1].tail = (node[-1].tail or "") + clean(child)
+    else:
+        node.text = (node.text or "") + clean(child)
+
+
+def to_svg(root: Element) -> str:
+    """A standalone SVG document."""
+    root.set("xmlns", _SVG)
+    return to_xml(root)
+
+
+def to_xml(root: Element) -> str:
+    """A standalone XML document."""
+    return '<?xml version="1.0" encoding="UTF-8"?>\n' + tostring(root, encoding="unicode") + "\n"
+
+
+def to_html(root: Element) -> str:
+    """A standalone HTML document."""
+    return "<!doctype html>\n" + tostring(root, encoding="unicode", method="html") + "\n"

@@ -7,8 +7,7 @@ from datetime import datetime
 from xml.etree.ElementTree import Element
 
 from chains.registry import format_hash
-from walletwatch.output.markup import append, element, to_svg
-from walletwatch.output.texts import percent, shorten
+from walletwatch.output.texts import append, element, percent, shorten, to_svg
 from walletwatch.tracing.exports.layouts import BAR_WIDTH, Box, Layout, Ribbon, lay_out
 from walletwatch.tracing.exports.units import Symbols, Unit, unit_of
 from walletwatch.tracing.traces import Totals, Trace

@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 import resvg_py
 
-from walletwatch.output.markup import to_svg
+from walletwatch.output.texts import to_svg
 from walletwatch.tracing.exports.drawings import draw
 from walletwatch.tracing.exports.pages import render_html
 from walletwatch.tracing.exports.stix import render_stix

@@ -8,8 +8,7 @@ from xml.etree.ElementTree import Element
 
 from chains.registry import format_hash
 from walletwatch.domain.cases import TaintModel
-from walletwatch.output.markup import Child, append, element, to_html
-from walletwatch.output.texts import percent, shorten
+from walletwatch.output.texts import Child, append, element, percent, shorten, to_html
 from walletwatch.tracing.exports.drawings import MEANINGS, colour_of, draw
 from walletwatch.tracing.exports.layouts import kind_of
 from walletwatch.tracing.exports.units import Symbols, Unit, unit_of

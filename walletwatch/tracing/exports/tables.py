@@ -8,8 +8,8 @@ from xml.etree.ElementTree import Element
 from chains.model import format_units
 from chains.registry import format_hash
 from walletwatch.domain.times import format_utc
-from walletwatch.output.markup import append, element, to_xml
 from walletwatch.output.tables import write_csv
+from walletwatch.output.texts import append, element, to_xml
 from walletwatch.tracing.exports.units import Symbols, unit_of
 from walletwatch.tracing.flows import Bounds
 from walletwatch.tracing.traces import Trace, TraceEdge, TraceNode
