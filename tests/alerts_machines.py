@@ -20,14 +20,13 @@ from walletwatch.alerts.dispatcher import Dispatcher, Sink
 from walletwatch.alerts.ports import (
     AlertView,
     Outbox,
-    OutboxRow,
     PriorDelivery,
     SendResult,
     Sent,
     SinkRefused,
     TryLater,
 )
-from walletwatch.domain.alerts import Alert
+from walletwatch.domain.alerts import Alert, OutboxRow
 
 SINKS = ("page", "hook")
 LEASE_SECS = 180

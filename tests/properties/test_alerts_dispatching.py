@@ -16,8 +16,8 @@ from alerts_machines import SINKS, Books, DispatcherMachine
 from alerts_samples import NAMES
 from walletwatch.alerts.dispatcher import Dispatcher, Summary
 from walletwatch.alerts.outbox import StoreOutbox
-from walletwatch.alerts.ports import AlertView, Notifier, Outbox, OutboxRow, SendResult, SinkRefused, TryLater
-from walletwatch.domain.alerts import Alert, Outcome
+from walletwatch.alerts.ports import AlertView, Notifier, Outbox, SendResult, SinkRefused, TryLater
+from walletwatch.domain.alerts import Alert, OutboxRow, Outcome
 from walletwatch.store.stores import open_store
 
 SOUND = settings(max_examples=300, stateful_step_count=40, deadline=None)

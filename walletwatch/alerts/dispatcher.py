@@ -13,8 +13,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from walletwatch.alerts.ports import AlertView, Notifier, Outbox, OutboxRow, PriorDelivery, Sent, SinkRefused, TryLater
-from walletwatch.domain.alerts import AlertState
+from walletwatch.alerts.ports import AlertView, Notifier, Outbox, PriorDelivery, Sent, SinkRefused, TryLater
+from walletwatch.domain.alerts import AlertState, OutboxRow
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import Clock, utc_now
 
@@ -119,7 +119,7 @@ class Dispatcher:
         return Summary(retried=1)
 
     def _send(self, view: AlertView, row: OutboxRow, notifier: Notifier) -> Sent | SinkRefused | TryLater:
-        told = PriorDelivery(row.told_version, row.remote_id, row.may_have_been_told)
+        told = PriorDelivery(row.told_version, row.remote_id, row.may_have_arrived)
         try:
             return notifier.send(view, told)
         except Exception as error:  # noqa: BLE001 - a fault in one message must not stop the others; it is kept and retried

@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 
 from chains.model import Address, ChainId, MempoolOutlook, PoolOutlook
-from walletwatch.alerts.ports import AlertNames, AlertView, OutboxRow
+from walletwatch.alerts.ports import AlertNames, AlertView
+from walletwatch.domain.alerts import OutboxRow
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.store import Store, UnitOfWork
@@ -28,21 +29,7 @@ class StoreOutbox:
             if not unit.alerts.has_due(sink, now):
                 return ()
         with self._store.transaction() as unit:
-            return [
-                OutboxRow(
-                    id=row.id,
-                    alert_id=row.alert_id,
-                    sink=row.sink,
-                    version=row.version,
-                    due_at=row.due_at,
-                    told_version=row.told_version,
-                    attempts=row.attempts,
-                    remote_id=row.remote_id,
-                    last_error=row.last_error,
-                    interrupted=row.interrupted,
-                )
-                for row in unit.alerts.claim_due(sink, now, lease_secs, limit)
-            ]
+            return unit.alerts.claim_due(sink, now, lease_secs, limit)
 
     def load(self, alert_id: str) -> AlertView | None:
         """The alert with all that a person should see of it."""

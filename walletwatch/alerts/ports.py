@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Protocol
 
 from chains.model import Asset, AssetId, MempoolOutlook, PoolOutlook, TxId, format_units
-from walletwatch.domain.alerts import Alert
+from walletwatch.domain.alerts import Alert, OutboxRow
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow
@@ -53,30 +53,6 @@ class AlertView:
     requests: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     tips: Mapping[str, int] = field(default_factory=dict)
     outlooks: Mapping[TxId, MempoolOutlook | PoolOutlook] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
-    """One alert to tell one sink. `version` is to be told, `told_version` was (0: never). `attempts` are those whose
-    failure was recorded since the last success. `interrupted`: the row was claimed before and the lease ran out with
-    nothing recorded, so that the sink may have got the message without our knowing.
-    """
-
-    id: int
-    alert_id: str
-    sink: str
-    version: int
-    due_at: datetime
-    told_version: int = 0
-    attempts: int = 0
-    remote_id: str = ""
-    last_error: str = ""
-    interrupted: bool = False
-
-    @property
-    def may_have_been_told(self) -> bool:
-        """Whether an earlier attempt could have reached the sink although no success was recorded."""
-        return not self.remote_id and bool(self.attempts or self.last_error or self.interrupted)
 
 
 class Outbox(Protocol):

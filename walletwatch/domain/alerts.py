@@ -96,3 +96,28 @@ class Silence:
     wallets: tuple[str, ...] = ()
     chains: tuple[str, ...] = ()
     alert_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxRow:
+    """The delivery of one alert to one sink. `version` is due, `told_version` was delivered last (0: never). `attempts`
+    are those whose failure was recorded since the last success; `remote_id` is the sink's own name for the message.
+    `interrupted`: the row was claimed before and the lease ran out with nothing recorded, so that the sink may have the
+    message without our knowing.
+    """
+
+    id: int
+    alert_id: str
+    sink: str
+    version: int
+    due_at: datetime
+    told_version: int = 0
+    attempts: int = 0
+    remote_id: str = ""
+    last_error: str = ""
+    interrupted: bool = False
+
+    @property
+    def may_have_arrived(self) -> bool:
+        """Whether an earlier attempt could have reached the sink although no success was recorded."""
+        return not self.remote_id and bool(self.attempts or self.last_error or self.interrupted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +64,14 @@ class Outflow:
     def broadcast_at(self) -> datetime:
         """The earliest we know it to have existed: first sight or block time."""
         return self.first_seen if self.block_time is None else min(self.first_seen, self.block_time)
+
+
+def by_asset(outflows: Iterable[Outflow]) -> list[list[Outflow]]:
+    """The outflows of one transaction, those of each asset together, in the order of asset ids."""
+    grouped: dict[AssetId, list[Outflow]] = defaultdict(list)
+    for outflow in outflows:
+        grouped[outflow.asset].append(outflow)
+    return [grouped[asset] for asset in sorted(grouped)]
 
 
 @dataclass(frozen=True, slots=True)

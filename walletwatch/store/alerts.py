@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, bindparam, func, insert, or_, select, update
 
 from chains.model import TxId
-from walletwatch.domain.alerts import Alert, AlertChange, AlertState, Decision, Delivery, Outcome, Silence
+from walletwatch.domain.alerts import Alert, AlertChange, AlertState, Decision, Delivery, OutboxRow, Outcome, Silence
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.store import tables as t
@@ -50,24 +49,6 @@ _AGAIN_DUE = Statement(
     ("state", "version", "due_at", "attempts", "changed_at"),
 )
 _FIRST_DUE = Statement(lambda _: insert(t.outbox), [c.name for c in t.outbox.columns if c.name != "id"])
-
-
-@dataclass(frozen=True, slots=True)
-class StoredDelivery:
-    """One alert to tell one sink. `version` is what has to be told, `told_version` what was; `remote_id` is the sink's
-    own name for the message. `interrupted`: a lease on it ran out with nothing recorded.
-    """
-
-    id: int
-    alert_id: str
-    sink: str
-    version: int
-    told_version: int
-    attempts: int
-    due_at: datetime
-    remote_id: str
-    last_error: str
-    interrupted: bool
 
 
 class AlertRepository:
@@ -150,7 +131,7 @@ class AlertRepository:
         query = select(c.id).where(c.sink == sink, c.state == "due", c.due_at <= now, free).limit(1)
         return self._c.execute(query).first() is not None
 
-    def claim_due(self, sink: str, now: datetime, lease_secs: int, limit: int) -> list[StoredDelivery]:
+    def claim_due(self, sink: str, now: datetime, lease_secs: int, limit: int) -> list[OutboxRow]:
         """Take rows of `sink` that are due and not leased, oldest first; the lease ends by itself if we die."""
         c = t.outbox.c
         query = (
@@ -165,7 +146,7 @@ class AlertRepository:
         if rows:
             until = now + timedelta(seconds=lease_secs)
             self._c.execute(update(t.outbox).where(c.id.in_([r.id for r in rows])).values(leased_until=until))
-        return [_delivery(r) for r in rows]
+        return [_outbox_row(r) for r in rows]
 
     def mark_notified(self, delivery_id: int, version: int, remote_id: str, at: datetime) -> None:
         """Record success, after it. If a newer version came meanwhile the row stays due."""
@@ -212,9 +193,9 @@ class AlertRepository:
         query = select(t.outbox.c.state, func.count()).group_by(t.outbox.c.state)
         return {state: int(count) for state, count in self._c.execute(query)}
 
-    def outbox(self) -> list[StoredDelivery]:
+    def outbox(self) -> list[OutboxRow]:
         """Every row, oldest first."""
-        return [_delivery(r) for r in self._c.execute(select(t.outbox).order_by(t.outbox.c.id))]
+        return [_outbox_row(r) for r in self._c.execute(select(t.outbox).order_by(t.outbox.c.id))]
 
     # --- silences -----------------------------------------------------------------------------------------------------
 
@@ -299,8 +280,8 @@ def _alert(row: Row[Any], deliveries: tuple[Delivery, ...]) -> Alert:
     )
 
 
-def _delivery(r: Row[Any]) -> StoredDelivery:
-    return StoredDelivery(
+def _outbox_row(r: Row[Any]) -> OutboxRow:
+    return OutboxRow(
         id=r.id,
         alert_id=r.alert,
         sink=r.sink,
