@@ -18,6 +18,7 @@ from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.people import People
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Request, Spending
+from walletwatch.rules.facts import InternalTransfer
 from walletwatch.store import UnitOfWork
 from walletwatch.store.approvals import Allocation
 
@@ -213,22 +214,39 @@ class ApprovalService:
             for m in result.matches
         )
 
-    def _spending(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> Spending:
+    @staticmethod
+    def _spending(unit: UnitOfWork, outflows: Sequence[Outflow]) -> Spending:
         first = outflows[0]
-        times = [o.block_time for o in outflows]
-        broadcast_at, seen_at = broadcast_of([o.first_seen for o in outflows], times)
-        return Spending(
-            chain=first.chain,
-            tx=first.tx,
-            asset=first.asset,
-            wallets=tuple(o.wallet for o in outflows),
-            payments=first.payments,
-            broadcast_at=broadcast_at,
-            from_block_time_only=any(time is not None for time in times),
-            family=unit.ledger.family(first.chain, first.family) or (first.tx,),
-            seen_at=seen_at,
-            fee=fee_of(outflows),
-        )
+        family = unit.ledger.family(first.chain, first.family) or (first.tx,)
+        seen, blocks = [o.first_seen for o in outflows], [o.block_time for o in outflows]
+        return spending_of(outflows, family, seen, blocks, fee_of(outflows))
+
+
+def spending_of(
+    lost: Sequence[Outflow] | Sequence[InternalTransfer],
+    family: tuple[TxId, ...],
+    seen: Sequence[datetime],
+    blocks: Sequence[datetime | None] = (),
+    fee: int = 0,
+) -> Spending:
+    """What one transaction paid in one asset, as it is matched to requests. `lost`: what its wallets lost, not empty;
+    `seen` and `blocks`: when each was first seen and its block's time; `fee` (base units) where it is of that asset.
+    """
+    first = lost[0]
+    seen_at = min(seen)
+    mined = [time + _WHOLE_SECOND for time in blocks if time is not None]
+    return Spending(
+        chain=first.chain,
+        tx=first.tx,
+        asset=first.asset,
+        wallets=tuple(part.wallet for part in lost),
+        payments=first.payments,
+        broadcast_at=min([seen_at, *mined]),
+        from_block_time_only=bool(mined),
+        family=family,
+        seen_at=seen_at,
+        fee=fee,
+    )
 
 
 def fee_of(outflows: Sequence[Outflow]) -> int:
@@ -236,7 +254,12 @@ def fee_of(outflows: Sequence[Outflow]) -> int:
     return sum(o.fee for o in outflows) if outflows[0].asset.namespace == "slip44" else 0
 
 
-def broadcast_of(seen: Sequence[datetime], blocks: Sequence[datetime | None]) -> tuple[datetime, datetime]:
-    """(the earliest a transaction is known to have existed, its first sight)."""
-    seen_at = min(seen)
-    return min([seen_at, *(time + _WHOLE_SECOND for time in blocks if time is not None)]), seen_at
+def answer_of(result: MatchResult | Unknown) -> Callable[[], MatchResult]:
+    """What rules call for the match: returns it, or raises why there is none."""
+
+    def answer() -> MatchResult:
+        if isinstance(result, Unknown):
+            raise result
+        return result
+
+    return answer

@@ -11,12 +11,12 @@ from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import share_out
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.wallets import Perimeter
-from walletwatch.domain.withdrawals import MatchResult, Payment, Spending
+from walletwatch.domain.withdrawals import MatchResult, Payment
 from walletwatch.rules.facts import InternalTransfer
 from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.store import UnitOfWork
 from walletwatch.store.ledger import StoredTransaction
-from walletwatch.watch.approval_service import broadcast_of
+from walletwatch.watch.approval_service import spending_of
 from walletwatch.watch.judging import Judge
 
 Flow = tuple[dict[str, int], list[tuple[Address, int, int]]]
@@ -136,19 +136,8 @@ def _judge(
 def _match(
     unit: UnitOfWork, judge: Judge, stored: StoredTransaction, moves: Sequence[InternalTransfer]
 ) -> MatchResult | Unknown:
-    first = moves[0]
-    times = broadcast_of([stored.first_seen], [stored.block_time])
-    spending = Spending(
-        chain=first.chain,
-        tx=first.tx,
-        asset=first.asset,
-        wallets=tuple(m.wallet for m in moves),
-        payments=first.payments,
-        broadcast_at=times[0],
-        from_block_time_only=stored.block_time is not None,
-        family=unit.ledger.family(first.chain, stored.family) or (first.tx,),
-        seen_at=times[1],
-    )
+    family = unit.ledger.family(stored.chain, stored.family) or (stored.tx.txid,)
+    spending = spending_of(moves, family, [stored.first_seen], [stored.block_time])
     try:
         return judge.approvals.match_spending(unit, spending, stored.family)
     except Unknown as unknown:

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from chains.model import AccountTransaction, AssetId, ChainId, ChainTransaction, TxId
+from chains.model import AccountTransaction, ChainId, ChainTransaction, TxId
 from chains.registry import format_hash
 from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
-from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.outflows import Outflow, OutflowState, by_asset
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import MatchResult
@@ -22,7 +21,7 @@ from walletwatch.rules.facts import AwaitedRequest, Event, InternalTransfer
 from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig, rule_type
 from walletwatch.store import UnitOfWork
-from walletwatch.watch.approval_service import ApprovalService
+from walletwatch.watch.approval_service import ApprovalService, answer_of
 
 _log = logging.getLogger(__name__)
 
@@ -64,7 +63,7 @@ class Judge:
         self, unit: UnitOfWork, outflows: Sequence[Outflow], tx: ChainTransaction, payees: PayeeIndex
     ) -> tuple[Finding, ...]:
         """Match and judge the outflows of one new transaction, and tell of what was found."""
-        found = [f for one in _by_asset(outflows) for f in self._judge_asset(unit, one, tx, payees)]
+        found = [f for one in by_asset(outflows) for f in self._judge_asset(unit, one, tx, payees)]
         new = tuple(f for f in found if self._keep(unit, f))
         self._tell(unit, outflows, new)
         return new
@@ -108,7 +107,7 @@ class Judge:
         payees: PayeeIndex,
         result: MatchResult | Unknown,
     ) -> StoreFacts:
-        requests, match = self.approvals.requests_to, lambda: _or_raise(result)
+        requests, match = self.approvals.requests_to, answer_of(result)
         return StoreFacts(unit, self.deployment, subject, tx, payees, match, requests, cache=self._cache)
 
     def judge_event(
@@ -160,7 +159,7 @@ class Judge:
         """An act arrived that may explain these outflows of one transaction, or take their explanation away."""
         new: list[Finding] = []
         resolved = 0
-        for some in _by_asset(outflows):
+        for some in by_asset(outflows):
             result = self._match(unit, some)
             if isinstance(result, Unknown):
                 continue
@@ -261,19 +260,6 @@ def record_outflow(unit: UnitOfWork, action: str, outflow: Outflow) -> None:
         "block_hash": None if outflow.block is None else format_hash(outflow.chain, outflow.block.hash),
     }
     unit.audit.append("walletwatch", action, format_hash(outflow.chain, outflow.tx), payload)
-
-
-def _by_asset(outflows: Sequence[Outflow]) -> list[list[Outflow]]:
-    grouped: dict[AssetId, list[Outflow]] = defaultdict(list)
-    for outflow in outflows:
-        grouped[outflow.asset].append(outflow)
-    return [grouped[asset] for asset in sorted(grouped)]
-
-
-def _or_raise(result: MatchResult | Unknown) -> MatchResult:
-    if isinstance(result, Unknown):
-        raise result
-    return result
 
 
 def _log_broken_rule(config: RuleConfig, error: Exception) -> None:

@@ -13,7 +13,7 @@ from chains.model import Address, AssetId, ChainTransaction, ControlChange, TxId
 from chains.unsigned_transactions import UnsignedTransaction
 from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.findings import Finding
-from walletwatch.domain.outflows import Outflow, OutflowState, outflows_of
+from walletwatch.domain.outflows import Outflow, OutflowState, by_asset, outflows_of
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.withdrawals import MatchResult, Spending
 from walletwatch.history.facts import Requests, StoreFacts
@@ -24,7 +24,7 @@ from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig
 from walletwatch.store import UnitOfWork
 from walletwatch.store.history import LAST_ORDINAL, PastOutflow, PaymentReceived
-from walletwatch.watch.approval_service import ApprovalService, fee_of
+from walletwatch.watch.approval_service import ApprovalService, answer_of, fee_of, spending_of
 from walletwatch.watch.internal_transfers import internal_transfers_of
 
 _SIGNED_ONLY = frozenset({"unusual_signers"})
@@ -73,10 +73,10 @@ class PreflightJudge:
         events = tuple(self._control_events(unsigned, at))
         rules, left_out = _askable(self._deployment.rules, unsigned)
         answers = _Answers(self, unsigned, rules, frozenset({tx.txid, *family}), _counted(outflows))
-        for some in _by_asset(outflows):
-            answers.ask_outflows(some, self._match(_spending(some, family), family[0]))
+        for some in by_asset(outflows):
+            answers.ask_outflows(some, self._match(spending_of(some, family, [at], fee=fee_of(some)), family[0]))
         for some_moves in moves.values():
-            answers.ask_moves(some_moves, self._match(_moving(some_moves, family), family[0]))
+            answers.ask_moves(some_moves, self._match(spending_of(some_moves, family, [at]), family[0]))
         for event in events:
             answers.ask_event(event, Unknown("only outflows and own moves are matched to requests"))
         flat = tuple(move for some_moves in moves.values() for move in some_moves)
@@ -131,7 +131,7 @@ class PreflightJudge:
             subject,
             tx,
             self._payees,
-            _or_raise(result),
+            answer_of(result),
             self._approvals.requests_to,
             overlay,
         )
@@ -252,32 +252,3 @@ def _askable(
 def _counted(outflows: Sequence[Outflow]) -> list[tuple[PastOutflow, Outflow]]:
     """The draft's own outflows as they would stand in the past."""
     return [(PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, LAST_ORDINAL), o) for o in outflows]
-
-
-def _spending(outflows: Sequence[Outflow], family: tuple[TxId, ...]) -> Spending:
-    first = outflows[0]
-    wallets = tuple(o.wallet for o in outflows)
-    at, fee = first.first_seen, fee_of(outflows)
-    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, at, False, family, at, fee)
-
-
-def _moving(moves: Sequence[InternalTransfer], family: tuple[TxId, ...]) -> Spending:
-    first = moves[0]
-    wallets = tuple(m.wallet for m in moves)
-    return Spending(first.chain, first.tx, first.asset, wallets, first.payments, first.at, False, family, first.at)
-
-
-def _by_asset(outflows: Sequence[Outflow]) -> list[list[Outflow]]:
-    grouped: dict[AssetId, list[Outflow]] = defaultdict(list)
-    for outflow in outflows:
-        grouped[outflow.asset].append(outflow)
-    return [grouped[asset] for asset in sorted(grouped)]
-
-
-def _or_raise(result: MatchResult | Unknown) -> Callable[[], MatchResult]:
-    def answer() -> MatchResult:
-        if isinstance(result, Unknown):
-            raise result
-        return result
-
-    return answer
