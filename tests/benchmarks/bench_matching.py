@@ -16,10 +16,11 @@ from datetime import UTC, datetime, timedelta
 
 from chains.model import Address, AssetId, ChainId
 from walletwatch.approvals.matching import match
-from walletwatch.approvals.policies import Group, Policy, PolicyHistory
+from walletwatch.approvals.policies import PolicyHistory
 from walletwatch.approvals.quorums import authoriser
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.people import People, Person
+from walletwatch.domain.policies import Group, Policy
 from walletwatch.domain.prices import Price
 from walletwatch.domain.withdrawals import Act, ActKind, Intent, MatchResult, Payment, Spending
 

@@ -9,9 +9,10 @@ from datetime import UTC, datetime, timedelta
 from hypothesis import strategies as st
 
 from chains.model import Address, AssetId, ChainId, TxId
-from walletwatch.approvals.policies import Group, Policy, PolicyHistory, PolicyVersion
+from walletwatch.approvals.policies import PolicyHistory, PolicyVersion
 from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People, Person
+from walletwatch.domain.policies import Group, Policy
 from walletwatch.domain.prices import Price
 from walletwatch.domain.withdrawals import Act, ActKind, Intent, Payment, Spending
 

@@ -26,11 +26,12 @@ from unit.rules_examples import (
 )
 from unit.rules_facts import World
 from walletwatch.approvals.matching import match
-from walletwatch.approvals.policies import Policy, PolicyHistory, Threshold
+from walletwatch.approvals.policies import PolicyHistory
 from walletwatch.approvals.quorums import JudgementTime, authorise, authoriser
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.people import People, Person
+from walletwatch.domain.policies import Policy, Threshold
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Act, ActKind, Intent, Payment, Request, Spending
 from walletwatch.rules.facts import AwaitedRequest, InternalTransfer

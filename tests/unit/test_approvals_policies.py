@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,11 +13,12 @@ from settings_samples import BASE, problems_of
 
 from chains.model import Address
 from unit.test_approvals_quorums import ASSET, BTC, PEOPLE, START, TX, approve, ask, intent, missing, request
-from walletwatch.approvals.policies import Group, Policy, PolicyVersion, Threshold
+from walletwatch.approvals.policies import PolicyVersion
 from walletwatch.domain.calendars import BusinessHours
+from walletwatch.domain.policies import Group, Policy, Threshold
 from walletwatch.domain.withdrawals import Act, MatchResult, Payment, Spending
-from walletwatch.service.deployment import policies_of
 from walletwatch.settings import load
+from walletwatch.settings.approvals import PolicySettings
 from walletwatch.store import Store, open_store
 from walletwatch.store.approvals import Allocation
 from walletwatch.watch.approval_service import ApprovalService
@@ -44,6 +45,15 @@ FULL = Policy(
 def test_a_policy_is_read_back_as_it_was(policy: Policy) -> None:
     again = Policy.from_json(policy.as_json())
     assert (again, again.digest) == (policy, policy.digest)
+
+
+def test_every_field_of_a_policy_can_be_configured_and_is_kept() -> None:
+    """A field without key could not be set; one missing from the document would change policies of the past."""
+    names = {one.name for one in fields(Policy) if one.init}
+    assert set(PolicySettings.model_fields) - {"days", "holidays", "closed", "timezone"} == names
+    full = replace(FULL, requester_may_approve=True)
+    assert all(getattr(full, one.name) != one.default for one in fields(Policy) if one.init)
+    assert set(full.as_json()) == names
 
 
 def test_what_a_policy_does_not_use_leaves_its_digest_as_it_was() -> None:
@@ -101,7 +111,7 @@ def test_hours_and_leeway_are_read_from_the_configuration(tmp_path: Path) -> Non
         'timezone = "Asia/Tokyo"\ntolerance = ["0.00000546 BTC"]\nfee_deducted = true\nparts = 2\n'
     )
     path.write_text(BASE + written, encoding="utf-8")
-    (policy,) = policies_of(load(path, environ={"KEY": "k"}))
+    (policy,) = load(path, environ={"KEY": "k"}).approval_policies()
     assert policy.hours == BusinessHours("Asia/Tokyo", "09:00-18:00", ("mon", "fri"), "JP")
     assert [(t.units, str(t.asset)) for t in policy.tolerance] == [(546, str(ASSET))]
     assert (policy.fee_deducted, policy.parts) == (True, 2)

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from chains.model import Address, AssetId, ChainId
-from walletwatch.approvals.policies import Group, Policy, PolicyFit, PolicyHistory, PolicyVersion, Threshold
+from walletwatch.approvals.policies import PolicyHistory, PolicyVersion
 from walletwatch.approvals.quorums import JudgementTime, authorise
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.people import People, Person
+from walletwatch.domain.policies import Group, Policy, PolicyFit, Threshold
 from walletwatch.domain.prices import USD_SCALE, Price, Unknown
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, Intent, Payment, Request, Spending
 

@@ -14,12 +14,13 @@ import rfc8785
 from chains.model import Address, AssetId, ChainId, TxId
 from unit.rules_facts import MemoryFacts, World
 from walletwatch.approvals.matching import match
-from walletwatch.approvals.policies import Policy, PolicyHistory, Threshold
+from walletwatch.approvals.policies import PolicyHistory
 from walletwatch.approvals.quorums import authoriser
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.findings import Finding, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.people import People, Person
+from walletwatch.domain.policies import Policy, Threshold
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Act, ActKind, Intent, Payment, Spending
 from walletwatch.rules.engine import judge

@@ -10,7 +10,8 @@ from settings_samples import BASE, check_rule
 
 from chains.model import ChainId
 from walletwatch.domain.findings import Severity
-from walletwatch.settings import AmountReader, Fault, Money, Settings, load
+from walletwatch.domain.policies import Threshold
+from walletwatch.settings import AmountReader, Fault, Settings, load
 from walletwatch.settings.fields import parse_duration, parse_moment, show_duration
 from walletwatch.settings.loading import DEFAULT_ORIGIN, render_template
 from walletwatch.settings.partial_settings import LISTS, SINGLES
@@ -110,23 +111,23 @@ def test_people_keep_their_keys_and_times(example: Settings) -> None:
 
 
 def test_policies_are_read_in_order(example: Settings) -> None:
-    large, ordinary = example.policy_terms()
+    large, ordinary = example.approval_policies()
     assert (large.name, large.quorum, large.max_age) == ("large", 2, timedelta(hours=24))
-    assert large.min_value == Money(100_000 * 10**8)
+    assert large.min_value == Threshold(100_000 * 10**8)
     assert [(g.role, g.department, g.min) for g in large.groups] == [
         ("approver", "treasury", 1),
-        (None, "compliance", 1),
+        ("", "compliance", 1),
     ]
     assert (ordinary.min_value, ordinary.groups) == (None, ())
 
 
 def test_a_policy_amount_is_of_the_chains_it_names(tmp_path: Path) -> None:
     more = '[[approval_policy]]\nname = "p"\nquorum = 1\nchains = ["base"]\nmin_value = "2 ETH"\n'
-    (policy,) = small(tmp_path, more).policy_terms()
+    (policy,) = small(tmp_path, more).approval_policies()
     assert policy.min_value is not None
     assert policy.min_value.units == 2 * 10**18
     assert policy.min_value.asset is not None
-    assert str(policy.min_value.asset.id) == "eip155:8453/slip44:60"
+    assert str(policy.min_value.asset) == "eip155:8453/slip44:60"
 
 
 def test_a_price_of_a_symbol_is_for_every_chain_that_has_it(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from datetime import datetime, timedelta
 
 from chains.model import AssetId
 from chains.registry import family_of
-from walletwatch.approvals.policies import Policy, PolicyHistory, candidates
+from walletwatch.approvals.policies import PolicyHistory, candidates
 from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
+from walletwatch.domain.policies import Policy
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchTerms, RefusedAct, Request, Spending

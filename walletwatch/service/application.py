@@ -21,7 +21,7 @@ from walletwatch.alerts.webhook import WebhookNotifier
 from walletwatch.audit.notes import SigningKey, sign_checkpoint
 from walletwatch.domain.times import Clock, utc_now
 from walletwatch.labels.label_book import LabelBook
-from walletwatch.service.deployment import deploy, load_labels, names_of, open_feeds, policies_of
+from walletwatch.service.deployment import deploy, load_labels, names_of, open_feeds
 from walletwatch.service.prices import ConfiguredPrices
 from walletwatch.settings import Settings
 from walletwatch.settings.chains import ChainSettings
@@ -54,7 +54,7 @@ class Application:
         self.alert_writer = AlertWriter(tuple(self.sinks), self.names)
         self.approvals: ApprovalService = ApprovalService(
             settings.people(),
-            policies_of(settings),
+            settings.approval_policies(),
             self.deployment.prices.price,
             configured=bool(settings.feeds),
             before=None if before is None else before.approvals,

@@ -16,7 +16,6 @@ from chains.registry import parse_address
 from walletwatch.alerts.ports import AlertNames
 from walletwatch.approvals.act_sources import ActSource, PostedFeed
 from walletwatch.approvals.feeds import Feed
-from walletwatch.approvals.policies import Group, Policy, Threshold
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.approvals.table_feed import TableFeed
 from walletwatch.approvals.vendors.exports import ExportFeed
@@ -31,7 +30,7 @@ from walletwatch.labels.sources import import_source
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rules_digest, rules_in_force
 from walletwatch.service.act_endpoint import ActEndpoint, EndpointError, LineRate, PostSecret, Rules
 from walletwatch.service.prices import open_prices
-from walletwatch.settings import AmountReader, Money, Settings
+from walletwatch.settings import AmountReader, Settings
 from walletwatch.settings.approvals import FeedSettings
 from walletwatch.settings.chains import ChainSettings
 from walletwatch.store import Store
@@ -135,33 +134,6 @@ def rules_of(settings: Settings) -> tuple[RuleConfig, ...]:
     """The rules in force: the named ones, and those that are on without being named."""
     named = [configure(rule.table(), amounts=settings.reader) for rule in settings.rules]
     return rules_in_force(named, feed_configured=bool(settings.feeds))
-
-
-def policies_of(settings: Settings) -> tuple[Policy, ...]:
-    """The approval policies, in order."""
-    return tuple(
-        Policy(
-            name=terms.name,
-            quorum=terms.quorum,
-            groups=tuple(Group(role=g.role or "", department=g.department or "", min=g.min) for g in terms.groups),
-            min_value=None if terms.min_value is None else _threshold(terms.min_value),
-            requester_may_approve=terms.requester_may_approve,
-            max_age=terms.max_age,
-            min_delay=terms.min_delay,
-            hours=terms.hours,
-            tolerance=tuple(map(_threshold, terms.tolerance)),
-            fee_deducted=terms.fee_deducted,
-            parts=terms.parts,
-            chains=terms.chains,
-            assets=terms.assets,
-            wallets=terms.wallets,
-        )
-        for terms in settings.policy_terms()
-    )
-
-
-def _threshold(money: Money) -> Threshold:
-    return Threshold(money.units, None if money.asset is None else money.asset.id)
 
 
 def watched_chain(settings: Settings, chain: ChainSettings) -> WatchedChain:

@@ -4,13 +4,12 @@ from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.loading import RuleCheck, load, refreshed, stamps
 from walletwatch.settings.problems import Fault, Problem, SettingsError
 from walletwatch.settings.secrets import Secret, SecretMissing
-from walletwatch.settings.settings import PolicyTerms, Settings
+from walletwatch.settings.settings import Settings
 
 __all__ = [
     "AmountReader",
     "Fault",
     "Money",
-    "PolicyTerms",
     "Problem",
     "RuleCheck",
     "Secret",

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+from chains.model import ChainId
 from walletwatch.domain.calendars import DAYS, BusinessHours, check_calendar, check_dates, check_days, check_hours
+from walletwatch.domain.policies import Group, Policy, Threshold
+from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Name, Table, ZoneName
 from walletwatch.settings.problems import Fault
 from walletwatch.settings.secrets import SecretField
@@ -71,12 +75,33 @@ class PolicySettings(Table):
             except ValueError as error:
                 yield Fault(str(error), key=key)
 
-    def business_hours(self, timezone: str) -> BusinessHours | None:
+    def read(self, reader: AmountReader, own: Mapping[str, ChainId], timezone: str) -> Policy:
+        """The policy with its names read: keys that need no reading have the name of their field. `own`: the chain of
+        each configured wallet; `timezone`: that of the deployment. Raises Fault for names and amounts that are unknown.
+        """
+        chains = tuple(reader.chain(ref) for ref in self.chains)
+        meant = chains or tuple(own[name] for name in own if name in self.wallets)
+        limit = None if self.min_value is None else _threshold(reader.read(self.min_value, meant))
+        read = {
+            "groups": tuple(Group(g.min, g.role or "", g.department or "") for g in self.groups),
+            "min_value": limit,
+            "hours": self._business_hours(timezone),
+            "tolerance": tuple(_threshold(reader.read(text, meant)) for text in self.tolerance),
+            "chains": chains,
+            "assets": tuple(asset.id for name in self.assets for asset in reader.assets(name, chains)),
+        }
+        return Policy(**{one.name: getattr(self, one.name) for one in fields(Policy) if one.init} | read)
+
+    def _business_hours(self, timezone: str) -> BusinessHours | None:
         """When approvals count, None for always. `timezone`: that of the deployment."""
         if self.hours is None and self.days == DAYS and self.holidays is None and not self.closed:
             return None
         hours, zone = self.hours or "00:00-24:00", self.timezone or timezone
         return BusinessHours(zone, hours, self.days, self.holidays or "", self.closed)
+
+
+def _threshold(money: Money) -> Threshold:
+    return Threshold(money.units, None if money.asset is None else money.asset.id)
 
 
 VENDORS = ("fireblocks", "bitgo", "safe")

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,11 +15,11 @@ from pydantic import PrivateAttr
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.registry import family_of, native_asset
 from chains.specs import Branch, SourceSpec
-from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
+from walletwatch.domain.policies import Policy
 from walletwatch.domain.wallets import Perimeter, Wallet
 from walletwatch.settings.amounts import AmountReader, Money
-from walletwatch.settings.approvals import FeedSettings, GroupSettings, PolicySettings
+from walletwatch.settings.approvals import FeedSettings, PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
 from walletwatch.settings.fields import Table
 from walletwatch.settings.partial_settings import has_price_oracles, known_assets
@@ -37,26 +35,6 @@ from walletwatch.settings.sections import (
     TraceSettings,
     WalletSettings,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class PolicyTerms:
-    """An approval policy with its names read: plain data for whoever judges by it."""
-
-    name: str
-    quorum: int
-    groups: tuple[GroupSettings, ...]
-    min_value: Money | None
-    requester_may_approve: bool
-    max_age: timedelta | None
-    min_delay: timedelta | None
-    hours: BusinessHours | None
-    tolerance: tuple[Money, ...]
-    fee_deducted: bool
-    parts: int
-    chains: tuple[ChainId, ...]
-    assets: tuple[AssetId, ...]
-    wallets: tuple[str, ...]
 
 
 class Settings(Table):
@@ -173,9 +151,10 @@ class Settings(Table):
         """Everybody with a say."""
         return People(tuple(person.person() for person in self.persons))
 
-    def policy_terms(self) -> tuple[PolicyTerms, ...]:
+    def approval_policies(self) -> tuple[Policy, ...]:
         """The approval policies, in order: the first that fits applies."""
-        return tuple(self._terms(policy) for policy in self.policies)
+        own = {wallet.name: self.reader.chain(wallet.chain) for wallet in self.wallets}
+        return tuple(policy.read(self.reader, own, self.timezone) for policy in self.policies)
 
     def priced_assets(self, price: PriceSettings) -> tuple[Asset, ...]:
         """What a price is for: every asset of its symbol, or the one of its id."""
@@ -251,28 +230,6 @@ class Settings(Table):
         """The same settings with these tables in place of their own; addresses stay as read."""
         whole = {name: getattr(self, name) for name in type(self).model_fields} | parts
         return Settings(**whole).with_addresses(self._addresses, self._branches)
-
-    def _terms(self, policy: PolicySettings) -> PolicyTerms:
-        chains = tuple(self.reader.chain(ref) for ref in policy.chains)
-        own = tuple(self.reader.chain(w.chain) for w in self.wallets if w.name in policy.wallets)
-        meant = chains or own
-        amount = None if policy.min_value is None else self.reader.read(policy.min_value, meant)
-        return PolicyTerms(
-            name=policy.name,
-            quorum=policy.quorum,
-            groups=policy.groups,
-            min_value=amount,
-            requester_may_approve=policy.requester_may_approve,
-            max_age=policy.max_age,
-            min_delay=policy.min_delay,
-            hours=policy.business_hours(self.timezone),
-            tolerance=tuple(self.reader.read(text, meant) for text in policy.tolerance),
-            fee_deducted=policy.fee_deducted,
-            parts=policy.parts,
-            chains=chains,
-            assets=tuple(asset.id for name in policy.assets for asset in self.reader.assets(name, chains)),
-            wallets=policy.wallets,
-        )
 
 
 def _digest_of(addresses: tuple[Address, ...]) -> str:

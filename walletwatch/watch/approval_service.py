@@ -10,12 +10,13 @@ from datetime import datetime, timedelta
 
 from chains.model import MAX_AMOUNT, Address, AssetId, ChainId, TxId
 from walletwatch.approvals.matching import match
-from walletwatch.approvals.policies import Policy, PolicyHistory, PolicyVersion
+from walletwatch.approvals.policies import PolicyHistory, PolicyVersion
 from walletwatch.approvals.quorums import JudgementTime, authorise, authoriser, leeway_of
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.approvals.settlements import Leeway
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.people import People
+from walletwatch.domain.policies import Policy
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Request, Spending
 from walletwatch.rules.facts import InternalTransfer

@@ -1,0 +1,216 @@
+"""How many people must approve what: approval policies, one tier each (CONTRACT §2)."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from enum import Enum
+from typing import Any
+
+import rfc8785
+
+from chains.model import AssetId, ChainId
+from walletwatch.domain.calendars import BusinessHours
+from walletwatch.domain.people import Person
+from walletwatch.domain.prices import Price
+from walletwatch.domain.withdrawals import Intent, MatchTerms
+
+APPROVER = "approver"
+"""The role that may approve. A group that names another role lets that role approve too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """`min` of the approvers must have this role and this department; an empty one fits everybody."""
+
+    min: int
+    role: str = ""
+    department: str = ""
+
+    def fits(self, person: Person) -> bool:
+        """Whether `person` counts for this group."""
+        return self.role in ("", *person.roles) and self.department in ("", person.department)
+
+    def as_json(self) -> dict[str, Any]:
+        """The normal form."""
+        return {"min": self.min, "role": self.role, "department": self.department}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Group:
+        """Read what `as_json` wrote."""
+        return cls(value["min"], value["role"], value["department"])
+
+    def __str__(self) -> str:
+        words = [f"role {self.role}" if self.role else "", f"department {self.department}" if self.department else ""]
+        return f"{self.min} of {' in '.join(word for word in words if word) or 'anybody'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Threshold:
+    """From which value on a policy applies: `units` base units of `asset`, or 1e-8 USD where `asset` is None."""
+
+    units: int
+    asset: AssetId | None = None
+
+    def as_json(self) -> dict[str, str]:
+        """The normal form: base units as text, `USD` where there is no asset."""
+        return {"units": str(self.units), "asset": "USD" if self.asset is None else str(self.asset)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, str]) -> Threshold:
+        """Read what `as_json` wrote."""
+        return cls(int(value["units"]), None if value["asset"] == "USD" else AssetId.parse(value["asset"]))
+
+
+class PolicyFit(Enum):
+    """Whether a policy applies to a request. `UNKNOWN`: a price or the paying wallet would decide it."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+def _micros(span: timedelta) -> str:
+    return str(span // timedelta(microseconds=1))
+
+
+def _span_of(micros: str) -> timedelta:
+    return timedelta(microseconds=int(micros))
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a field stands in the document. None stays None; `many`: each element by itself, sorted if not `ordered`."""
+
+    write: Callable[[Any], Any] = _same
+    read: Callable[[Any], Any] = _same
+    many: bool = False
+    ordered: bool = True
+    later: bool = False
+    """It came after the first release."""
+
+    def written(self, value: Any) -> Any:
+        if not self.many:
+            return None if value is None else self.write(value)
+        parts = [self.write(part) for part in value]
+        return parts if self.ordered else sorted(parts)
+
+    def read_from(self, value: Any) -> Any:
+        if not self.many:
+            return None if value is None else self.read(value)
+        return tuple(self.read(part) for part in value)
+
+
+def _form(write: Callable[[Any], Any] = _same, read: Callable[[Any], Any] = _same, **more: bool) -> dict[str, _Form]:
+    return {"form": _Form(write, read, **more)}
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """One tier. `quorum` counts distinct persons, at least one; `groups` say which of them must be among these.
+
+    Selectors (`chains`, `assets`, `wallets`) that are given must all fit. Every field is a key of `[[approval_policy]]`
+    by the same name and one of the kept document. Raises ValueError for a quorum below one or a group that can never be
+    filled.
+    """
+
+    name: str
+    quorum: int = 1
+    groups: tuple[Group, ...] = field(default=(), metadata=_form(Group.as_json, Group.from_json, many=True))
+    min_value: Threshold | None = field(default=None, metadata=_form(Threshold.as_json, Threshold.from_json))
+    requester_may_approve: bool = False
+    max_age: timedelta | None = field(default=None, metadata=_form(_micros, _span_of))
+    min_delay: timedelta | None = field(default=None, metadata=_form(_micros, _span_of))
+    hours: BusinessHours | None = field(
+        default=None, metadata=_form(BusinessHours.as_json, BusinessHours.from_json, later=True)
+    )
+    """Approvals given outside do not count."""
+    tolerance: tuple[Threshold, ...] = field(
+        default=(), metadata=_form(Threshold.as_json, Threshold.from_json, many=True, later=True)
+    )
+    """Per asset, by how many base units a payment may differ from its request; 0 where none is named."""
+    fee_deducted: bool = field(default=False, metadata=_form(later=True))
+    """The receiver bears the fee: so much may be missing."""
+    parts: int = field(default=1, metadata=_form(str, int, later=True))
+    """Up to so many transactions may pay one request together."""
+    chains: tuple[ChainId, ...] = field(default=(), metadata=_form(str, ChainId.parse, many=True, ordered=False))
+    assets: tuple[AssetId, ...] = field(default=(), metadata=_form(str, AssetId.parse, many=True, ordered=False))
+    wallets: tuple[str, ...] = field(default=(), metadata=_form(many=True, ordered=False))
+    digest: str = field(init=False, compare=False)
+    """`sha256:` + hex SHA-256 of the canonical JSON of the policy."""
+
+    def __post_init__(self) -> None:
+        if self.quorum < 1:
+            raise ValueError(f"policy {self.name!r}: a quorum below 1 would approve by silence")
+        if any(group.min < 1 for group in self.groups):
+            raise ValueError(f"policy {self.name!r}: a group's min is at least 1")
+        if self.parts < 1 or any(t.asset is None for t in self.tolerance):
+            raise ValueError(f"policy {self.name!r}: one part at least, and tolerances in coins")
+        object.__setattr__(self, "digest", "sha256:" + hashlib.sha256(rfc8785.dumps(self.as_json())).hexdigest())
+
+    def may_approve(self, person: Person) -> bool:
+        """Whether `person` has a role that lets them approve under this policy."""
+        return APPROVER in person.roles or any(g.role and g.fits(person) for g in self.groups)
+
+    def fits(self, intent: Intent, wallets: tuple[str, ...], price: Price | None) -> PolicyFit:
+        """Whether this tier is the one for `intent`. The wallet is the intent's own, else those that paid."""
+        if self.chains and intent.chain not in self.chains:
+            return PolicyFit.NO
+        if self.assets and intent.asset not in self.assets:
+            return PolicyFit.NO
+        parts = (self._fits_wallet(intent, wallets), self._fits_value(intent, price))
+        return next((fit for fit in (PolicyFit.NO, PolicyFit.UNKNOWN) if fit in parts), PolicyFit.YES)
+
+    def _fits_wallet(self, intent: Intent, wallets: tuple[str, ...]) -> PolicyFit:
+        if not self.wallets:
+            return PolicyFit.YES
+        meant = {intent.wallet} if intent.wallet else set(wallets)
+        if meant <= set(self.wallets):
+            return PolicyFit.YES if meant else PolicyFit.UNKNOWN
+        return PolicyFit.UNKNOWN if meant & set(self.wallets) else PolicyFit.NO
+
+    def _fits_value(self, intent: Intent, price: Price | None) -> PolicyFit:
+        limit = self.min_value
+        if limit is None:
+            return PolicyFit.YES
+        if limit.asset is not None:
+            return PolicyFit.YES if intent.asset == limit.asset and intent.amount >= limit.units else PolicyFit.NO
+        if price is None:
+            return PolicyFit.UNKNOWN
+        return PolicyFit.YES if intent.amount * price.usd_e8 >= limit.units * 10**price.decimals else PolicyFit.NO
+
+    @property
+    def needs_price(self) -> bool:
+        """Whether the tier is told by a value in USD."""
+        return self.min_value is not None and self.min_value.asset is None
+
+    def terms(self, asset: AssetId) -> MatchTerms:
+        """How payments of `asset` may differ from their requests."""
+        units = max((t.units for t in self.tolerance if t.asset == asset), default=0)
+        return MatchTerms(units, self.fee_deducted, self.parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """The normal form. Durations are whole microseconds as text, amounts base units as text. What a policy does not
+        use is left out where it came after the first release, so that digests stay what they were.
+        """
+        document: dict[str, Any] = {}
+        for name, form, default in _FIELDS:
+            value = getattr(self, name)
+            if not form.later or value != default:
+                document[name] = form.written(value)
+        return document
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Policy:
+        """Read what `as_json` wrote."""
+        return cls(**{name: form.read_from(value[name]) for name, form, _ in _FIELDS if name in value})
+
+
+_FIELDS = tuple((one.name, one.metadata.get("form", _Form()), one.default) for one in fields(Policy) if one.init)
+"""Name, form in the document and default of each."""
