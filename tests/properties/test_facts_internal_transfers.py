@@ -29,7 +29,7 @@ from walletwatch.store import Store, open_store
 from walletwatch.store.statements import Filter
 from walletwatch.watch.approval_service import ApprovalService
 from walletwatch.watch.feed_reader import FeedReader
-from walletwatch.watch.internal_transfers import internal_transfers_of, judge_internal_transfers_again
+from walletwatch.watch.internal_transfers import internal_transfers_of
 from walletwatch.watch.judging import Judge
 from walletwatch.watch.unpaid_check import UnpaidCheck
 from walletwatch.watch.worker import ChainWorker, Tick
@@ -161,7 +161,7 @@ def test_an_approval_read_late_resolves_the_move(store: Store) -> None:
     keep(store, request(1, 50_000))
     with store.transaction() as unit:
         life.judge.approvals.refresh(unit)
-        judge_internal_transfers_again(unit, life.judge, CHAIN, digest("move", 1))
+        life.judge.judge_again(unit, CHAIN, digest("move", 1))
     assert life.resolved(found)["late_secs"] > 0
     assert life.alert_states() == [AlertState.CLOSED]
 

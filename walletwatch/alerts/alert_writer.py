@@ -46,18 +46,18 @@ class AlertWriter:
             before=before,
         )
         if folded is not None and folded != alert:
-            self.save(unit, folded, told=alert is None or folded.version != alert.version)
+            self.save(unit, folded, notify=alert is None or folded.version != alert.version)
 
-    def note_change(self, unit: UnitOfWork, fingerprint: str, what: str, *, notable: bool) -> None:
-        """Say in the alert, if there is one, that something else changed; `notable` where a person should be called."""
+    def record_change(self, unit: UnitOfWork, fingerprint: str, what: str, *, notable: bool) -> None:
+        """Record in the alert, if there is one, another change; `notable` where people are to be notified."""
         alert = unit.alerts.by_fingerprint(fingerprint)
         if alert is None:
             return
         awake = alert.state in {AlertState.OPEN, AlertState.ACKNOWLEDGED}
         self.save(unit, changed(alert, unit.now, what, notable=notable and awake))
 
-    def explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
-        """Close the alert as `system`: everything it told is explained."""
+    def close_explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
+        """Close the alert as `system`: every finding in it is explained."""
         alert = unit.alerts.by_fingerprint(fingerprint)
         if alert is None:
             return
@@ -65,10 +65,10 @@ class AlertWriter:
         if closed != alert:
             self.save(unit, closed)
 
-    def save(self, unit: UnitOfWork, alert: Alert, *, told: bool = True) -> None:
+    def save(self, unit: UnitOfWork, alert: Alert, *, notify: bool = True) -> None:
         """Keep the alert as it is now and make it due at every sink, on record."""
         unit.alerts.save(alert)
-        if not told:
+        if not notify:
             return
         unit.alerts.enqueue(alert, self._sinks, unit.now)
         payload = {

@@ -10,7 +10,7 @@ from chains.specs import SourceSpec
 from walletwatch.alerts.dispatcher import Dispatcher
 from walletwatch.service.application import Application
 from walletwatch.settings import SecretMissing, Settings, SettingsError
-from walletwatch.watch.findings import Incident, report_incident
+from walletwatch.watch.findings import Incident
 from walletwatch.watch.worker import ChainWorker
 
 _SHOWN = 50
@@ -112,7 +112,7 @@ def record_refusal(app: Application, problems: list[str]) -> None:
         more = f", and {len(problems) - 1} more" if len(problems) > 1 else ""
         evidence = {"problems": shown, "in_force": app.settings.digest}
         period = unit.now.strftime("%Y-%m-%dT%H:%M:%S")
-        report_incident(unit, app.judge, Incident("configuration_refused", summary + more, file, period, "", evidence))
+        app.judge.findings.report(unit, Incident("configuration_refused", summary + more, file, period, "", evidence))
 
 
 def problems_of(error: SettingsError) -> list[str]:

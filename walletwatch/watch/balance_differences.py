@@ -156,7 +156,7 @@ class Reporter:
             rules_digest=self._judge.deployment.rules_digest,
             found_at=unit.now,
         )
-        if self._judge.keep(unit, finding, f"{chain}/{RULE}/{wallet}/{asset}/{period}"):
+        if self._judge.findings.keep(unit, (finding,), f"{chain}/{RULE}/{wallet}/{asset}/{period}"):
             yield finding
 
     # --- words --------------------------------------------------------------------------------------------------------

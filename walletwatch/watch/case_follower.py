@@ -140,7 +140,7 @@ class CaseFollower:
         unit.cases.extend(case.id, kept, result.openings)
         for event in result.events:
             finding = finding_of(event, self._deployment, unit.now)
-            self._judge.keep(unit, finding, f"case/{case.id}")
+            self._judge.findings.keep(unit, (finding,), f"case/{case.id}")
 
     # --- opening ------------------------------------------------------------------------------------------------------
 

@@ -18,8 +18,7 @@ from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.rules.registry import catalogue
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.approvals import FeedState
-from walletwatch.watch.findings import Incident, day_of, report_incident
-from walletwatch.watch.internal_transfers import judge_internal_transfers_again
+from walletwatch.watch.findings import Incident, day_of
 from walletwatch.watch.judging import Judge
 
 MAX_LINES_SHOWN = 1_000
@@ -100,8 +99,8 @@ class FeedFindings:
         severity: Severity | None = None,
     ) -> str:
         told = {"feed": feed, **evidence}
-        trouble = Incident(rule, summary, feed, period or day_of(unit.now), evidence=told, severity=severity)
-        return report_incident(unit, self._judge, trouble).id
+        incident = Incident(rule, summary, feed, period or day_of(unit.now), evidence=told, severity=severity)
+        return self._judge.findings.report(unit, incident).id
 
 
 _MAX_LOOKS = 10_000
@@ -225,8 +224,7 @@ class FeedReader:
         self._alert_writer.tell_conflicts(unit, new)
         seeing_again = known is not None and bool(known.trouble)
         for chain, txid in self._concerned(unit, new, everything=seeing_again):
-            self._judge.judge_again(unit, unit.outflows.of_tx(chain, txid))
-            judge_internal_transfers_again(unit, self._judge, chain, txid)
+            self._judge.judge_again(unit, chain, txid)
         return new
 
     def _add(self, unit: UnitOfWork, act: Act, *, exported: bool) -> bool:

@@ -1,20 +1,190 @@
-"""Findings that no rule function makes: events of cases, and trouble of the watching itself."""
+"""From what rules find to the store and the alerts; and findings that no rule function makes: events of cases, and
+incidents of the watching itself.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
-from chains.model import format_units
-from walletwatch.deployment import Deployment
+from chains.model import ChainId, TxId, format_units
+from chains.registry import format_hash
+from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.cases import CaseEvent, CaseEventKind
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.ids import finding_id
+from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.rules.registry import RuleConfig
 from walletwatch.store import UnitOfWork
-from walletwatch.watch.judging import Judge
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """What went wrong with `about` (a chain or feed): at most one a `period`. `severity` overrides the rule's."""
+
+    rule: str
+    summary: str
+    about: str
+    period: str
+    chain: str = ""
+    evidence: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity | None = None
+
+
+class AlertRaiser(Protocol):
+    """Makes findings an alert, in the same transaction: what `walletwatch.alerts` fulfils, which stands beside us."""
+
+    def raise_alert(
+        self,
+        unit: UnitOfWork,
+        fingerprint: str,
+        findings: Iterable[Finding],
+        outflows: Iterable[Outflow],
+        before: Mapping[str, OutflowState] | None = None,
+    ) -> None:
+        """Gather `findings` (new ones, or none) in this fingerprint's alert, renewed by the present `outflows`.
+        `before` are the states of those outflows whose state just changed.
+        """
+
+    def record_change(self, unit: UnitOfWork, fingerprint: str, what: str, *, notable: bool) -> None:
+        """Record in the alert, if there is one, another change; `notable` where people are to be notified."""
+
+    def close_explained(self, unit: UnitOfWork, fingerprint: str, request_ids: Sequence[str], late_secs: int) -> None:
+        """Close the alert as `system`: approvals that came `late_secs` late explain every finding in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """What the rules find in one subject of a transaction now, in place of what they found `before`. `at`: when the
+    subject is first known to have existed.
+    """
+
+    at: datetime
+    findings: Sequence[Finding]
+    before: Sequence[Finding] = ()
+
+
+class FindingWriter:
+    """Keeps findings, resolves them, and raises or closes their alerts: the one way of a finding into the store."""
+
+    def __init__(self, deployment: Deployment, alert_writer: AlertRaiser) -> None:
+        self.deployment = deployment
+        self.alert_writer = alert_writer
+
+    def settle(
+        self,
+        unit: UnitOfWork,
+        stored: tuple[ChainId, TxId, TxId],
+        verdicts: Iterable[Verdicts],
+        outflows: Sequence[Outflow] = (),
+    ) -> tuple[Finding, ...]:
+        """Make these the verdicts on a transaction (chain, id, family): keep what is new, resolve what no longer holds,
+        raise the alert or, where all is explained, close it. Returns the new findings.
+        """
+        chain, txid, family = stored
+        new: list[Finding] = []
+        resolved = 0
+        for one in verdicts:
+            new += [f for f in one.findings if self._add(unit, f)]
+            holding = {f.id for f in one.findings}
+            late_secs = max(0, int((unit.now - one.at).total_seconds()))
+            resolved += sum(self.resolve(unit, f, late_secs) for f in one.before if f.id not in holding)
+        if new:
+            self.alert_writer.raise_alert(unit, fingerprint(chain, family), new, outflows)
+        if resolved:
+            self._close_if_explained(unit, chain, txid, family)
+        return tuple(new)
+
+    def keep(self, unit: UnitOfWork, findings: Iterable[Finding], key: str) -> tuple[Finding, ...]:
+        """Keep findings that stand for themselves, and raise the alert `key` for the new ones, which are returned."""
+        new = tuple(f for f in findings if self._add(unit, f))
+        if new:
+            self.alert_writer.raise_alert(unit, key, new, ())
+        return new
+
+    def resolve(self, unit: UnitOfWork, finding: Finding, late_secs: int) -> bool:
+        """Record that something explains a finding, `late_secs` late; False if that was recorded before."""
+        if not unit.findings.resolve(finding.id, unit.now, late_secs=late_secs):
+            return False
+        payload = {"finding": finding.id, "rule": finding.rule_id, "late_secs": late_secs}
+        unit.audit.append("system", "finding.resolved", _subject_of(finding), payload)
+        return True
+
+    def report(self, unit: UnitOfWork, incident: Incident) -> Finding:
+        """Keep an incident and raise its alert; returns the finding, which may have been known."""
+        config = operation_rule(self.deployment, incident.rule)
+        rule_id = incident.rule if config is None else config.id
+        finding = Finding(
+            id=finding_id(incident.chain, None, incident.about, "", rule_id, incident.period),
+            rule=incident.rule,
+            rule_id=rule_id,
+            verdict=VerdictKind.VIOLATION,
+            severity=incident.severity or (Severity.HIGH if config is None else config.severity),
+            mode=Mode.ENFORCE if config is None else config.mode,
+            chain=incident.chain,
+            tx=None,
+            wallet="",
+            asset="",
+            outflow=None,
+            summary=incident.summary,
+            evidence={"about": incident.about, **incident.evidence},
+            rules_digest=self.deployment.rules_digest,
+            found_at=unit.now,
+        )
+        self.keep(unit, (finding,), f"{incident.rule}/{incident.about}/{incident.period}")
+        return finding
+
+    def _add(self, unit: UnitOfWork, finding: Finding) -> bool:
+        """Keep and record a finding; False if it is known (at most one for its key, whatever happens)."""
+        is_new = unit.findings.add(finding)
+        if not is_new and not (finding.verdict is VerdictKind.VIOLATION and unit.findings.settle(finding)):
+            return False
+        payload = {
+            "finding": finding.id,
+            "rule": finding.rule,
+            "rule_id": finding.rule_id,
+            "verdict": str(finding.verdict),
+            "severity": str(finding.severity),
+            "mode": str(finding.mode),
+            "chain": finding.chain,
+            "wallet": finding.wallet,
+            "asset": finding.asset,
+            "summary": finding.summary,
+            "evidence": dict(finding.evidence),
+            "rules_digest": finding.rules_digest,
+        }
+        unit.audit.append("walletwatch", "finding.made", _subject_of(finding), payload)
+        return True
+
+    def _close_if_explained(self, unit: UnitOfWork, chain: ChainId, txid: TxId, family: TxId) -> None:
+        txids = unit.ledger.family(chain, family) or (txid,)
+        findings = [f for tx in txids for f in unit.findings.of_tx(chain, tx)]
+        # What a rule without enough history finds for information holds no alert open: no approval would explain it.
+        loud = [f for f in findings if f.mode is Mode.ENFORCE and f.severity is not Severity.INFO]
+        resolved = unit.findings.resolutions([f.id for f in loud])
+        if loud and all(f.id in resolved for f in loud):
+            late_secs = max(int(r.get("late_secs", 0)) for r in resolved.values())
+            requests = [a.request_id for tx in txids for a in unit.approvals.allocations_of(chain, tx)]
+            self.alert_writer.close_explained(unit, fingerprint(chain, family), requests, late_secs)
+
+
+def _subject_of(finding: Finding) -> str:
+    return finding.id if finding.tx is None else format_hash(ChainId.parse(finding.chain), finding.tx)
+
+
+# --- what no rule function finds --------------------------------------------------------------------------------------
+
+
+def operation_rule(deployment: Deployment, rule: str) -> RuleConfig | None:
+    """The rule of this type as configured; operation rules are always on, but one may be put to shadow mode."""
+    return next((c for c in deployment.rules if c.type == rule), None)
+
+
+def day_of(moment: datetime) -> str:
+    """The UTC day, as the period of findings that come at most once a day."""
+    return moment.strftime("%Y-%m-%d")
 
 
 def finding_of(event: CaseEvent, deployment: Deployment, now: datetime) -> Finding:
@@ -77,51 +247,3 @@ def describe_event(event: CaseEvent, symbol: str, decimals: int) -> str:
             return f"{amount} stolen came to rest at {place} in parts too small to follow"
         case CaseEventKind.HOPS:
             return f"{amount} stolen reached the last hop that is followed, {place}"
-
-
-def operation_rule(deployment: Deployment, rule: str) -> RuleConfig | None:
-    """The rule of this type as configured; operation rules are always on, but one may be put to shadow mode."""
-    return next((c for c in deployment.rules if c.type == rule), None)
-
-
-@dataclass(frozen=True, slots=True)
-class Incident:
-    """What went wrong with `about` (a chain or feed): told at most once a `period`. `severity` overrides the rule's."""
-
-    rule: str
-    summary: str
-    about: str
-    period: str
-    chain: str = ""
-    evidence: Mapping[str, Any] = field(default_factory=dict)
-    severity: Severity | None = None
-
-
-def report_incident(unit: UnitOfWork, judge: Judge, trouble: Incident) -> Finding:
-    """Keep and tell it; the finding, which may have been known."""
-    config = operation_rule(judge.deployment, trouble.rule)
-    rule_id = trouble.rule if config is None else config.id
-    finding = Finding(
-        id=finding_id(trouble.chain, None, trouble.about, "", rule_id, trouble.period),
-        rule=trouble.rule,
-        rule_id=rule_id,
-        verdict=VerdictKind.VIOLATION,
-        severity=trouble.severity or (Severity.HIGH if config is None else config.severity),
-        mode=Mode.ENFORCE if config is None else config.mode,
-        chain=trouble.chain,
-        tx=None,
-        wallet="",
-        asset="",
-        outflow=None,
-        summary=trouble.summary,
-        evidence={"about": trouble.about, **trouble.evidence},
-        rules_digest=judge.deployment.rules_digest,
-        found_at=unit.now,
-    )
-    judge.keep(unit, finding, f"{trouble.rule}/{trouble.about}/{trouble.period}")
-    return finding
-
-
-def day_of(moment: datetime) -> str:
-    """The UTC day, as the period of findings that come at most once a day."""
-    return moment.strftime("%Y-%m-%d")

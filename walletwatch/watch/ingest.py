@@ -25,7 +25,6 @@ from walletwatch.rules.facts import ControlEvent, SentTransaction
 from walletwatch.store import UnitOfWork
 from walletwatch.store.chain_state import Cursor
 from walletwatch.store.ledger import StoredTransaction
-from walletwatch.watch.internal_transfers import judge_internal_transfers
 from walletwatch.watch.judging import Judge, record_outflow
 from walletwatch.watch.watch_memory import WatchMemory
 
@@ -72,7 +71,7 @@ class Ingestion:
         )
         self._retract(unit, tx, outflows)
         found = self._take(unit, tx, outflows, "outflow.included")
-        moved = judge_internal_transfers(unit, self.judge, stored, self.memory.payees)
+        moved = self.judge.judge_internal_transfers(unit, stored, self.memory.payees)
         return (*found, *moved, *self._judge_sent(unit, tx, stored))
 
     def _retract(self, unit: UnitOfWork, tx: ChainTransaction, outflows: Sequence[Outflow]) -> None:
@@ -141,7 +140,7 @@ class Ingestion:
         fresh = [o for o in outflows if o.id not in known]
         if fresh:
             self.memory.learned.payees += [p.address for o in fresh for p in o.payments]
-            return self.judge.judge(unit, outflows, tx, self.memory.payees)
+            return self.judge.judge_outflows(unit, outflows, tx, self.memory.payees)
         self._renew(unit, outflows, known)
         return ()
 

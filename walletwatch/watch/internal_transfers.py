@@ -1,23 +1,15 @@
-"""Moves between own wallets: what they are, which requests ask for them, and what the rules say of them."""
+"""What a transaction moved between own wallets."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
 from datetime import datetime
 
 from chains.model import Address, AssetId, ChainId, ChainTransaction, TxId, UtxoTransaction
-from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import share_out
-from walletwatch.domain.prices import Unknown
 from walletwatch.domain.wallets import Perimeter
-from walletwatch.domain.withdrawals import MatchResult, Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.rules.facts import InternalTransfer
-from walletwatch.rules.lookalikes import PayeeIndex
-from walletwatch.store import UnitOfWork
-from walletwatch.store.ledger import StoredTransaction
-from walletwatch.watch.approval_service import spending_of
-from walletwatch.watch.judging import Judge
 
 Flow = tuple[dict[str, int], list[tuple[Address, int, int]]]
 """Base units that each own wallet lost, and (own address, amount, ordinal) of what other own wallets gained."""
@@ -92,53 +84,3 @@ def _flow_account(by_address: dict[Address, int], perimeter: Perimeter) -> Flow:
             # Numbered after the receivers outside, which an outflow of the same transaction counts from 0.
             gained.append((address, units, outside + len(gained)))
     return {name: -units for name, units in by_wallet.items() if units < 0}, gained
-
-
-# --- judging ----------------------------------------------------------------------------------------------------------
-
-
-def judge_internal_transfers(
-    unit: UnitOfWork, judge: Judge, stored: StoredTransaction, payees: PayeeIndex
-) -> list[Finding]:
-    """Match and judge what an included transaction moved between own wallets; the new findings."""
-    return [f for moves in _moves_of(judge, stored).values() for f in _judge(unit, judge, stored, moves, payees)]
-
-
-def judge_internal_transfers_again(unit: UnitOfWork, judge: Judge, chain: ChainId, txid: TxId) -> None:
-    """An act arrived that may explain the moves of a transaction, or take their explanation away."""
-    stored = unit.ledger.transaction(chain, txid)
-    if stored is None or stored.block is None:
-        return
-    for moves in _moves_of(judge, stored).values():
-        _judge(unit, judge, stored, moves, PayeeIndex())
-
-
-def _moves_of(judge: Judge, stored: StoredTransaction) -> dict[AssetId, tuple[InternalTransfer, ...]]:
-    watched = judge.deployment.chains[stored.chain]
-    at = stored.first_seen if stored.block_time is None else min(stored.first_seen, stored.block_time)
-    return internal_transfers_of(stored.tx, watched.perimeter, watched.native.id, stored.chain, at)
-
-
-def _judge(
-    unit: UnitOfWork, judge: Judge, stored: StoredTransaction, moves: Sequence[InternalTransfer], payees: PayeeIndex
-) -> list[Finding]:
-    result = _match(unit, judge, stored, moves)
-    if isinstance(result, MatchResult):
-        outflows = unit.outflows.of_tx(stored.chain, stored.tx.txid)
-        shared = any(o.asset == moves[0].asset for o in outflows)
-        judge.approvals.allocate(unit, result, stored.family, clear=not shared)
-    found: list[Finding] = []
-    for move in moves:
-        found += judge.judge_event(unit, move, stored.family, None, payees, result)
-    return found
-
-
-def _match(
-    unit: UnitOfWork, judge: Judge, stored: StoredTransaction, moves: Sequence[InternalTransfer]
-) -> MatchResult | Unknown:
-    family = unit.ledger.family(stored.chain, stored.family) or (stored.tx.txid,)
-    spending = spending_of(moves, family, [stored.first_seen], [stored.block_time])
-    try:
-        return judge.approvals.match_spending(unit, spending, stored.family)
-    except Unknown as unknown:
-        return unknown

@@ -83,7 +83,7 @@ class MempoolTracker:
                     record_outflow(unit, "outflow.dropped" if is_gone else "outflow.seen", outflow)
             what = "dropped from the mempool" if is_gone else "in the mempool again" if was_gone else "another outlook"
             key = fingerprint(self._chain, stored.family)
-            self._judge.alert_writer.note_change(unit, key, what, notable=was_gone != is_gone)
+            self._judge.alert_writer.record_change(unit, key, what, notable=was_gone != is_gone)
 
 
 def with_outlook(tx: ChainTransaction, outlook: Outlook) -> ChainTransaction:

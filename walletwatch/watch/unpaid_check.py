@@ -100,7 +100,7 @@ class UnpaidCheck:
             return 0
         ended = paid_at or (answer.withdrawn.at if answer.withdrawn is not None else unit.now)
         late_secs = max(0, int((ended - finding.found_at).total_seconds()))
-        if not self._judge.note_resolved(unit, finding, late_secs):
+        if not self._judge.findings.resolve(unit, finding, late_secs):
             return 0
-        self._judge.alert_writer.explained(unit, awaited_key(request_id), [request_id], late_secs)
+        self._judge.alert_writer.close_explained(unit, awaited_key(request_id), [request_id], late_secs)
         return 1

@@ -26,7 +26,7 @@ from walletwatch.watch.block_batches import BatchReader, BlockBatch, TipSnapshot
 from walletwatch.watch.case_follower import CaseFollower
 from walletwatch.watch.conservation import Conservation
 from walletwatch.watch.feed_reader import FeedReader
-from walletwatch.watch.findings import Incident, day_of, report_incident
+from walletwatch.watch.findings import Incident, day_of
 from walletwatch.watch.gap_limit import GapLimit
 from walletwatch.watch.ingest import Ingestion
 from walletwatch.watch.judging import Judge
@@ -364,8 +364,7 @@ class ChainWorker:
     def _record_incident(self, unit: UnitOfWork, rule: str, summary: str, period: str) -> None:
         chain = str(self.watched.chain)
         evidence = {"last_error": self.last_error, "endpoints": [asdict(e) for e in self.source.health()]}
-        incident = Incident(rule, summary, self.watched.name, period, chain, evidence)
-        report_incident(unit, self.judge, incident)
+        self.judge.findings.report(unit, Incident(rule, summary, self.watched.name, period, chain, evidence))
 
     def _report(self, done: Tick) -> None:
         """What `status` shows, from any process; once a second is often enough while nothing changes."""
