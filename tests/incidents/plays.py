@@ -186,7 +186,7 @@ class Play:
             return
         if not worker.last_error:
             # The node was polled every two seconds since, and had nothing to show.
-            worker._watched_at = self.clock.now
+            worker.health.watched_at = self.clock.now
         while True:
             done = worker.tick()
             assert done not in (Tick.FAILED, Tick.HALTED), worker.last_error or worker.halted

@@ -81,7 +81,7 @@ class Watched:
         raise AssertionError(f"never synced: {self.worker.last_error}")
 
     def _read_report(self) -> None:
-        self.worker._reported = None  # as if a second had gone by: every tick reports
+        self.worker.health.published = None  # as if a second had gone by: every tick reports
         with self.app.store.reading() as unit:
             report, _ = unit.chain_state.reports()[str(CHAIN)]
         self.states |= {e["state"] for e in report["endpoints"]}

@@ -29,7 +29,7 @@ class GapLimit:
             if not self._move(facts.transactions):
                 return facts
 
-    def look(self) -> PendingFacts:
+    def read_pending(self) -> PendingFacts:
         """What waits in the mempool, in the same way. Raises as `ChainSource.pending`."""
         while True:
             pending = self._source.pending(self._memory.watch)

@@ -1,23 +1,21 @@
 """One chain's worker: tip check, fetch, decode, one transaction, again. It never jumps a gap and is never quiet.
 
-A tick does one thing at most (a block in, or several final ones; a block back, a look into the mempool, a piece of a
-case's past) and says what; whoever drives it decides when the next one comes.
+A tick does one thing at most (a block in, or several final ones; a block back, one reading of the mempool, a piece of a
+case's past) and says what; its caller decides when the next one comes.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import asdict, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
 from enum import StrEnum
 
-from chains.errors import BlockGone, ChainError, LyingNode, TransientError, WrongChain
+from chains.errors import ChainError
 from chains.model import BlockFacts, BlockRef
-from chains.registry import family_of, format_hash
+from chains.registry import format_hash
 from chains.source import ChainSource
-from walletwatch.deployment import Deployment, WatchedChain
+from walletwatch.deployment import WatchedChain
 from walletwatch.domain.findings import Finding
-from walletwatch.domain.times import format_utc
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.chain_state import Cursor, CursorMoved
@@ -26,21 +24,16 @@ from walletwatch.watch.block_batches import BatchReader, BlockBatch, TipSnapshot
 from walletwatch.watch.case_follower import CaseFollower
 from walletwatch.watch.conservation import Conservation
 from walletwatch.watch.feed_reader import FeedReader
-from walletwatch.watch.findings import Incident, day_of
 from walletwatch.watch.gap_limit import GapLimit
 from walletwatch.watch.ingest import Ingestion
 from walletwatch.watch.judging import Judge
 from walletwatch.watch.mempool_tracker import MempoolTracker
 from walletwatch.watch.opening_balances import OpeningBalances
 from walletwatch.watch.second_opinions import SecondOpinions
+from walletwatch.watch.watch_health import WatchHealth
 from walletwatch.watch.watch_memory import WatchMemory
 
 _log = logging.getLogger(__name__)
-
-UNWATCHED_AFTER = timedelta(seconds=60)
-"""A chain that could not be looked at for longer was not watched; the interval is told and recorded."""
-REPORT_EVERY = timedelta(seconds=1)
-"""Bitcoin finds no block for two hours once in 160,000 blocks; Ethereum has a slot every 12 s."""
 
 
 class Tick(StrEnum):
@@ -69,7 +62,8 @@ class ChainWorker:
         self.judge = judge
         self.feeds = feeds
         self.memory = WatchMemory(judge.deployment, watched)
-        self.opinions = SecondOpinions(watched, source, self._raise_incident)
+        self.health = WatchHealth(watched, source, store, judge.findings)
+        self.opinions = SecondOpinions(watched, source, self.health.raise_incident)
         self.gap_limit = GapLimit(source, watched.perimeter, self.memory)
         self.ingestion = Ingestion(watched, judge, self.memory)
         self.mempool_tracker = MempoolTracker(watched, judge)
@@ -78,16 +72,11 @@ class ChainWorker:
         self.opening_balances = OpeningBalances(watched, source, store)
         self.conservation = Conservation(watched, source, store, judge)
         self.halted = ""
-        self.wrong_chain = False
-        self.last_error = ""
         self.position: BlockRef | None = None
         self.synced = False
         self._snapshot: TipSnapshot | None = None
         self._loaded = False
         self._renewed: Perimeter | None = None
-        self._failing_since: datetime | None = None
-        self._watched_at: datetime | None = None
-        self._reported: tuple[tuple[Tick, str], datetime] | None = None
 
     @property
     def tip(self) -> BlockRef | None:
@@ -95,9 +84,14 @@ class ChainWorker:
         return None if self._snapshot is None else self._snapshot.tip
 
     @property
-    def deployment(self) -> Deployment:
-        """The exchange this worker watches for."""
-        return self.judge.deployment
+    def last_error(self) -> str:
+        """Why the last tick failed, empty if it did not."""
+        return self.health.last_error
+
+    @property
+    def wrong_chain(self) -> bool:
+        """Whether the node was found to be of another chain."""
+        return self.health.wrong_chain
 
     def renew(self, perimeter: Perimeter) -> None:
         """From the next tick on these are our own addresses. May be called from another thread."""
@@ -106,7 +100,7 @@ class ChainWorker:
     # --- the tick -----------------------------------------------------------------------------------------------------
 
     def tick(self) -> Tick:
-        """Do the next thing. Errors of nodes are kept and told, never raised; those of the store are raised."""
+        """Do the next thing. Errors of nodes are kept and reported, never raised; those of the store are raised."""
         if self.halted:
             return Tick.HALTED
         if self._renewed is not None:
@@ -120,19 +114,19 @@ class ChainWorker:
             done = Tick.FAILED
         except ChainError as error:
             self._loaded = False
-            done = self._fail(error)
+            self.health.fail(error)
+            done = Tick.FAILED
         except BaseException:
             self._loaded = False
             raise
         else:
-            self.last_error = ""
-            self._failing_since = None
-        self._report(done)
+            self.health.recover()
+        self.health.publish(done, self.halted, self.tip, self.opening_balances.note())
         return done
 
     def _advance(self) -> Tick:
         self.synced = False
-        cursor = self._place()
+        cursor = self._read_cursor()
         if cursor is None:
             return self._start()
         if self._loaded and self._snapshot is not None and self._snapshot.serves(cursor.ref.height, self.store.clock()):
@@ -142,7 +136,7 @@ class ChainWorker:
         self._snapshot = snapshot = TipSnapshot(self.source, self.source.tip(), self.store.clock())
         if not self._loaded:
             self._load(cursor)
-        self._note_unwatched(cursor, snapshot.tip)
+        self.health.report_unwatched(cursor, snapshot.tip)
         if self._is_orphaned(cursor, snapshot.tip):
             return self._step_back(cursor)
         if snapshot.tip.height <= cursor.ref.height:
@@ -150,7 +144,7 @@ class ChainWorker:
         batch = self.reader.read(cursor.ref, snapshot.final())
         return self._take_in(cursor, batch, snapshot.final()) if batch.blocks else self._step_back(cursor)
 
-    def _place(self) -> Cursor | None:
+    def _read_cursor(self) -> Cursor | None:
         with self.store.reading() as unit:
             cursor = unit.chain_state.cursor(self.watched.chain)
             self.position = None if cursor is None else cursor.ref
@@ -162,10 +156,8 @@ class ChainWorker:
         with self.store.reading() as unit:
             self.memory.load(unit)
             self.cases.load(unit)
-            report = unit.chain_state.reports().get(str(self.watched.chain))
+            self.health.load(unit)
         self.memory.watch.complete = self.opening_balances.is_open(cursor)
-        if self._watched_at is None and report is not None and report[0].get("watched_at"):
-            self._watched_at = datetime.fromisoformat(report[0]["watched_at"])
         self._loaded = True
 
     # --- first contact ------------------------------------------------------------------------------------------------
@@ -213,7 +205,7 @@ class ChainWorker:
             except BaseException:
                 self.judge.approvals.forget()
                 raise
-        self.position, self._watched_at = cursor.ref, self.store.clock()
+        self.position, self.health.watched_at = cursor.ref, self.store.clock()
         self.cases.committed(batch.blocks[-1])
         for facts, findings in found:
             self.opinions.confirm_findings(facts, findings)
@@ -259,16 +251,15 @@ class ChainWorker:
                 return self._halt(unit, cursor)
             if cursor.ref.height <= cursor.final_height:
                 what = f"{self.watched.name}: block {cursor.ref} was final, and the chain replaced it"
-                self._record_incident(unit, "reorg_too_deep", what, str(cursor.ref.height))
+                self.health.record_incident(unit, "reorg_too_deep", what, str(cursor.ref.height))
             self.ingestion.roll_back(unit, cursor, parent)
         self._loaded = False
         return Tick.ROLLED_BACK
 
     def _halt(self, unit: UnitOfWork, cursor: Cursor) -> Tick:
         self.halted = f"reorg deeper than {self.watched.max_reorg} blocks at {cursor.ref}"
-        self._record_incident(
-            unit, "reorg_too_deep", f"{self.watched.name} is halted: {self.halted}", str(cursor.ref.height)
-        )
+        summary = f"{self.watched.name} is halted: {self.halted}"
+        self.health.record_incident(unit, "reorg_too_deep", summary, str(cursor.ref.height))
         return Tick.HALTED
 
     # --- at the tip ---------------------------------------------------------------------------------------------------
@@ -276,12 +267,15 @@ class ChainWorker:
     def _at_tip(self, cursor: Cursor) -> Tick:
         if self._read_case():
             return Tick.CASE
-        self._look_at_pending()
-        self._settle_finality(cursor)
+        self._read_pending()
+        final = cursor.final_height if self._snapshot is None else min(self._snapshot.final(), cursor.ref.height)
+        if final > cursor.final_height:
+            with self.store.transaction() as unit:
+                self.ingestion.make_final(unit, final)
         if self.opening_balances.open(cursor):
             self._loaded = False
         self.conservation.check_if_due()
-        self._note_stale(cursor)
+        self.health.report_stale(cursor)
         self.synced = self.tip == cursor.ref and self.cases.next_behind() is None
         self.synced = self.synced and not self.opening_balances.is_opening(cursor)
         return Tick.IDLE
@@ -296,8 +290,8 @@ class ChainWorker:
         self.cases.moved(stored, facts.ref, live=live)
         return True
 
-    def _look_at_pending(self) -> None:
-        pending = self.gap_limit.look()
+    def _read_pending(self) -> None:
+        pending = self.gap_limit.read_pending()
         with self.judge.approvals.held():
             self.feeds.read()
             with self.store.reading() as unit:
@@ -309,78 +303,3 @@ class ChainWorker:
                     self.ingestion.ingest_pending(unit, pending)
                     self.mempool_tracker.keep(unit, outlooks)
                 self.memory.learn()
-
-    def _settle_finality(self, cursor: Cursor) -> None:
-        final = cursor.final_height if self._snapshot is None else min(self._snapshot.final(), cursor.ref.height)
-        if final > cursor.final_height:
-            with self.store.transaction() as unit:
-                self.ingestion.make_final(unit, final)
-
-    # --- never quiet --------------------------------------------------------------------------------------------------
-
-    def _fail(self, error: ChainError) -> Tick:
-        self.last_error = str(error)
-        now = self.store.clock()
-        self._failing_since = self._failing_since or now
-        self.wrong_chain = isinstance(error, WrongChain)
-        if self.wrong_chain:
-            self._raise_incident("wrong_chain", f"{self.watched.name}: {error}", day_of(now))
-        elif isinstance(error, LyingNode):
-            self._raise_incident("node_disagreement", f"{self.watched.name}: {error}", day_of(now))
-        elif not isinstance(error, BlockGone) and now - self._failing_since > UNWATCHED_AFTER:
-            since = format_utc(self._failing_since)
-            kind = "can be reached" if isinstance(error, TransientError) else "can answer"
-            self._raise_incident("node_stale", f"{self.watched.name}: no node {kind} since {since}: {error}", since)
-        return Tick.FAILED
-
-    def _note_stale(self, cursor: Cursor) -> None:
-        bound = family_of(self.watched.chain).stale_after
-        if self.store.clock() - cursor.moved_at > bound:
-            since = format_utc(cursor.moved_at)
-            self._raise_incident(
-                "node_stale", f"{self.watched.name}: no new block since {since}, at {cursor.ref}", since
-            )
-
-    def _note_unwatched(self, cursor: Cursor, tip: BlockRef) -> None:
-        """After a pause with blocks in it: nobody watched, and that is told, recorded and then made up for in order."""
-        now, before = self.store.clock(), self._watched_at
-        self._watched_at = now
-        if before is None or now - before <= UNWATCHED_AFTER or tip.height <= cursor.ref.height:
-            return
-        heights = (cursor.ref.height + 1, tip.height)
-        with self.store.transaction() as unit:
-            unit.chain_state.add_unwatched(self.watched.chain, before, now, heights, self.last_error or "not running")
-            since = format_utc(before)
-            summary = (
-                f"{self.watched.name} was not watched from {since} to {format_utc(now)}: "
-                f"blocks {heights[0]} to {heights[1]} are judged late"
-            )
-            self._record_incident(unit, "unwatched_interval", summary, since)
-
-    def _raise_incident(self, rule: str, summary: str, period: str) -> None:
-        with self.store.transaction() as unit:
-            self._record_incident(unit, rule, summary, period)
-
-    def _record_incident(self, unit: UnitOfWork, rule: str, summary: str, period: str) -> None:
-        chain = str(self.watched.chain)
-        evidence = {"last_error": self.last_error, "endpoints": [asdict(e) for e in self.source.health()]}
-        self.judge.findings.report(unit, Incident(rule, summary, self.watched.name, period, chain, evidence))
-
-    def _report(self, done: Tick) -> None:
-        """What `status` shows, from any process; once a second is often enough while nothing changes."""
-        now = self.store.clock()
-        said = (done, self.last_error)
-        if self._reported is not None and self._reported[0] == said and now - self._reported[1] < REPORT_EVERY:
-            return
-        self._reported = (said, now)
-        tip = self.tip
-        report = {
-            "tip": None if tip is None else {"height": tip.height, "hash": format_hash(self.watched.chain, tip.hash)},
-            "state": "halted" if self.halted else ("failing" if done is Tick.FAILED else "watching"),
-            "last_error": self.halted or self.last_error,
-            "note": self.opening_balances.note(),
-            "endpoints": [asdict(e) for e in self.source.health()],
-            "watched_at": "" if self._watched_at is None else format_utc(self._watched_at),
-        }
-        with self.store.transaction() as unit:
-            unit.chain_state.report(self.watched.chain, report, unit.now)
