@@ -199,7 +199,11 @@ class ChainWorker:
                     self.judge.approvals.refresh(unit)
                     for facts in batch.blocks:
                         reached = min(final, facts.ref.height)
-                        found.append((facts, self._ingest(unit, facts, cursor, reached)))
+                        found.append((facts, self.ingestion.ingest_block(unit, facts, cursor)))
+                        self.cases.open_for(unit, facts)
+                        self.cases.extend(unit, facts)
+                        if reached > cursor.final_height:
+                            self.ingestion.make_final(unit, reached)
                         self.memory.learn()
                         cursor = replace(cursor, ref=facts.ref, final_height=max(cursor.final_height, reached))
             except BaseException:
@@ -212,14 +216,6 @@ class ChainWorker:
         if batch.error is not None:
             raise batch.error
         return Tick.INGESTED
-
-    def _ingest(self, unit: UnitOfWork, facts: BlockFacts, cursor: Cursor, final: int) -> tuple[Finding, ...]:
-        found = self.ingestion.ingest_block(unit, facts, cursor)
-        self.cases.open_for(unit, facts)
-        self.cases.extend(unit, facts)
-        if final > cursor.final_height:
-            self.ingestion.make_final(unit, final)
-        return found
 
     # --- one block back -----------------------------------------------------------------------------------------------
 
