@@ -124,10 +124,10 @@ class MemoryBooks:
         alert = self.alerts.get(alert_id)
         return None if alert is None else AlertView(alert)
 
-    def delivered(self, row: OutboxRow, told_version: int, remote_id: str, at: datetime) -> None:
-        self._end(row, "delivered", told_version)
+    def delivered(self, row: OutboxRow, notified_version: int, remote_id: str, at: datetime) -> None:
+        self._end(row, "delivered", notified_version)
         kept = self.rows[row.alert_id, row.sink]
-        kept.row = replace(kept.row, told_version=told_version, remote_id=remote_id, attempts=0, last_error="")
+        kept.row = replace(kept.row, notified_version=notified_version, remote_id=remote_id, attempts=0, last_error="")
 
     def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
         kept = self.rows[row.alert_id, row.sink]
@@ -141,8 +141,8 @@ class MemoryBooks:
         kept = self.rows[row.alert_id, row.sink]
         kept.row = replace(kept.row, last_error=error)
 
-    def muted(self, row: OutboxRow, told_version: int, at: datetime) -> None:
-        self._end(row, "muted", told_version)
+    def muted(self, row: OutboxRow, notified_version: int, at: datetime) -> None:
+        self._end(row, "muted", notified_version)
 
     def _end(self, row: OutboxRow, state: str, version: int) -> None:
         kept = self.rows[row.alert_id, row.sink]

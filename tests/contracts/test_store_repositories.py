@@ -63,7 +63,7 @@ def test_a_version_that_comes_while_one_is_told_stays_due(store: Store) -> None:
         unit.alerts.enqueue(replace(alert, version=2), ["slack"], NOW)
         unit.alerts.mark_notified(row.id, 1, "ts-1", NOW)
         (again,) = unit.alerts.claim_due("slack", NOW, 30, 10)
-        assert (again.version, again.told_version, again.remote_id) == (2, 1, "ts-1")
+        assert (again.version, again.notified_version, again.remote_id) == (2, 1, "ts-1")
 
 
 def test_a_lease_of_the_dead_is_ended_and_remembered(store: Store) -> None:

@@ -136,7 +136,7 @@ class Export:
 
     def read(self, *records: dict[str, Any]) -> Taken:
         self.path.write_text(json.dumps({"count": len(records), "results": list(records)}))
-        taken = self.feed.look({}, NOW)
+        taken = self.feed.read_new({}, NOW)
         assert taken is not None
         return taken
 

@@ -149,7 +149,7 @@ def test_every_line_of_a_body_is_answered_once_in_its_place(lines: list[bytes]) 
     assert [answer.line for answer in post.answers] == list(range(1, len(lines) + 1))
     for line, answer in zip(lines, post.answers, strict=True):
         assert isinstance(answer, Act if line in GOOD else Malformed)
-    placed = POSTED.place_post(post, {}, lambda _: False)
+    placed = POSTED.take_post(post, {}, lambda _: False)
     assert len(placed.acts) + len(placed.malformed) == len(lines)
     assert placed.position["lines"] == len(lines)
 

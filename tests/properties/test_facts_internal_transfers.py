@@ -73,7 +73,7 @@ class Life:
         while self.worker.tick() is not Tick.IDLE:
             assert not self.worker.last_error
         with self.judge.approvals.held():
-            self.unpaid.look()
+            self.unpaid.check()
 
     def findings(self, rule: str) -> list[Finding]:
         with self.store.reading() as unit:

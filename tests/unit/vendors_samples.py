@@ -64,7 +64,7 @@ class Export:
         newer.replace(self.path)
 
     def look(self, now: datetime = NOW) -> Taken | None:
-        taken = self.feed.look(json.loads(json.dumps(self.position)), now)
+        taken = self.feed.read_new(json.loads(json.dumps(self.position)), now)
         if taken is not None:
             self.position = dict(taken.position)
         return taken

@@ -119,7 +119,7 @@ class Dispatcher:
         return Summary(retried=1)
 
     def _send(self, view: AlertView, row: OutboxRow, notifier: Notifier) -> Sent | SinkRefused | TryLater:
-        told = PriorDelivery(row.told_version, row.remote_id, row.may_have_arrived)
+        told = PriorDelivery(row.notified_version, row.remote_id, row.may_have_arrived)
         try:
             return notifier.send(view, told)
         except Exception as error:  # noqa: BLE001 - a fault in one message must not stop the others; it is kept and retried

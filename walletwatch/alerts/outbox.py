@@ -36,11 +36,11 @@ class StoreOutbox:
         with self._store.reading() as unit:
             return view_alert(unit, alert_id, self._names, self._labels)
 
-    def delivered(self, row: OutboxRow, told_version: int, remote_id: str, at: datetime) -> None:
+    def delivered(self, row: OutboxRow, notified_version: int, remote_id: str, at: datetime) -> None:
         """It was told."""
         with self._store.transaction() as unit:
-            unit.alerts.mark_notified(row.id, told_version, remote_id, at)
-            _record(unit, "alert.delivered", row, told_version, remote_id=remote_id)
+            unit.alerts.mark_notified(row.id, notified_version, remote_id, at)
+            _record(unit, "alert.delivered", row, notified_version, remote_id=remote_id)
 
     def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
         """It was not told, and will be tried again."""
@@ -53,10 +53,10 @@ class StoreOutbox:
             unit.alerts.failed(row.id, row.version, error, at)
             _record(unit, "alert.refused", row, row.version, error=error)
 
-    def muted(self, row: OutboxRow, told_version: int, at: datetime) -> None:
+    def muted(self, row: OutboxRow, notified_version: int, at: datetime) -> None:
         """It need not be told."""
         with self._store.transaction() as unit:
-            unit.alerts.muted(row.id, told_version, at)
+            unit.alerts.muted(row.id, notified_version, at)
 
 
 def _record(unit: UnitOfWork, action: str, row: OutboxRow, version: int, **more: str) -> None:

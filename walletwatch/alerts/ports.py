@@ -64,9 +64,9 @@ class Outbox(Protocol):
     def load(self, alert_id: str) -> AlertView | None:
         """The alert as it stands now, None if there is none."""
 
-    def delivered(self, row: OutboxRow, told_version: int, remote_id: str, at: datetime) -> None:
-        """`told_version` was told. The row stays due if a newer version came meanwhile; the lease ends, `attempts` and
-        `last_error` start anew.
+    def delivered(self, row: OutboxRow, notified_version: int, remote_id: str, at: datetime) -> None:
+        """`notified_version` was delivered. The row stays due if a newer version came meanwhile; the lease ends,
+        `attempts` and `last_error` start anew.
         """
 
     def retry(self, row: OutboxRow, due_at: datetime, error: str, at: datetime, remote_id: str = "") -> None:
@@ -75,8 +75,10 @@ class Outbox(Protocol):
     def failed(self, row: OutboxRow, error: str, at: datetime) -> None:
         """Refused for good, with an audit entry in the same transaction. A newer version makes the row due again."""
 
-    def muted(self, row: OutboxRow, told_version: int, at: datetime) -> None:
-        """`told_version` need not be told. The row stays due if a newer version came meanwhile; the lease ends."""
+    def muted(self, row: OutboxRow, notified_version: int, at: datetime) -> None:
+        """`notified_version` need not be delivered. The row stays due if a newer version came meanwhile; the lease
+        ends.
+        """
 
 
 @dataclass(frozen=True, slots=True)

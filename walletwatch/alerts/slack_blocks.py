@@ -91,11 +91,11 @@ def make_message(view: AlertView) -> dict[str, Any]:
     }
 
 
-def make_reply(view: AlertView, told_version: int) -> tuple[str, bool] | None:
-    """What to answer in the message's thread about changes since `told_version`, and whether the channel should see
+def make_reply(view: AlertView, notified_version: int) -> tuple[str, bool] | None:
+    """What to answer in the message's thread about changes since `notified_version`, and whether the channel should see
     it too; None if nothing of it is worth an answer.
     """
-    since = [c for c in view.alert.changes if c.version > told_version and c.notable]
+    since = [c for c in view.alert.changes if c.version > notified_version and c.notable]
     if not since:
         return None
     lines = "\n".join(c.what.replace("\n", " ") for c in since)

@@ -40,7 +40,7 @@ class Taken:
 
 
 class ActSource(Protocol):
-    """Something that is looked at again and again. `name` is what findings call it, `place` where it is: a path, an
+    """Something that is looked at again and again. `name` is what findings call it, `location` where it is: a path, an
     address, never a secret. Nothing new for `silent_after` is a finding (None: never).
     """
 
@@ -48,12 +48,12 @@ class ActSource(Protocol):
     def name(self) -> str: ...  # noqa: D102 - described above
 
     @property
-    def place(self) -> str: ...  # noqa: D102 - described above
+    def location(self) -> str: ...  # noqa: D102 - described above
 
     @property
     def silent_after(self) -> timedelta | None: ...  # noqa: D102 - described above
 
-    def look(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
+    def read_new(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
         """What is new since `position` (empty: the beginning); None for nothing. Raises FeedUnreadable."""
 
 
@@ -80,7 +80,7 @@ class PostedFeed:
     """An endpoint's acts. Signatures are always required: whoever reaches the port is nobody in particular."""
 
     name: str
-    place: str
+    location: str
     ring: KeyRing
     parse_address: ParseAddress
     silent_after: timedelta | None = None
@@ -91,7 +91,7 @@ class PostedFeed:
         answers = tuple(self._read(raw.removesuffix(b"\r"), n, now) for n, raw in enumerate(raws, 1))
         return Post(hashlib.sha256(body).hexdigest(), len(body), raws, answers)
 
-    def place_post(self, post: Post, position: Mapping[str, Any], is_known: Callable[[Malformed], bool]) -> Taken:
+    def take_post(self, post: Post, position: Mapping[str, Any], is_known: Callable[[Malformed], bool]) -> Taken:
         """The batch behind what was taken before. A malformed line that `is_known` was kept by an earlier try."""
         before = FeedPosition.from_json(dict(position))
         acts: list[Act] = []
@@ -113,7 +113,7 @@ class PostedFeed:
         )
         return Taken(tuple(acts), tuple(malformed), after.as_json(), post.digest, begins=before.offset)
 
-    def look(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
+    def read_new(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
         """Read again what was dated in the future and no longer is."""
         before = FeedPosition.from_json(dict(position))
         due = [late for late in before.postponed if late.retry_at <= now]

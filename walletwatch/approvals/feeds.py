@@ -47,11 +47,11 @@ class Feed:
     silent_after: timedelta | None = None
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The path."""
         return str(self.path)
 
-    def look(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
+    def read_new(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
         """What was written since `position`. Raises FeedUnreadable."""
         before = FeedPosition.from_json(dict(position))
         batch = read_feed(self, before, now)

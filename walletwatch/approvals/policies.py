@@ -68,7 +68,7 @@ class PolicyHistory:
         """Whether any policy lets several transactions pay one request."""
         return any(policy.parts > 1 for version in self.versions for policy in version.policies)
 
-    def place(self, moment: datetime) -> int:
+    def index_at(self, moment: datetime) -> int:
         """Which version was in force at `moment`; before the first one, the first."""
         if len(self.versions) == 1:
             return 0

@@ -97,7 +97,7 @@ def leeway_of(
 
     def terms(request: Request) -> MatchTerms:
         approved = [act.at for act in request.acts if act.kind is ActKind.APPROVE and not act.refused]
-        version = policies.versions[policies.place(max(approved, default=spending.broadcast_at))]
+        version = policies.versions[policies.index_at(max(approved, default=spending.broadcast_at))]
         price, _ = _find_price(request, policies, price_of)
         given = [
             p.terms(request.intent.asset) for p in candidates(version.policies, request.intent, spending.wallets, price)
@@ -167,9 +167,9 @@ def _by_version(
     approvals: Sequence[Act], policies: PolicyHistory, broadcast_at: datetime
 ) -> Iterator[tuple[int, _Given]]:
     """Each version in which somebody approved; the one in force at the broadcast, if nobody did."""
-    placed = [(policies.place(act.at), act) for act in approvals]
-    for n in sorted({place for place, _ in placed} or {policies.place(broadcast_at)}):
-        yield n, _Given(tuple(a for place, a in placed if place <= n), tuple(a for place, a in placed if place == n))
+    dated = [(policies.index_at(act.at), act) for act in approvals]
+    for n in sorted({index for index, _ in dated} or {policies.index_at(broadcast_at)}):
+        yield n, _Given(tuple(a for index, a in dated if index <= n), tuple(a for index, a in dated if index == n))
 
 
 def _ask(

@@ -88,7 +88,7 @@ class TableFeed:
     """A table as a source of acts. Not thread-safe: whoever looks holds the approval service."""
 
     name: str
-    place: str
+    location: str
     rows: RowReader
     signatures: Signatures
     ring: KeyRing
@@ -98,7 +98,7 @@ class TableFeed:
     _proved_at: datetime | None = None
     _trouble: tuple[datetime, str] | None = field(default=None)
 
-    def look(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
+    def read_new(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
         """What is new, and a piece of the past proved. Raises FeedUnreadable."""
         if self._trouble is not None and now < self._trouble[0]:
             raise FeedUnreadable(self._trouble[1])
@@ -118,7 +118,7 @@ class TableFeed:
             beyond = [f for f in before.fresh if len(rows) == limit and f[0] > rows[-1][0]]
             new = _new_rows(before.fresh[: len(before.fresh) - len(beyond)], rows)
         except FeedRewritten as changed:
-            rewritten = {"feed_rewritten": True, "path": self.place, "change": str(changed), **changed.evidence}
+            rewritten = {"feed_rewritten": True, "path": self.location, "change": str(changed), **changed.evidence}
             self._next_block = 0
             return Taken(
                 (), (), TablePosition().as_json(), hashlib.sha256().hexdigest(), rewritten=rewritten, more=True

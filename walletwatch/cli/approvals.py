@@ -107,7 +107,7 @@ def _open_export(settings: Settings, file: Path, vendor: str | None) -> ExportFe
     feed = own or exports[0]
     export = open_export(settings, feed, file, feed.label, KeyRing(settings.people()))
     try:
-        export.look({}, utc_now())
+        export.read_new({}, utc_now())
     except FeedUnreadable as error:
         raise UsageProblem(str(error), where=str(file)) from None
     return export

@@ -154,17 +154,17 @@ def _check_feed(feed: ActSource, store: Store) -> Probe:
     """Reads what is new and keeps none of it."""
     what = f"approval feed {feed.name}"
     if isinstance(feed, PostedFeed):
-        return Probe(what, f"is taken at {feed.place} while the daemon runs")
+        return Probe(what, f"is taken at {feed.location} while the daemon runs")
     with store.reading() as unit:
         known = unit.approvals.feed(feed.name)
     try:
-        taken = feed.look({} if known is None else known.position, store.clock())
+        taken = feed.read_new({} if known is None else known.position, store.clock())
     except FeedUnreadable as error:
         return Probe(what, str(error), Exit.UNREACHABLE)
     if taken is not None and taken.rewritten:
-        return Probe(what, f"{feed.place}: {taken.rewritten['change']}", Exit.UNREACHABLE)
+        return Probe(what, f"{feed.location}: {taken.rewritten['change']}", Exit.UNREACHABLE)
     new = "nothing new" if taken is None else f"{len(taken.acts)} new acts, {len(taken.malformed)} malformed lines"
-    return Probe(what, f"{feed.place}: {new}{' and more' if taken is not None and taken.more else ''}")
+    return Probe(what, f"{feed.location}: {new}{' and more' if taken is not None and taken.more else ''}")
 
 
 def _check_sink(notifier: Notifier) -> Probe:

@@ -100,10 +100,10 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """The delivery of one alert to one sink. `version` is due, `told_version` was delivered last (0: never). `attempts`
-    are those whose failure was recorded since the last success; `remote_id` is the sink's own name for the message.
-    `interrupted`: the row was claimed before and the lease ran out with nothing recorded, so that the sink may have the
-    message without our knowing.
+    """The delivery of one alert to one sink. `version` is due, `notified_version` was delivered last (0: never).
+    `attempts` are those whose failure was recorded since the last success; `remote_id` is the sink's own name for the
+    message. `interrupted`: the row was claimed before and the lease ran out with nothing recorded, so that the sink may
+    have the message without our knowing.
     """
 
     id: int
@@ -111,7 +111,7 @@ class OutboxRow:
     sink: str
     version: int
     due_at: datetime
-    told_version: int = 0
+    notified_version: int = 0
     attempts: int = 0
     remote_id: str = ""
     last_error: str = ""

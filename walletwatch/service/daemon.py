@@ -307,7 +307,7 @@ class Daemon:
     def _look_for_unpaid(self) -> None:
         try:
             with self.app.approvals.held():
-                self.app.unpaid.look()
+                self.app.unpaid.check()
         except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
             _log.exception("looking for unpaid requests failed and is tried again")
 

@@ -115,7 +115,7 @@ def _read_on(unit: UnitOfWork, app: Application, feeds: Sequence[ActSource]) -> 
         position = {} if known is None else known.position
         for _ in range(_MOST_LOOKS):
             try:
-                taken = feed.look(position, unit.now)
+                taken = feed.read_new(position, unit.now)
             except FeedUnreadable as error:
                 return f"the approval feed {feed.name} cannot be read: {error}"
             if taken is None:

@@ -286,7 +286,7 @@ def _outbox_row(r: Row[Any]) -> OutboxRow:
         alert_id=r.alert,
         sink=r.sink,
         version=r.version,
-        told_version=r.told_version,
+        notified_version=r.told_version,
         attempts=r.attempts,
         due_at=r.due_at,
         remote_id=r.remote_id,

@@ -1,4 +1,4 @@
-"""The request book as the store has it, and the question asked of it: who approved this payment?"""
+"""The request book as the store has it, and its answer to: who approved this payment?"""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ PriceOf = Callable[[AssetId, datetime], Price]
 
 
 class SpentRequests(Mapping[str, TxId]):
-    """Which transaction used up a request first, read when asked. The asking transaction's own family
-    does not count.
+    """Which transaction used up a request first, read on demand. The family of the transaction being
+    matched does not count.
     """
 
     def __init__(self, unit: UnitOfWork, family: TxId) -> None:
@@ -54,8 +54,8 @@ class SpentRequests(Mapping[str, TxId]):
 
 
 class ApprovalService:
-    """One for all chains: whoever judges holds it, because the book is one and a request is spent once. It is held
-    together with the approvals `before` it, whose rules may still be judged by while others take its place.
+    """One for all chains: held while judging, because the book is one and a request is spent once. It is held
+    together with the approvals `before` it, whose rules may still be judged by while its successor is in use.
     """
 
     def __init__(
@@ -155,16 +155,19 @@ class ApprovalService:
         """What the approvals say of what one transaction paid in one asset. Raises Unknown without any feed."""
         if not self._configured:
             raise Unknown("no approval feed is configured")
-        ask = authoriser(
+        authorise_one = authoriser(
             spending,
             policies=self._policies,
             people=self._people,
             price_of=lambda asset: self._price_of(asset, spending.broadcast_at),
         )
-        # What paid a request for good may still be judged again, by a late act: to itself its request is not spent.
+        # What paid a request for good may still be judged again, by a late act: a transaction's own payment does not
+        # spend its request.
         self.reopen(a.request_id for tx in spending.family for a in unit.approvals.allocations_of(spending.chain, tx))
         leeway = self._leeway(unit, spending, family)
-        result = match(spending, self._book, SpentRequests(unit, family), ask, unit.approvals.trouble(), leeway)
+        result = match(
+            spending, self._book, SpentRequests(unit, family), authorise_one, unit.approvals.trouble(), leeway
+        )
         return replace(result, void=self._void_for(result)) if result.unexplained and self._voided else result
 
     def _leeway(self, unit: UnitOfWork, spending: Spending, family: TxId) -> Leeway | None:
@@ -198,7 +201,9 @@ class ApprovalService:
         )
 
     def allocate(self, unit: UnitOfWork, result: MatchResult, family: TxId, *, clear: bool = True) -> None:
-        """Note which requests the payments used up, in place of what was noted before (or, not cleared, beside it)."""
+        """Record which requests the payments used up, in place of what was recorded before (or, not cleared, beside
+        it).
+        """
         spending = result.spending
         if clear:
             unit.approvals.clear_allocations(spending.chain, spending.tx, spending.asset)

@@ -33,9 +33,9 @@ class AccountBalance:
 class Difference:
     """`amount` base units (negative: missing) that nothing seen in the blocks above `above` up to `at` explains.
 
-    `opening` is what the node told at `above`; `received`, `sent` and `fees` are what was seen; `accounts` are
+    `opening` is what the node reported at `above`; `received`, `sent` and `fees` are what was seen; `accounts` are
     (account, before, after) of those that changed. `second_word`: what another endpoint says the wallet gained between
-    the two blocks, None if none can tell.
+    the two blocks, None if no other endpoint can answer.
     """
 
     wallet: str
@@ -57,7 +57,7 @@ class Difference:
 
     @property
     def is_contradicted(self) -> bool:
-        """Whether another endpoint says otherwise: one of the two does not tell the truth."""
+        """Whether another endpoint says otherwise: one of the two is wrong."""
         return self.second_word is not None and self.second_word != self.gained
 
     @property
@@ -74,7 +74,7 @@ class Reporter:
         self._judge = judge
 
     def is_on(self, wallet: str, asset: AssetId) -> bool:
-        """Whether any rule asks about this book."""
+        """Whether any rule checks this book."""
         return next(self._rules(wallet, asset), None) is not None
 
     def _rules(self, wallet: str, asset: AssetId) -> Iterator[RuleConfig]:
@@ -91,7 +91,7 @@ class Reporter:
                 yield config
 
     def report(self, unit: UnitOfWork, difference: Difference) -> list[Finding]:
-        """Keep and tell it; the findings that are new. More than the books say is `low`: nothing was lost."""
+        """Keep it and raise its alert; the new findings. More than the books say is `low`: nothing was lost."""
         period = f"{difference.at.height}/{difference.at.hash.hex()}"
         gaps = unit.chain_state.gaps_between(self._watched.chain, difference.above + 1, difference.at.height)
         words = list(dict.fromkeys(word for _height, said in gaps for word in said))
@@ -113,7 +113,7 @@ class Reporter:
         ]
 
     def report_unread(self, unit: UnitOfWork, pair: Pair, why: str) -> list[Finding]:
-        """A book that cannot be held to the chain must not read as balanced; told once a day."""
+        """A book that cannot be held to the chain must not read as balanced; reported once a day."""
         wallet, asset = pair
         reason = f"what {wallet} holds of {self._symbol(asset)} cannot be read: {why}"
         evidence = {"reason": reason, "wallet": wallet, "asset": str(asset)}

@@ -16,8 +16,8 @@ from walletwatch.store import UnitOfWork
 from walletwatch.store.ledger import Balance
 
 MAX_ACCOUNTS = 20_000
-"""A node tells one balance a call: anvil 120,000 a second in batches of a hundred. A wallet of more accounts is left to
-the block-by-block books, and that is told once a day.
+"""A node answers one balance a call: anvil 120,000 a second in batches of a hundred. A wallet of more accounts is left
+to the block-by-block books, and that is reported once a day.
 """
 
 Pair = tuple[str, AssetId]

@@ -17,16 +17,16 @@ from walletwatch.watch.watch_memory import WatchMemory
 
 MAX_BLOCKS: Final = 64
 MAX_TRANSACTIONS: Final = 200
-"""With so many transactions of ours the transaction is closed: what was found is told before more is read."""
+"""With so many transactions of ours the transaction is closed: alerts are raised before more is read."""
 MAX_SECS: Final = 1.0
 """Reading for a transaction takes no longer, however late the node answers."""
-LOOK_AGAIN: Final = timedelta(seconds=5)
-"""How long a look at the tip serves while there are final blocks to read. The parent of each of them is checked."""
+SNAPSHOT_SERVES: Final = timedelta(seconds=5)
+"""How long a reading of the tip serves while there are final blocks to read. The parent of each of them is checked."""
 
 
 @dataclass(slots=True)
 class TipSnapshot:
-    """The node's tip and final height, as last asked for; `final` is asked for when it is needed."""
+    """The node's tip and final height, as last read; `final` is read when it is needed."""
 
     source: ChainSource
     tip: BlockRef
@@ -40,8 +40,10 @@ class TipSnapshot:
         return self._final
 
     def serves(self, height: int, now: datetime) -> bool:
-        """Whether the block above `height` may be read without another look: it is final, and the look is fresh."""
-        return self._final is not None and height < self._final and timedelta() <= now - self.at <= LOOK_AGAIN
+        """Whether the block above `height` may be read without reading the tip again: it is final, and the snapshot is
+        fresh.
+        """
+        return self._final is not None and height < self._final and timedelta() <= now - self.at <= SNAPSHOT_SERVES
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,7 +88,7 @@ class CaseFollower:
             return None
 
     def extend_watch(self, watch: WatchSet) -> None:
-        """Let the suspects of live cases be looked for in the next block."""
+        """Watch the suspects of live cases in the next block."""
         for followed in self._live():
             _add(watch, *followed.tracer.watch(), followed.outputs)
 
@@ -120,7 +120,7 @@ class CaseFollower:
         return facts
 
     def extend(self, unit: UnitOfWork, facts: BlockFacts) -> None:
-        """Keep what `search` found, in the block's transaction, and tell of it."""
+        """Keep what `search` found, in the block's transaction, and raise its alerts."""
         for followed in self._live():
             case, cursor = followed.stored.case, followed.stored.cursor
             result = self._results.get(case.id, StepResult())

@@ -30,49 +30,49 @@ class FeedFindings:
     def __init__(self, judge: Judge) -> None:
         self._judge = judge
         self._silences: dict[str, datetime] = {}
-        """By feed, the silence (since when) that this process has told."""
+        """By feed, the silence (since when) that this process has reported."""
 
-    def note_trouble(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, why: str) -> None:
+    def report_trouble(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, why: str) -> None:
         """The feed cannot be read: outflows are undetermined until it can."""
         state = known or FeedState(feed.name, {}, unit.now, unit.now, "")
         unit.approvals.save_feed(replace(state, read_at=unit.now, trouble=why))
         summary = f"the approval feed {feed.name} cannot be read: {why}"
-        self._report(unit, "feed_silent", summary, feed.name, {"path": feed.place, "error": why})
+        self._report(unit, "feed_silent", summary, feed.name, {"path": feed.location, "error": why})
 
     def is_silent(self, feed: ActSource, known: FeedState | None, now: datetime) -> bool:
-        """Whether nothing new came for longer than the feed allows, and nobody was told of this silence."""
+        """Whether nothing new came for longer than the feed allows, and this silence was not reported yet."""
         if feed.silent_after is None or known is None or known.trouble:
             return False
         return now - known.grew_at >= feed.silent_after and self._silences.get(feed.name) != known.grew_at
 
-    def tell_silence(self, unit: UnitOfWork, feed: ActSource, known: FeedState) -> None:
+    def report_silence(self, unit: UnitOfWork, feed: ActSource, known: FeedState) -> None:
         """Once a silence. What is known still counts: an outflow without approval is one, not undetermined."""
         since = format_utc(known.grew_at)
         summary = f"the approval feed {feed.name} can be read, and has had nothing new since {since}"
         bound = "" if feed.silent_after is None else f"{feed.silent_after.total_seconds():.0f}"
-        evidence = {"path": feed.place, "silent_since": since, "silent_after_secs": bound}
+        evidence = {"path": feed.location, "silent_since": since, "silent_after_secs": bound}
         self._report(unit, "feed_silent", summary, feed.name, evidence, since)
         self._silences[feed.name] = known.grew_at
 
-    def tell_malformed(self, unit: UnitOfWork, feed: ActSource) -> None:
+    def report_malformed(self, unit: UnitOfWork, feed: ActSource) -> None:
         """One finding a feed and day; further lines of that day join its evidence."""
         midnight = unit.now.replace(hour=0, minute=0, second=0, microsecond=0)
         lines = unit.approvals.malformed(feed.name, since=midnight)
         shown = [{"line": m["line"], "error": m["error"]} for m in lines[:MAX_LINES_SHOWN]]
         summary = f"{len(lines)} line{'s' if len(lines) != 1 else ''} of the approval feed {feed.name} cannot be read"
-        evidence = {"feed": feed.name, "path": feed.place, "lines": shown, "count": len(lines)}
+        evidence = {"feed": feed.name, "path": feed.location, "lines": shown, "count": len(lines)}
         finding = self._report(unit, "feed_malformed", summary, feed.name, evidence)
         unit.findings.amend(finding, summary, {"about": feed.name, **evidence})
 
-    def tell_rewritten(self, unit: UnitOfWork, feed: ActSource, evidence: dict[str, Any]) -> None:
+    def report_rewritten(self, unit: UnitOfWork, feed: ActSource, evidence: dict[str, Any]) -> None:
         """A past that was changed."""
         summary = f"the approval feed {feed.name} is a log that only grows, and its past was changed"
         period = format_utc(unit.now)
-        payload = {"path": feed.place, **evidence}
+        payload = {"path": feed.location, **evidence}
         unit.audit.append("walletwatch", "approval.rewritten", feed.name, payload)
         self._report(unit, "content_mismatch", summary, feed.name, evidence, period, Severity.CRITICAL)
 
-    def tell_conflicts(self, unit: UnitOfWork, new: Iterable[Act]) -> None:
+    def report_conflicts(self, unit: UnitOfWork, new: Iterable[Act]) -> None:
         """Second requests under a known id with other content."""
         requests = {act.request_id for act in new if act.kind is ActKind.REQUEST}
         for request_id in sorted(requests):
@@ -98,12 +98,12 @@ class FeedFindings:
         period: str = "",
         severity: Severity | None = None,
     ) -> str:
-        told = {"feed": feed, **evidence}
-        incident = Incident(rule, summary, feed, period or day_of(unit.now), evidence=told, severity=severity)
+        about = {"feed": feed, **evidence}
+        incident = Incident(rule, summary, feed, period or day_of(unit.now), evidence=about, severity=severity)
         return self._judge.findings.report(unit, incident).id
 
 
-_MAX_LOOKS = 10_000
+_MAX_READS = 10_000
 _NOTHING = hashlib.sha256().hexdigest()
 
 
@@ -120,20 +120,22 @@ class LineAnswer:
 
 
 class FeedReader:
-    """All configured feeds. Whoever reads holds the approval service (`ApprovalDesk.held`)."""
+    """All configured feeds. Read while holding the approval service (`ApprovalService.held`)."""
 
     def __init__(self, store: Store, judge: Judge, feeds: Sequence[ActSource]) -> None:
         self._store = store
         self._judge = judge
         self._feeds = tuple(feeds)
-        self._alert_writer = FeedFindings(judge)
+        self._findings = FeedFindings(judge)
         self._rules = tuple(t.name for t in catalogue() if t.family == "authorisation")
 
     def read(self) -> None:
-        """Take in everything that was written since; a feed that cannot be read blinds the approvals, and is told."""
+        """Take in everything that was written since; a feed that cannot be read makes verdicts undetermined, and is
+        reported.
+        """
         for feed in self._feeds:
-            for _ in range(_MAX_LOOKS):
-                if not self._look(feed):
+            for _ in range(_MAX_READS):
+                if not self._read_once(feed):
                     break
 
     @property
@@ -156,27 +158,27 @@ class FeedReader:
         post = feed.read_post(body, self._store.clock())
         with self._judge.approvals.held(), self._keeping() as unit:
             known = unit.approvals.lock_feed(feed.name, unit.now)
-            taken = feed.place_post(post, known.position, lambda bad: unit.approvals.has_malformed(bad.feed, bad.raw))
+            taken = feed.take_post(post, known.position, lambda bad: unit.approvals.has_malformed(bad.feed, bad.raw))
             new = {act.line for act in self._take(unit, feed, known, taken)}
         numbers = iter(act.line in new for act in taken.acts)
         return [_answer(a, is_new=isinstance(a, Act) and next(numbers)) for a in post.answers]
 
-    # --- one look -----------------------------------------------------------------------------------------------------
+    # --- one read -----------------------------------------------------------------------------------------------------
 
-    def _look(self, feed: ActSource) -> bool:
-        """One look at one feed, one transaction. True if there is more to take at once."""
+    def _read_once(self, feed: ActSource) -> bool:
+        """Read one feed once, in one transaction. True if there is more to read at once."""
         now = self._store.clock()
         with self._store.reading() as unit:
             known = unit.approvals.feed(feed.name)
         try:
-            taken = feed.look({} if known is None else known.position, now)
+            taken = feed.read_new({} if known is None else known.position, now)
         except FeedUnreadable as error:
-            self._note_trouble(feed, known, str(error))
+            self._report_trouble(feed, known, str(error))
             return False
         if taken is None and known is not None and known.trouble:
             taken = Taken((), (), known.position, _NOTHING)
         if taken is None:
-            self._notice_silence(feed, known)
+            self._check_silence(feed, known)
             return False
         with self._keeping() as unit:
             if _moved(unit.approvals.feed(feed.name, lock=True), known):
@@ -194,16 +196,16 @@ class FeedReader:
             self._judge.approvals.forget()
             raise
 
-    def _note_trouble(self, feed: ActSource, known: FeedState | None, why: str) -> None:
+    def _report_trouble(self, feed: ActSource, known: FeedState | None, why: str) -> None:
         if known is not None and known.trouble == why:
             return
         with self._store.transaction() as unit:
-            self._alert_writer.note_trouble(unit, feed, known, why)
+            self._findings.report_trouble(unit, feed, known, why)
 
-    def _notice_silence(self, feed: ActSource, known: FeedState | None) -> None:
-        if known is not None and self._alert_writer.is_silent(feed, known, self._store.clock()):
+    def _check_silence(self, feed: ActSource, known: FeedState | None) -> None:
+        if known is not None and self._findings.is_silent(feed, known, self._store.clock()):
             with self._store.transaction() as unit:
-                self._alert_writer.tell_silence(unit, feed, known)
+                self._findings.report_silence(unit, feed, known)
 
     # --- one batch ----------------------------------------------------------------------------------------------------
 
@@ -217,11 +219,11 @@ class FeedReader:
         if new or malformed:
             self._record(unit, feed, taken, len(new), len(malformed))
         if malformed:
-            self._alert_writer.tell_malformed(unit, feed)
+            self._findings.report_malformed(unit, feed)
         if taken.rewritten:
-            self._alert_writer.tell_rewritten(unit, feed, taken.rewritten)
+            self._findings.report_rewritten(unit, feed, taken.rewritten)
         self._judge.approvals.refresh(unit)
-        self._alert_writer.tell_conflicts(unit, new)
+        self._findings.report_conflicts(unit, new)
         seeing_again = known is not None and bool(known.trouble)
         for chain, txid in self._concerned(unit, new, everything=seeing_again):
             self._judge.judge_again(unit, chain, txid)
@@ -242,7 +244,7 @@ class FeedReader:
 
     def _record(self, unit: UnitOfWork, feed: ActSource, taken: Taken, acts: int, malformed: int) -> None:
         payload: dict[str, Any] = {
-            "path": feed.place,
+            "path": feed.location,
             f"from_{taken.counted}": taken.begins,
             "sha256": taken.digest,
             "acts": acts,
@@ -260,19 +262,19 @@ class FeedReader:
         found = dict.fromkeys(unit.approvals.spent_on({act.request_id for act in new}))
         requests = [self._judge.approvals.book.get(act.request_id) for act in new]
         intents = [r.intent for r in requests if r is not None]
-        places = {(i.asset, i.destination.key) for i in intents}
+        destinations = {(i.asset, i.destination.key) for i in intents}
         amounts = {(i.asset, i.amount) for i in intents}
         named = {act.txid for act in new if act.txid is not None}
         for chain, txid in unit.findings.unresolved(self._rules):
             payments = [(o.asset, p) for o in unit.outflows.of_tx(chain, txid) for p in o.payments]
-            fits = any((asset, p.address.key) in places or (asset, p.amount) in amounts for asset, p in payments)
+            fits = any((asset, p.address.key) in destinations or (asset, p.amount) in amounts for asset, p in payments)
             if everything or txid in named or fits:
                 found[chain, txid] = None
         return list(found)
 
 
 def _moved(now: FeedState | None, known: FeedState | None) -> bool:
-    """Whether our place in the feed is no longer where it was when we began to look."""
+    """Whether our position in the feed is no longer what it was when the read began."""
     return (None if now is None else now.position) != (None if known is None else known.position)
 
 

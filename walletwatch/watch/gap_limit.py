@@ -37,7 +37,7 @@ class GapLimit:
                 return pending
 
     def _move(self, transactions: Iterable[ChainTransaction]) -> bool:
-        """Whether more is watched now. What was paid to those addresses before is not known until a node was asked."""
+        """Whether more is watched now. What was paid to those addresses before is not known until a node answers."""
         new = self._perimeter.use(_keys_of(transactions)) if self._perimeter.ranges else ()
         watch = self._memory.watch
         watch.addresses.update(address.key for address in new)

@@ -1,4 +1,4 @@
-"""One block (or one look into the mempool) into the store, in one transaction: all of it or nothing."""
+"""One block (or one reading of the mempool) into the store, in one transaction: all of it or nothing."""
 
 from __future__ import annotations
 
@@ -76,8 +76,8 @@ class Ingestion:
 
     def _retract(self, unit: UnitOfWork, tx: ChainTransaction, outflows: Sequence[Outflow]) -> None:
         """What a waiting transaction announced and did not do when it ran is no loss: it failed, or paid otherwise."""
-        told = {o.id for o in outflows}
-        before = [o for o in unit.outflows.of_tx(self.watched.chain, tx.txid) if o.id not in told and o.block is None]
+        now = {o.id for o in outflows}
+        before = [o for o in unit.outflows.of_tx(self.watched.chain, tx.txid) if o.id not in now and o.block is None]
         gone = [replace(o, state=OutflowState.REPLACED) for o in before if o.state is not OutflowState.REPLACED]
         for outflow in gone:
             unit.outflows.save(outflow)
@@ -223,7 +223,7 @@ class Ingestion:
         return self._take(unit, tx, outflows, "outflow.seen")
 
     def unseen(self, unit: UnitOfWork, pending: PendingFacts) -> bool:
-        """Whether a look into the mempool holds anything new; spares an empty transaction every few seconds."""
+        """Whether a reading of the mempool holds anything new; spares an empty transaction every few seconds."""
         for tx in pending.transactions:
             if tx.txid in self.memory.dull:
                 continue

@@ -1,7 +1,7 @@
 """What becomes of transactions that wait: another outlook, or dropped by the node without having been mined.
 
-A transaction that left the mempool did not happen, and still may: whoever kept it can send it again for as long as its
-inputs or its nonce are unspent. So its outflow stays `seen`; that it no longer waits is said in its alert and put
+A transaction that left the mempool did not happen, and still may: anyone who kept it can send it again for as long as
+its inputs or its nonce are unspent. So its outflow stays `seen`; that it no longer waits is said in its alert and put
 on record.
 """
 
@@ -26,7 +26,7 @@ from walletwatch.store import UnitOfWork
 from walletwatch.watch.judging import Judge, record_outflow
 
 ABSENT_AFTER = timedelta(minutes=1)
-"""A block may have taken it, and be read a moment later; another endpoint may have been asked."""
+"""A block may have taken it, and be read a moment later; another endpoint may have answered."""
 
 Outlook = MempoolOutlook | PoolOutlook
 
@@ -69,7 +69,7 @@ class MempoolTracker:
         return replace(before, gone_since=since) if now - since >= ABSENT_AFTER else before
 
     def keep(self, unit: UnitOfWork, changes: Mapping[TxId, Outlook]) -> None:
-        """Keep and tell them; what is no longer `seen` by now is left as it is."""
+        """Keep them and record them in their alerts; what is no longer `seen` by now is left as it is."""
         for txid, outlook in changes.items():
             stored = unit.ledger.transaction(self._chain, txid)
             self._known.pop(txid, None)

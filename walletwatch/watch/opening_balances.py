@@ -50,7 +50,7 @@ class _RunningScan:
     def _run(self, source: ChainSource) -> None:
         try:
             self.found = source.unspent(self.addresses)
-        except BaseException as error:  # noqa: BLE001 - the worker's thread raises it, or tells it
+        except BaseException as error:  # noqa: BLE001 - the worker's thread raises it, or reports it
             self.error = error
 
 
@@ -122,15 +122,15 @@ class UtxoScan:
         """The unspent outputs after `at`; None if `found` is of another branch, or lies too far back."""
         if at.height - found.at.height > MAX_ROLL_BLOCKS:
             return None
-        outputs, place = Outpoints(found.outputs), found.at
+        outputs, ref = Outpoints(found.outputs), found.at
         watch = WatchSet({address.key for address in addresses}, outputs, complete=True)
         for height in range(found.at.height + 1, at.height + 1):
             facts = self._source.block(height, watch)
-            if facts.parent_hash != place.hash:
+            if facts.parent_hash != ref.hash:
                 return None
             _apply(facts, watch, outputs)
-            place = facts.ref
-        return outputs if place == at else None
+            ref = facts.ref
+        return outputs if ref == at else None
 
 
 def _apply(facts: BlockFacts, watch: WatchSet, outputs: Outpoints) -> None:

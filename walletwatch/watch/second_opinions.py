@@ -24,12 +24,12 @@ back can be undone.
 
 
 class SecondOpinions:
-    """One chain's. `tell` makes a finding of a rule, a summary and a period, at most one for each."""
+    """One chain's. `report` makes a finding of a rule, a summary and a period, at most one for each."""
 
-    def __init__(self, watched: WatchedChain, source: ChainSource, tell: Callable[[str, str, str], None]) -> None:
+    def __init__(self, watched: WatchedChain, source: ChainSource, report: Callable[[str, str, str], None]) -> None:
         self._watched = watched
         self._source = source
-        self._tell = tell
+        self._report = report
         self._since: datetime | None = None
 
     def confirm_reorg(self, seen: BlockRef, now: datetime) -> None:
@@ -72,11 +72,11 @@ class SecondOpinions:
             if _contradict(tx, other):
                 text = format_hash(self._watched.chain, tx.txid)
                 summary = f"{self._watched.name}: the endpoints disagree on what the inputs of {text} were"
-                self._tell("node_disagreement", summary, f"{ref.height}/{text[:16]}")
+                self._report("node_disagreement", summary, f"{ref.height}/{text[:16]}")
 
     def _other_than(self, ref: BlockRef) -> BlockRef | None:
-        """The block another endpoint has at `ref.height` if it is not `ref`, which is told. None if it agrees, knows
-        none there, or there is no other endpoint that answers.
+        """The block another endpoint has at `ref.height` if it is not `ref`, which is reported. None if it agrees,
+        knows none there, or there is no other endpoint that answers.
         """
         try:
             other = self._source.second_ref_at(ref.height)
@@ -91,13 +91,13 @@ class SecondOpinions:
     def _tell_blocks(self, ref: BlockRef, other: BlockRef) -> None:
         hashes = " or ".join(format_hash(self._watched.chain, block.hash) for block in (ref, other))
         summary = f"{self._watched.name}: the endpoints disagree on block {ref.height}: {hashes}"
-        self._tell("node_disagreement", summary, f"{ref.height}/{other.hash.hex()[:16]}")
+        self._report("node_disagreement", summary, f"{ref.height}/{other.hash.hex()[:16]}")
 
 
 def _contradict(ours: ChainTransaction, theirs: ChainTransaction | None) -> bool:
-    """Whether two nodes tell of different inputs; what one of them does not know contradicts nothing."""
+    """Whether two nodes report different inputs; what one of them does not know contradicts nothing."""
     if not isinstance(ours, UtxoTransaction) or not isinstance(theirs, UtxoTransaction):
         return False
     pairs = zip(ours.inputs, theirs.inputs, strict=False)
-    told = ((a, b) for a, b in pairs if a.value is not None and b.value is not None)
-    return any((a.outpoint, a.value, a.address) != (b.outpoint, b.value, b.address) for a, b in told)
+    known = ((a, b) for a, b in pairs if a.value is not None and b.value is not None)
+    return any((a.outpoint, a.value, a.address) != (b.outpoint, b.value, b.address) for a, b in known)

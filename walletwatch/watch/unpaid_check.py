@@ -1,4 +1,4 @@
-"""Approved requests that nobody pays: looked for on a schedule, told once each, resolved when they are paid."""
+"""Approved requests that nobody pays: checked on a schedule, reported once each, resolved when they are paid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RULE = "request_unpaid"
 
 
 class UnpaidCheck:
-    """Whoever looks holds the approval service (`ApprovalDesk.held`). Its memory is rebuilt from the store."""
+    """Run while holding the approval service (`ApprovalService.held`). Its memory is rebuilt from the store."""
 
     def __init__(self, store: Store, judge: Judge) -> None:
         self._store = store
@@ -24,34 +24,34 @@ class UnpaidCheck:
         self._approved: dict[str, tuple[int, Authorisation | None]] = {}
         self._last_row = 0
 
-    def look(self) -> int:
+    def check(self) -> int:
         """Judge every request that is open; how many findings were made or resolved."""
         if not any(config.type == RULE for config in self._judge.deployment.rules):
             return 0
         try:
             with self._store.transaction() as unit:
-                return self._look(unit)
+                return self._check(unit)
         except BaseException:
             self._waiting, self._approved, self._last_row = {}, {}, 0
             self._judge.approvals.forget()
             raise
 
-    def _look(self, unit: UnitOfWork) -> int:
+    def _check(self, unit: UnitOfWork) -> int:
         self._judge.approvals.refresh(unit)
         self._take_in(unit)
-        told = {f.evidence["request_id"]: f for f in unit.findings.open_of(RULE)}
-        paid = unit.approvals.standing_payments([*self._waiting, *told])
-        times = self._looked_up_to(unit)
-        count = sum(self._settle(unit, finding, paid.get(request_id)) for request_id, finding in told.items())
+        reported = {f.evidence["request_id"]: f for f in unit.findings.open_of(RULE)}
+        paid = unit.approvals.standing_payments([*self._waiting, *reported])
+        times = self._latest_times(unit)
+        count = sum(self._settle(unit, finding, paid.get(request_id)) for request_id, finding in reported.items())
         for request_id in list(self._waiting):
             request = self._judge.approvals.book.get(request_id)
-            if request is None or request_id in paid or request_id in told:
+            if request is None or request_id in paid or request_id in reported:
                 continue
             count += self._judge_one(unit, request, times)
         return count
 
     def _take_in(self, unit: UnitOfWork) -> None:
-        """Requests made since the last look; those paid for good need no further look."""
+        """Requests made since the last check; those paid for good need no further one."""
         for row, request_id in unit.approvals.requests_after(self._last_row):
             self._waiting[request_id] = None
             self._last_row = row
@@ -59,7 +59,7 @@ class UnpaidCheck:
             self._waiting.pop(request_id, None)
             self._approved.pop(request_id, None)
 
-    def _looked_up_to(self, unit: UnitOfWork) -> dict[str, datetime]:
+    def _latest_times(self, unit: UnitOfWork) -> dict[str, datetime]:
         """The time of each watched chain's latest block, at most the present."""
         found = {str(chain): unit.chain_state.latest_time(chain) for chain in self._judge.deployment.chains}
         return {chain: min(at, unit.now) for chain, at in found.items() if at is not None}

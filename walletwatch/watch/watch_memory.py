@@ -1,6 +1,6 @@
 """What a chain's worker keeps in memory, all of it rebuilt from the store: the watch set and the known payees.
 
-A transaction notes what it learned, block by block. After a failed transaction the whole is loaded again, so that
+What a transaction taught is gathered, block by block. After a failed transaction the whole is loaded again, so that
 memory is never ahead of the database when the next one begins.
 """
 
@@ -35,7 +35,7 @@ class WatchMemory:
         self.payees = PayeeIndex()
         self.learned = Learned()
         self.dull: set[TxId] = set()
-        """Pending transactions that were looked at and mean nothing to us; forgotten with each block."""
+        """Pending transactions that do not concern us; forgotten with each block."""
 
     def load(self, unit: UnitOfWork) -> None:
         """Everything anew from the store."""

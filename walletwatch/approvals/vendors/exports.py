@@ -84,11 +84,11 @@ class ExportFeed:
     """What the file system said of the file, and what it holds: kept from page to page."""
 
     @property
-    def place(self) -> str:
+    def location(self) -> str:
         """The path."""
         return str(self.path)
 
-    def look(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
+    def read_new(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
         """The acts of records that are new or changed, a page of them. Raises FeedUnreadable."""
         stamp = _stamp(self.path)
         if position.get("stamp") == list(stamp):
