@@ -59,7 +59,7 @@ class Desk:
         self.interval_secs = PAYMENTS * YEAR_SECS // store_size(store)
         with store.engine.connect() as connection:
             rows = connection.exec_driver_sql("SELECT address, address_text FROM destinations LIMIT 5000").all()
-        self.chain_state = [Address(row[0], row[1]) for row in rows]
+        self.payees_paid = [Address(row[0], row[1]) for row in rows]
         with store.reading() as unit:
             cursor = unit.chain_state.cursor(CHAIN)
             assert cursor is not None
@@ -78,7 +78,7 @@ class Desk:
         wallet = Address(WALLETS[number % len(WALLETS)].encode(), WALLETS[number % len(WALLETS)])
         name = hashlib.sha256(f"payment {number}".encode()).digest()
         coin = TxInput(Outpoint(hashlib.sha256(name).digest(), 0), 10**8 + 501_000, wallet)
-        outputs = (TxOutput(0, 500_000, self.places[number % len(self.places)]), TxOutput(1, 10**8, wallet))
+        outputs = (TxOutput(0, 500_000, self.payees_paid[number % len(self.payees_paid)]), TxOutput(1, 10**8, wallet))
         return UtxoTransaction(name, n, (coin,), outputs, 1_000, 141, signing=signed(number))
 
     def ingest(self, unit: UnitOfWork) -> None:
