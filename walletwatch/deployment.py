@@ -86,6 +86,14 @@ class Deployment:
     trace: TraceDefaults = field(default_factory=TraceDefaults)
     allowlisted: Mapping[ChainId, tuple[Address, ...]] = field(default_factory=dict)
     clock: Clock = utc_now
+    _chains: dict[str, ChainId] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    def chain_of(self, wallet: str) -> ChainId | None:
+        """The chain of an own wallet; a perimeter may hold a million addresses, so it is looked through once."""
+        if wallet not in self._chains:
+            for watched in self.chains.values():
+                self._chains.update(dict.fromkeys(watched.perimeter.names(), watched.chain))
+        return self._chains.get(wallet)
 
     def asset(self, asset: AssetId) -> Asset:
         """The asset, by its id where nobody configured it: unknown tokens leave wallets too."""

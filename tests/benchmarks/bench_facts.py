@@ -20,20 +20,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 from benchmarks.bench_rules import say
 from benchmarks.outflow_histories import BTC, CHAIN, END, WALLETS, YEAR_SECS, write_history
 from benchmarks.rule_sets import rules
-from chains.model import Address, AssetId, SigningFacts
+from chains.model import Address, AssetId, ChainTransaction, SigningFacts
 from unit.rules_examples import txid, utxo_tx
 from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.ids import outflow_id
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.wallets import Perimeter, Wallet
-from walletwatch.domain.withdrawals import MatchResult, Payment
+from walletwatch.domain.withdrawals import Payment
 from walletwatch.history.facts import StoreFacts
 from walletwatch.history.history_cache import HistoryCache
 from walletwatch.rules.engine import judge
 from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig
-from walletwatch.store import Store
+from walletwatch.store import Store, UnitOfWork
 
 WARM_UP, ROUNDS, RUNS = 20, 400, 3
 FOUND: Counter[str] = Counter()
@@ -64,8 +64,13 @@ def signed(number: int) -> SigningFacts:
     return SigningFacts(("A", "B"), features)
 
 
-def no_match() -> MatchResult:
-    raise Unknown("nobody asks")
+NO_MATCH = Unknown("not matched here")
+
+
+def store_facts(
+    cache: HistoryCache, unit: UnitOfWork, outflow: Outflow, tx: ChainTransaction, payees: PayeeIndex
+) -> StoreFacts:
+    return StoreFacts(cache.sources(unit, outflow, tx), outflow, lambda: tx, NO_MATCH, lambda: payees)
 
 
 def fresh(number: int, pace_secs: int = 30) -> Outflow:
@@ -87,8 +92,8 @@ def fresh(number: int, pace_secs: int = 30) -> Outflow:
 
 def measure(store: Store, configs: tuple[RuleConfig, ...]) -> tuple[float, list[float], list[float]]:
     """Seconds for the first judgement, and for each later one; and what each took with the outflow saved before."""
-    exchange, times, saved = deployment(), list[float](), list[float]()
-    cache, payees = HistoryCache(exchange), PayeeIndex()
+    times, saved = list[float](), list[float]()
+    cache, payees = HistoryCache(deployment(), lambda *_: ()), PayeeIndex()
     with store.engine.connect() as connection:
         pace_secs = YEAR_SECS // connection.exec_driver_sql("SELECT max(ordinal) FROM outflows").scalar_one()
         known = connection.exec_driver_sql("SELECT address, address_text FROM destinations LIMIT 500").all()
@@ -101,7 +106,7 @@ def measure(store: Store, configs: tuple[RuleConfig, ...]) -> tuple[float, list[
             tx = utxo_tx(f"new {number}", fee=1_000, vsize=141, signing=signed(number))
             unit.outflows.save(paid)
             judging = time.process_time()
-            facts = StoreFacts(unit, exchange, paid, tx, payees, no_match, lambda *_: (), cache=cache)
+            facts = store_facts(cache, unit, paid, tx, payees)
             found = judge(paid, facts, configs, "d", unit.now)
             end = time.process_time()
             times.append(end - judging)

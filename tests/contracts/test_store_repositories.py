@@ -200,6 +200,6 @@ def test_windows_are_open_to_the_left_and_closed_to_the_right(store: Store) -> N
         assert unit.history.last_paid_at(CHAIN, THEM, second, last, third) == second
         nobody = bytes(32)
         assert unit.history.first_paid_at(CHAIN, THEM, until, nobody, unit.history.ordinal_of(CHAIN, nobody)) is None
-        receipts = unit.history.receipts(CHAIN, THEM, NOW, until, own=b"", place=third)
+        receipts = unit.history.receipts(CHAIN, THEM, NOW, until, own=b"", ordinal=third)
         assert [r.row.id for r in receipts] == ["out_1", "out_2", "out_3"]
         assert unit.history.ordinal_of(CHAIN, b"\x0c" * 32) == LAST_ORDINAL

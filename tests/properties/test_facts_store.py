@@ -16,7 +16,6 @@ from chains.model import SigningFacts
 from unit.rules_facts import MemoryFacts
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
-from walletwatch.domain.withdrawals import MatchResult
 from walletwatch.history.facts import StoreFacts
 from walletwatch.history.history_cache import HistoryCache
 from walletwatch.rules.facts import Facts
@@ -25,6 +24,7 @@ from walletwatch.rules.wallet_profile import WalletProfile
 from walletwatch.store import Store, UnitOfWork, open_store
 
 EXCHANGE = deployment()
+NO_MATCH = Unknown("not matched here")
 SIGNED = SigningFacts(("key-1",), (("version", 2),))
 Step = Paying | Moving | Again | Losing
 
@@ -84,7 +84,7 @@ class Undone(Exception):
 
 def live(store: Store, steps: list[Step]) -> None:
     """Live through a history and ask at every payment; then undo it all."""
-    history, cache = History(), HistoryCache(EXCHANGE)
+    history, cache = History(), new_cache()
     with pytest.raises(Undone), store.transaction() as unit:
         history.open(unit)
         for step in steps:
@@ -98,7 +98,7 @@ def take(unit: UnitOfWork, history: History, cache: HistoryCache, step: Step) ->
     if isinstance(step, Paying):
         for outflow in history.pay(unit, step):
             true = ask(memory_facts(history, outflow), outflow)
-            for remembering in (None, cache):
+            for remembering in (new_cache(), cache):
                 told = ask(store_facts(unit, outflow, remembering), outflow)
                 assert {q: (told[q], true[q]) for q in true if told[q] != true[q]} == {}
     elif isinstance(step, Moving):
@@ -109,13 +109,13 @@ def take(unit: UnitOfWork, history: History, cache: HistoryCache, step: Step) ->
         history.lose(unit, step)
 
 
-def store_facts(unit: UnitOfWork, outflow: Outflow, cache: HistoryCache | None) -> StoreFacts:
-    """With or without a memory that lives through the whole history, reorgs and replacements too."""
-    return StoreFacts(unit, EXCHANGE, outflow, None, PayeeIndex(), no_match, lambda _chain, _to: (), cache=cache)
+def new_cache() -> HistoryCache:
+    return HistoryCache(EXCHANGE, lambda _chain, _to: ())
 
 
-def no_match() -> MatchResult:
-    raise Unknown("nobody asks")
+def store_facts(unit: UnitOfWork, outflow: Outflow, cache: HistoryCache) -> StoreFacts:
+    """With an empty memory, or one that lives through the whole history, reorgs and replacements too."""
+    return StoreFacts(cache.sources(unit, outflow, None), outflow, lambda: None, NO_MATCH, PayeeIndex)
 
 
 def memory_facts(history: History, outflow: Outflow) -> MemoryFacts:

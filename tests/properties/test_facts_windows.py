@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from facts_histories import ASSETS, ONE, TWO, History, Paying, deployment, payings
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_facts_store import EXCHANGE, Undone, memory_facts, no_match, prepared
+from test_facts_store import EXCHANGE, NO_MATCH, Undone, memory_facts, new_cache, prepared
 
 from chains.model import AssetId
 from walletwatch.domain.outflows import Outflow
@@ -38,21 +39,22 @@ class Moving:
 
     def __init__(self, unit: UnitOfWork) -> None:
         self.unit = unit
-        self.place = 0
+        self.ordinal = 0
         self.windows = Windows(self.past, lambda a, units, at: EXCHANGE.prices.price(a, at).value_e8(units))
 
     def past(
         self, after: datetime, until: datetime, wallet: str | None, asset: AssetId | None
     ) -> Sequence[PastOutflow]:
-        return self.unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self.place)
+        return self.unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self.ordinal)
 
     def add(self, outflows: Sequence[Outflow]) -> None:
         for o in outflows:
-            self.place += 1
-            self.windows.add(PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, self.place))
+            self.ordinal += 1
+            self.windows.add(PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, self.ordinal))
 
     def facts(self, outflow: Outflow) -> StoreFacts:
-        return StoreFacts(self.unit, EXCHANGE, outflow, None, PayeeIndex(), no_match, lambda *_: (), self.windows)
+        sources = replace(new_cache().sources(self.unit, outflow, None), windows=self.windows)
+        return StoreFacts(sources, outflow, lambda: None, NO_MATCH, PayeeIndex)
 
 
 def ask(facts: Facts, outflow: Outflow) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a pass over history remembers of the way it came, so that an outflow does not cost a query a rule."""
+"""History as it was known when each stored outflow was judged: it moves along with a backtest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from chains.model import Address, AssetId, ChainId, TxId
-from walletwatch.deployment import PriceBook
+from chains.model import Address, AssetId, ChainId, ChainTransaction, TxId
+from walletwatch.deployment import Deployment
 from walletwatch.domain.outflows import Outflow
+from walletwatch.domain.prices import Unknown
+from walletwatch.history.facts import Sources
 from walletwatch.history.recent_transactions import RecentTransactions
 from walletwatch.history.windows import EPOCH, NEVER, LongestWindow, Windows, ticks
 from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.store import UnitOfWork
-from walletwatch.store.history import ChangedOutflow, PastOutflow
+from walletwatch.store.history import ChangedOutflow, PastOutflow, PaymentReceived
 
 _MOST_PAYEES = 1_000_000
 """Some 300 MB; beyond that they are read again."""
@@ -23,16 +25,24 @@ Span = tuple[datetime, datetime]
 """The first and the last time."""
 
 
-class KnownPast:
-    """Everything up to a place in the order of judging. `take_in` moves it along."""
+class BacktestHistory:
+    """Everything up to `ordinal` in the order of judging; `before` is where it ended before the present transaction."""
 
-    def __init__(self, unit: UnitOfWork, prices: PriceBook) -> None:
+    def __init__(self, unit: UnitOfWork, deployment: Deployment) -> None:
         self._unit = unit
-        self.place = self.before = 0
-        """Up to where history is known, and was before the transaction that is judged."""
-        self.windows = Windows(self._past, lambda asset, units, at: prices.price(asset, at).value_e8(units))
-        self.recent = RecentTransactions(lambda: self.place + 1)
-        self.reach = LongestWindow()
+        self.ordinal = self.before = 0
+        prices = deployment.prices
+        self.sources = Sources(
+            unit=unit,
+            deployment=deployment,
+            requests=lambda _chain, _address: (),
+            windows=Windows(self._past, lambda asset, units, at: prices.price(asset, at).value_e8(units)),
+            receipts=self.receipts,
+            payments=self,
+            recent=RecentTransactions(lambda: self.ordinal + 1),
+            books=self,
+            reach=LongestWindow(),
+        )
         self._payees = PayeeIndex()
         self._met: dict[Address, None] = {}
         self._paid: dict[tuple[ChainId, bytes], Span | None] = {}
@@ -41,16 +51,33 @@ class KnownPast:
     def _past(
         self, after: datetime, until: datetime, wallet: str | None, asset: AssetId | None
     ) -> Sequence[PastOutflow]:
-        return self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self.place)
+        return self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self.ordinal)
 
     def take_in(self, outflows: Sequence[tuple[int, Outflow]]) -> None:
-        """Know the outflows of one transaction from now on."""
-        self.before, self.place = self.place, outflows[-1][0]
-        for place, o in outflows:
-            row = PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, place)
-            self.windows.add(row)
-            block_hash = b"" if o.block is None else o.block.hash
-            self.recent.follow((ChangedOutflow(row, True, str(o.chain), block_hash),), self.before)
+        """Know the outflows of one transaction, each with its ordinal, from now on."""
+        self.before, self.ordinal = self.ordinal, outflows[-1][0]
+        for ordinal, o in outflows:
+            row = PastOutflow(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.tx, ordinal)
+            self.sources.windows.add(row)
+            change = ChangedOutflow(row, True, str(o.chain), _block_hash(o))
+            self.sources.recent.follow((change,), self.before)
+
+    def transaction(self, outflow: Outflow) -> ChainTransaction | None:
+        """The transaction of an outflow, as last known."""
+        tx = self._unit.ledger.decode(str(outflow.chain), outflow.tx)
+        if tx is not None:
+            self.sources.recent.remember(str(outflow.chain), _block_hash(outflow), tx)
+        return tx
+
+    def receipts(
+        self, chain: ChainId, address: Address, after: datetime, until: datetime, tx: TxId
+    ) -> Sequence[PaymentReceived]:
+        """Payments to `address` in (after, until] known so far."""
+        return self._unit.history.receipts(chain, address, after, until, tx, self.ordinal)
+
+    def balance(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId) -> int:  # noqa: ARG002 - `Books`
+        """Raises Unknown: what wallets held in the past is not kept."""
+        raise Unknown(f"what {wallet} held at that time is not kept")
 
     def go_on(self, outflows: Sequence[tuple[int, Outflow]]) -> None:
         """What they paid counts as paid before for the next transaction."""
@@ -66,36 +93,58 @@ class KnownPast:
     # --- who was paid -------------------------------------------------------------------------------------------------
 
     def meet(self, outflow: Outflow) -> None:
-        """Whoever was paid by a judged transaction is a known payee for those after it."""
+        """Those paid by a judged transaction are known payees for the transactions after it."""
         self._met.update(dict.fromkeys(payment.address for payment in outflow.payments))
 
     def payees(self) -> PayeeIndex:
-        """Who was paid by the transactions judged so far; indexed when it is asked for."""
+        """Who was paid by the transactions judged so far; indexed when a rule asks."""
         for address in self._met:
             self._payees.add(address)
         self._met.clear()
         return self._payees
 
-    def paid(self, chain: ChainId, address: Address, tx: TxId, place: int) -> Span | None:
-        """When an address was first and last paid by other transactions, judged before `place`; None if by none."""
+    def first_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
+    ) -> datetime | None:
+        """As `HistoryRepository.first_paid_at`."""
+        if ordinal <= self.before:  # a part of the transaction was judged before
+            return self._unit.history.first_paid_at(chain, address, until, tx, ordinal)
+        span = self._span(chain, address, tx, ordinal)
+        return None if span is None or span[0] > until else span[0]
+
+    def last_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
+    ) -> datetime | None:
+        """As `HistoryRepository.last_paid_at`."""
+        span = None if ordinal <= self.before else self._span(chain, address, tx, ordinal)
+        if ordinal <= self.before or (span is not None and span[1] > until):
+            return self._unit.history.last_paid_at(chain, address, until, tx, ordinal)
+        return None if span is None else span[1]
+
+    def _span(self, chain: ChainId, address: Address, tx: TxId, ordinal: int) -> Span | None:
+        """When an address was first and last paid by other transactions, judged before `ordinal`; None if by none."""
         name = (chain, address.key)
         if name not in self._paid:
             if len(self._paid) >= _MOST_PAYEES:
                 self._paid.clear()
-            first = self._unit.history.first_paid_at(chain, address, NEVER, tx, place)
-            last = self._unit.history.last_paid_at(chain, address, NEVER, tx, place)
+            first = self._unit.history.first_paid_at(chain, address, NEVER, tx, ordinal)
+            last = self._unit.history.last_paid_at(chain, address, NEVER, tx, ordinal)
             self._paid[name] = None if first is None or last is None else (first, last)
         return self._paid[name]
 
     # --- when a wallet spent ------------------------------------------------------------------------------------------
 
-    def last_spent_at(self, wallet: str, but: TxId, until: datetime) -> datetime | None:
-        """As `HistoryRepository.last_spent_at`, which at the end of history looks at its end only, and here at all."""
+    def last_spent_at(self, wallet: str, tx: TxId, until: datetime) -> datetime | None:
+        """As `HistoryRepository.last_spent_at`, whose statement is quick at the end of history only."""
         if wallet not in self._spent:
             rows = sorted(self._unit.history.spendings(wallet))
-            self._spent[wallet] = array("q", (ticks(at) for at, _ in rows)), [tx for _, tx in rows]
+            self._spent[wallet] = array("q", (ticks(at) for at, _ in rows)), [spending for _, spending in rows]
         times, txs = self._spent[wallet]
-        place = bisect_right(times, ticks(until)) - 1
-        while place >= 0 and txs[place] == but:
-            place -= 1
-        return EPOCH + timedelta(microseconds=times[place]) if place >= 0 else None
+        last = bisect_right(times, ticks(until)) - 1
+        while last >= 0 and txs[last] == tx:
+            last -= 1
+        return EPOCH + timedelta(microseconds=times[last]) if last >= 0 else None
+
+
+def _block_hash(outflow: Outflow) -> bytes:
+    return b"" if outflow.block is None else outflow.block.hash

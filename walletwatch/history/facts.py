@@ -1,76 +1,128 @@
-"""Answers to the questions of rules, from the store, inside the transaction that judges (`walletwatch.rules.facts`)."""
+"""The `Facts` that rules ask (`walletwatch.rules.facts`), answered inside the transaction that judges.
+
+There is one implementation. What differs between judging live, a preflight and a backtest are the parts in `Sources`.
+"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime, timedelta
-from functools import cached_property
-from typing import Any
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property, wraps
+from typing import Any, ParamSpec, Protocol, TypeVar
 
-from chains.model import Address, AssetId, ChainId, ChainTransaction
+from chains.model import Address, AssetId, ChainId, ChainTransaction, TxId
 from walletwatch.deployment import Deployment
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import MatchResult, Request
-from walletwatch.history.history_cache import HistoryCache, once
 from walletwatch.history.recent_transactions import RecentTransactions
-from walletwatch.history.windows import LongestWindow, Windows, add_up
+from walletwatch.history.windows import EPOCH, LongestWindow, Windows, add_up, ticks
 from walletwatch.rules.facts import Counted, Event, Holding, Periods, Spent
 from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.wallet_profile import WalletProfile
 from walletwatch.store import UnitOfWork
-from walletwatch.store.history import LAST_ORDINAL, PastOutflow, PaymentReceived
+from walletwatch.store.history import PastOutflow, PaymentReceived
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_TICK = timedelta(microseconds=1)
-"""Times are kept to the microsecond."""
+_P = ParamSpec("_P")
+_R = TypeVar("_R")
 
 Requests = Callable[[ChainId, Address], Sequence[Request]]
+"""The valid requests for a destination. Raises Unknown if no feed is configured or it is dead."""
+Receipts = Callable[[ChainId, Address, datetime, datetime, TxId], Sequence[PaymentReceived]]
+"""Payments to an address in (after, until] that count, or are of the transaction given; oldest first."""
+
+
+class Payments(Protocol):
+    """When addresses were paid and wallets spent, by other transactions than `tx`; as `HistoryRepository` answers."""
+
+    def first_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
+    ) -> datetime | None:
+        """When a transaction judged before `ordinal` first paid `address`, up to `until`; None if none did."""
+
+    def last_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
+    ) -> datetime | None:
+        """When such a transaction last paid `address`."""
+
+    def last_spent_at(self, wallet: str, tx: TxId, until: datetime) -> datetime | None:
+        """Broadcast time, up to `until`, of the latest transaction in the books by which the wallet spent."""
+
+
+class Books(Protocol):
+    """What wallets hold according to opening balances and blocks."""
+
+    def balance(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId) -> int:
+        """Base units the wallet holds now. Raises Unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the answers come from. `reach` outlives a subject, so that the next one reads its payments once."""
+
+    unit: UnitOfWork
+    deployment: Deployment
+    requests: Requests
+    windows: Windows
+    receipts: Receipts
+    payments: Payments
+    recent: RecentTransactions
+    books: Books
+    reach: LongestWindow
+
+
+def once(question: Callable[_P, _R]) -> Callable[_P, _R]:
+    """Ask the sources once a subject: further rules get the same answer, `Unknown` too. For methods of `StoreFacts`."""
+    name = question.__name__
+
+    @wraps(question)
+    def ask(*args: _P.args, **named: _P.kwargs) -> _R:
+        answers: dict[Any, Any] = args[0].answers  # type: ignore[attr-defined]
+        key = (name, *args[1:], *named.items()) if named else (name, *args[1:])
+        found = answers.get(key, answers)
+        if found is answers:
+            try:
+                found = question(*args, **named)
+            except Unknown as unknown:
+                found = unknown
+            answers[key] = found
+        if type(found) is Unknown:
+            raise found
+        answer: _R = found
+        return answer
+
+    return ask
 
 
 class StoreFacts:
-    """Facts about one subject (an outflow or an event). Remembers nothing beyond it but what `cache` does."""
+    """Facts about one subject (an outflow or an event). `transaction` and `payees` are called when a rule asks."""
 
-    def __init__(  # noqa: PLR0913, PLR0917 - everything a rule may ask about comes from somewhere
+    def __init__(
         self,
-        unit: UnitOfWork,
-        deployment: Deployment,
+        sources: Sources,
         subject: Outflow | Event,
-        tx: ChainTransaction | None,
-        payees: PayeeIndex,
-        match: Callable[[], MatchResult],
-        requests: Requests,
-        windows: Windows | None = None,
-        cache: HistoryCache | None = None,
+        transaction: Callable[[], ChainTransaction | None],
+        match: MatchResult | Unknown,
+        payees: Callable[[], PayeeIndex],
     ) -> None:
-        self._unit = unit
-        self._deployment = deployment
+        self._sources = sources
+        self._unit = sources.unit
+        self._deployment = sources.deployment
+        self._windows = sources.windows
         self._subject = subject
-        self._txid = subject.tx or b""
-        self._tx = tx
-        self._payees = payees
+        self._transaction = transaction
         self._match = match
-        self._requests = requests
-        self._cache = cache
-        self._windows = windows
+        self._payees = payees
+        self._txid = subject.tx or b""
         self._own = self._txid if isinstance(subject, Outflow) else b""
-        self._reach = LongestWindow() if cache is None else cache.reach
-        self._recent = None if cache is None else cache.recent
-        self._paid: dict[Address, tuple[int, Sequence[PaymentReceived]]] = {}
-        self.kept: dict[Any, Any] = {}
-        """Answers given before (`recalls.once`)."""
-        self._known_up_to: int | None = None
-        """The last place in the order of judging that counts; None for all."""
         self._chain = subject.chain
         self._at = subject.broadcast_at if isinstance(subject, Outflow) else subject.at
-        if cache is not None:
-            cache.follow(unit)
-            self._windows = cache.windows
-            if tx is not None and isinstance(subject, Outflow):
-                cache.recent.note(str(subject.chain), b"" if subject.block is None else subject.block.hash, tx)
+        self._receipts: dict[Address, tuple[int, Sequence[PaymentReceived]]] = {}
+        self.answers: dict[Any, Any] = {}
+        """Answers given before (`once`)."""
 
     # --- the subject itself -------------------------------------------------------------------------------------------
 
@@ -82,11 +134,13 @@ class StoreFacts:
 
     def transaction(self) -> ChainTransaction | None:
         """The transaction itself."""
-        return self._tx
+        return self._transaction()
 
     def match(self) -> MatchResult:
         """What the approvals say."""
-        return self._match()
+        if isinstance(self._match, Unknown):
+            raise self._match
+        return self._match
 
     def native(self) -> AssetId:
         """The coin in which fees are paid."""
@@ -119,7 +173,7 @@ class StoreFacts:
         in_usd: bool = False,
     ) -> Spent:
         """The sum of `counted`."""
-        if self._windows is not None and destination is None:
+        if destination is None:
             return self._windows.spent(self._at, window_secs, wallet, asset, usd=in_usd)
         rows = self._counted(window_secs, wallet, asset, destination, None)
         total = sum(self._usd(row) if in_usd else row.amount for row in rows)
@@ -157,29 +211,23 @@ class StoreFacts:
         destination: Address | None,
         limit: int | None,
     ) -> Sequence[PastOutflow]:
-        after = self._at - timedelta(seconds=window_secs)
         if destination is not None:
-            return add_up(self._receipts(destination, window_secs, after), wallet, asset)[:limit]
-        if self._windows is not None:
-            return self._windows.counted(self._at, window_secs, wallet, asset, limit)
-        return self._unit.outflows.in_window(
-            after, self._at, wallet=wallet, asset=asset, limit=limit, own=self._own, before=self._known_up_to
-        )
+            return add_up(self._received(destination, window_secs), wallet, asset)[:limit]
+        return self._windows.counted(self._at, window_secs, wallet, asset, limit)
 
     def _usd(self, row: PastOutflow) -> int:
         return self._deployment.prices.price(row.asset, row.broadcast_at).value_e8(row.amount)
 
-    def _receipts(self, destination: Address, window_secs: int, after: datetime) -> Sequence[PaymentReceived]:
+    def _received(self, destination: Address, window_secs: int) -> Sequence[PaymentReceived]:
         """The payments to a destination in a window: read once for the longest window that any rule asks for."""
-        self._reach.secs = max(self._reach.secs, window_secs)
-        known = self._paid.get(destination)
+        reach = self._sources.reach
+        reach.secs = max(reach.secs, window_secs)
+        known = self._receipts.get(destination)
         if known is None or known[0] < window_secs:
-            reach = self._reach.secs
-            place = LAST_ORDINAL if self._known_up_to is None else self._known_up_to
-            begin = max(_EPOCH, self._at - timedelta(seconds=reach))
-            rows = self._unit.history.receipts(self._chain, destination, begin, self._at, self._own, place)
-            known = self._paid[destination] = reach, rows
-        paid = known[1]
+            begin = max(EPOCH, self._at - timedelta(seconds=reach.secs))
+            rows = self._sources.receipts(self._chain, destination, begin, self._at, self._own)
+            known = self._receipts[destination] = reach.secs, rows
+        paid, after = known[1], self._at - timedelta(seconds=window_secs)
         if paid and paid[0].row.broadcast_at > after:
             return paid
         return paid[bisect_right(paid, after, key=lambda r: r.row.broadcast_at) :]
@@ -190,27 +238,18 @@ class StoreFacts:
     ) -> Periods:
         """Whole periods with at least one outflow, oldest first."""
         # The last whole period ends a period before t: a burst must not be part of its own baseline.
-        now, rest = divmod((self._at - _EPOCH) // _TICK, 10**6)
+        now, rest = divmod(ticks(self._at), 10**6)
         until = (now - period_secs) // period_secs * period_secs
         since = -(-(now - history_secs + (rest > 0)) // period_secs) * period_secs
         if since >= until:
             return Periods()
-        if self._windows is not None:
-            return self._windows.periods(self._at, (period_secs, since, until), wallet, asset, history_secs)
-        sums: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-        low, high = datetime.fromtimestamp(since, UTC), datetime.fromtimestamp(until, UTC)
-        # Periods are half-open to the right, windows to the left: one microsecond turns one into the other.
-        for row in self._unit.outflows.in_window(low - _TICK, high - _TICK, wallet=wallet, asset=asset):
-            period = sums[int(row.broadcast_at.timestamp()) // period_secs]
-            period[0] += row.amount if asset is not None else 0
-            period[1] += 1
-        return Periods(Spent(total, count) for _, (total, count) in sorted(sums.items()))
+        return self._windows.periods(self._at, (period_secs, since, until), wallet, asset, history_secs)
 
     # --- who was paid -------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _place(self) -> int:
-        """Where this transaction stands in the order of judging."""
+    def _ordinal(self) -> int:
+        """Of this transaction in the order of judging."""
         return self._unit.history.ordinal_of(self._chain, self._txid)
 
     def first_paid(self, destination: Address, within_secs: int | None = None) -> bool:
@@ -223,11 +262,11 @@ class StoreFacts:
     @once
     def first_paid_at(self, destination: Address) -> datetime | None:
         """When it was first paid before this transaction."""
-        return self._unit.history.first_paid_at(self._chain, destination, self._at, self._txid, self._place)
+        return self._sources.payments.first_paid_at(self._chain, destination, self._at, self._txid, self._ordinal)
 
     @once
     def _last_paid_at(self, destination: Address) -> datetime | None:
-        return self._unit.history.last_paid_at(self._chain, destination, self._at, self._txid, self._place)
+        return self._sources.payments.last_paid_at(self._chain, destination, self._at, self._txid, self._ordinal)
 
     def payees(self) -> Iterable[Address]:
         """Every destination paid before, and the allowlist."""
@@ -237,14 +276,14 @@ class StoreFacts:
         yield from self._deployment.allowlisted.get(self._chain, ())
 
     def payee_index(self) -> PayeeIndex:
-        """The worker's index."""
-        return self._payees
+        """The index of known payees."""
+        return self._payees()
 
     @once
     def requests_to(self, destination: Address, window_secs: int) -> Sequence[Request]:
         """Valid requests for `destination` made in the window."""
         after = self._at - timedelta(seconds=window_secs)
-        found = self._requests(self._chain, destination)
+        found = self._sources.requests(self._chain, destination)
         return [r for r in found if after < r.requested.at <= self._at]
 
     # --- books --------------------------------------------------------------------------------------------------------
@@ -267,26 +306,11 @@ class StoreFacts:
 
     def _book(self, wallet: str, asset: AssetId) -> tuple[int, int]:
         """(what the books say now, what this transaction did to them)."""
-        chain = self._chain_of(wallet)
-        known = self._unit.ledger.latest_balance(chain, wallet, asset)
-        if known is None:
-            raise Unknown(f"the balance of {wallet} was never read from a node")
-        height, amount = known
-        if self._cache is None:
-            net = self._unit.ledger.net_since(wallet, asset, height)
-        else:
-            net = self._cache.net_since(self._unit, chain, wallet, asset, height)
+        chain = self._deployment.chain_of(wallet) or self._chain
+        balance = self._sources.books.balance(self._unit, chain, wallet, asset)
         if isinstance(self._subject, Outflow) and self._subject.block is None:
-            return amount + net, 0  # what waits for a block is in no book
-        return amount + net, self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
-
-    def _chain_of(self, wallet: str) -> ChainId:
-        if self._cache is not None:
-            return self._cache.chain_of(wallet) or self._chain
-        for watched in self._deployment.chains.values():
-            if any(own.name == wallet for own in watched.perimeter.wallets.values()):
-                return watched.chain
-        return self._chain
+            return balance, 0  # what waits for a block is in no book
+        return balance, self._unit.ledger.net_of(self._chain, self._txid, wallet, asset)
 
     @once
     def holdings(self) -> Sequence[Holding]:
@@ -305,7 +329,7 @@ class StoreFacts:
     @once
     def watched_since(self, wallet: str) -> datetime:
         """The time of the first block judged on the wallet's chain."""
-        since = self._unit.chain_state.first_contact(self._chain_of(wallet))
+        since = self._unit.chain_state.first_contact(self._deployment.chain_of(wallet) or self._chain)
         if since is None:
             raise Unknown(f"{wallet} is not watched yet")
         return since
@@ -313,7 +337,8 @@ class StoreFacts:
     @once
     def last_moved_at(self, wallet: str) -> datetime | None:
         """When it last spent anything."""
-        paid, moved = self._last_paying_at(wallet), self._last_spent_at(wallet)
+        paid = self._last_paying_at(wallet)
+        moved = self._sources.payments.last_spent_at(wallet, self._txid, self._at)
         return max((m for m in (paid, moved) if m is not None), default=None)
 
     def has_moved_since(self, wallet: str, moment: datetime) -> bool:
@@ -326,16 +351,13 @@ class StoreFacts:
 
     @once
     def _last_paying_at(self, wallet: str) -> datetime | None:
-        return self._unit.history.last_paying_at(wallet, self._txid, self._at, self._place)
-
-    def _last_spent_at(self, wallet: str) -> datetime | None:
-        return self._unit.history.last_spent_at(wallet, self._txid, self._at)
+        return self._unit.history.last_paying_at(wallet, self._txid, self._at, self._ordinal)
 
     @once
     def past(self, wallet: str, limit: int) -> WalletProfile:
         """What its last transactions add up to."""
         but = (str(self._chain), self._txid)
-        return (self._recent or RecentTransactions()).past(self._unit, wallet, but, self._at, self._place, limit)
+        return self._sources.recent.past(self._unit, wallet, but, self._at, self._ordinal, limit)
 
     @once
     def frozen_at(self, wallet: str) -> datetime | None:

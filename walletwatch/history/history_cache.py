@@ -1,50 +1,26 @@
 """What judging remembers from outflow to outflow, so that its cost does not grow with history.
 
-Nothing here is believed longer than the database says it: windows and tails follow the number of each row's last
-change, sums of the books stand on the hash of the block they reach up to, and after a failed transaction everything is
-read anew. Where several processes write (PostgreSQL) memory lives for one transaction only.
+Nothing here is believed longer than the database says it: windows and recent transactions follow the number of each
+row's last change, sums of the books hold for the hash of the block they reach up to, and after a failed transaction
+everything is read anew. Where several processes write (PostgreSQL) memory lives for one transaction only.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import wraps
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
-from chains.model import AssetId, ChainId
+from chains.model import AssetId, ChainId, ChainTransaction
 from walletwatch.deployment import DatedPrices, Deployment, PriceBook
+from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
+from walletwatch.history.facts import Requests, Sources
 from walletwatch.history.recent_transactions import RecentTransactions
 from walletwatch.history.windows import LongestWindow, Series, Windows
+from walletwatch.rules.facts import Event
 from walletwatch.store import UnitOfWork
 from walletwatch.store.history import ChangedOutflow, PastOutflow
-
-_P = ParamSpec("_P")
-_R = TypeVar("_R")
-
-
-def once(question: Callable[_P, _R]) -> Callable[_P, _R]:
-    """Ask the store once a subject: further rules get the same answer, `Unknown` too. For methods of `StoreFacts`."""
-    name = question.__name__
-
-    @wraps(question)
-    def ask(*args: _P.args, **named: _P.kwargs) -> _R:
-        kept: dict[Any, Any] = args[0].kept  # type: ignore[attr-defined]
-        key = (name, *args[1:], *named.items()) if named else (name, *args[1:])
-        found = kept.get(key, kept)
-        if found is kept:
-            try:
-                found = question(*args, **named)
-            except Unknown as unknown:
-                found = unknown
-            kept[key] = found
-        if type(found) is Unknown:
-            raise found
-        answer: _R = found
-        return answer
-
-    return ask
 
 
 class LiveWindows(Windows):
@@ -84,51 +60,94 @@ def _never_kept() -> None:
 
 
 class HistoryCache:
-    """One a judge; whoever uses it holds the approval service."""
+    """The parts of `Sources` that outlive a transaction; one for each judge. Not thread-safe: its user holds a lock."""
 
-    def __init__(self, deployment: Deployment) -> None:
+    def __init__(self, deployment: Deployment, requests: Requests) -> None:
         self._deployment = deployment
-        self._unit: UnitOfWork | None = None
+        self._requests = requests
+        self._sources: Sources | None = None
         self._failures = -1
         self._change = -1
         self._latest = 0
-        self.windows = LiveWindows(self._past, deployment.prices)
-        self.recent = RecentTransactions()
-        self._books: dict[tuple[ChainId, str, AssetId, int], tuple[int, bytes, int]] = {}
-        self._cursors: dict[ChainId, tuple[tuple[int, int] | None, bytes]] = {}
-        """As of this subject."""
-        self._chains: dict[str, ChainId] = {}
-        self.reach = LongestWindow()
+        self._windows = LiveWindows(self._past, deployment.prices)
+        self._recent = RecentTransactions()
+        self._books = LedgerBooks()
+        self._reach = LongestWindow()
 
     def _past(
         self, after: datetime, until: datetime, wallet: str | None, asset: AssetId | None
     ) -> Sequence[PastOutflow]:
-        return [] if self._unit is None else self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset)
+        if self._sources is None:
+            return []
+        return self._sources.unit.outflows.in_window(after, until, wallet=wallet, asset=asset)
 
-    def follow(self, unit: UnitOfWork) -> None:
-        """Be as of now, in this transaction: asked before anything else at every subject."""
-        self._cursors.clear()
+    def sources(self, unit: UnitOfWork, subject: Outflow | Event, tx: ChainTransaction | None) -> Sources:
+        """The sources as of now, for a subject and its transaction if that is known."""
+        self._follow(unit)
+        if self._sources is None or self._sources.unit is not unit:
+            self._sources = Sources(
+                unit=unit,
+                deployment=self._deployment,
+                requests=self._requests,
+                windows=self._windows,
+                receipts=unit.history.receipts,
+                payments=unit.history,
+                recent=self._recent,
+                books=self._books,
+                reach=self._reach,
+            )
+        if tx is not None and isinstance(subject, Outflow):
+            self._recent.remember(str(subject.chain), b"" if subject.block is None else subject.block.hash, tx)
+        return self._sources
+
+    def _follow(self, unit: UnitOfWork) -> None:
+        self._books.forget_cursors()
         latest = unit.history.latest_change()
-        stale = unit.failures != self._failures or latest < self._change
-        if stale or (unit is not self._unit and not unit.alone):
-            self.windows.clear()
-            self.recent.clear()
+        is_other = self._sources is None or self._sources.unit is not unit
+        if unit.failures != self._failures or latest < self._change or (is_other and not unit.alone):
+            self._windows.clear()
+            self._recent.clear()
             self._books.clear()
             self._latest = unit.history.last_ordinal()
         elif latest > self._change:
             changes = unit.history.changed_after(self._change)
-            self.windows.follow(changes)
-            self.recent.follow(changes, self._latest)
+            self._windows.follow(changes)
+            self._recent.follow(changes, self._latest)
             self._latest = max((change.row.ordinal for change in changes), default=self._latest)
-        self._unit, self._failures, self._change = unit, unit.failures, latest
+        self._failures, self._change = unit.failures, latest
 
-    def net_since(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId, height: int) -> int:
+
+class LedgerBooks:
+    """Balances of the ledger: what a node said at one height, and the sum of the blocks since, added up once."""
+
+    def __init__(self) -> None:
+        self._sums: dict[tuple[ChainId, str, AssetId, int], tuple[int, bytes, int]] = {}
+        self._cursors: dict[ChainId, tuple[tuple[int, int] | None, bytes]] = {}
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._sums.clear()
+        self._cursors.clear()
+
+    def forget_cursors(self) -> None:
+        """The cursors may have moved: they are read again."""
+        self._cursors.clear()
+
+    def balance(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId) -> int:
+        """Base units the wallet holds now. Raises Unknown without an opening balance."""
+        known = unit.ledger.latest_balance(chain, wallet, asset)
+        if known is None:
+            raise Unknown(f"the balance of {wallet} was never read from a node")
+        height, amount = known
+        return amount + self._net_since(unit, chain, wallet, asset, height)
+
+    def _net_since(self, unit: UnitOfWork, chain: ChainId, wallet: str, asset: AssetId, height: int) -> int:
         """In - out - fees in blocks above `height`: up to the block before the cursor's it was added up before."""
-        heights, before = self._where(unit, chain)
+        heights, before = self._cursor(unit, chain)
         if heights is None:
             return unit.ledger.net_since(wallet, asset, height)
         key = (chain, wallet, asset, height)
-        upto, block, net = self._books.get(key, (height, b"", 0))
+        upto, block, net = self._sums.get(key, (height, b"", 0))
         # The cursor's own block is still being written; those before it change only by a reorg, and so do their hashes.
         full = heights[0] - 1 if before else min(heights[0] - 1, heights[1])
         if upto > height and (upto, block) != (full, before) and not _stands(unit, chain, upto, block, heights):
@@ -136,23 +155,16 @@ class HistoryCache:
         if full > upto:
             net += unit.ledger.net_since(wallet, asset, upto, full)
             upto = full
-            self._books[key] = (upto, before, net)
+            self._sums[key] = (upto, before, net)
         return net + unit.ledger.net_since(wallet, asset, upto)
 
-    def _where(self, unit: UnitOfWork, chain: ChainId) -> tuple[tuple[int, int] | None, bytes]:
+    def _cursor(self, unit: UnitOfWork, chain: ChainId) -> tuple[tuple[int, int] | None, bytes]:
         """The heights of cursor and finality, and the hash of the block before the cursor's (empty if forgotten)."""
         if chain not in self._cursors:
             heights = unit.chain_state.heights(chain)
             found = None if heights is None else unit.chain_state.ref_at(chain, heights[0] - 1)
             self._cursors[chain] = heights, b"" if found is None else found.hash
         return self._cursors[chain]
-
-    def chain_of(self, wallet: str) -> ChainId | None:
-        """The chain of an own wallet; a perimeter may hold a million addresses, so it is looked through once."""
-        if wallet not in self._chains:
-            for watched in self._deployment.chains.values():
-                self._chains.update(dict.fromkeys(watched.perimeter.names(), watched.chain))
-        return self._chains.get(wallet)
 
 
 def _stands(unit: UnitOfWork, chain: ChainId, height: int, block: bytes, heights: tuple[int, int]) -> bool:

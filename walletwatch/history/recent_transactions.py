@@ -16,13 +16,13 @@ _MOST_TRAITS = 50_000
 _SLACK = 1_000
 """So many more than were asked for may be held before the oldest are dropped."""
 
-Said = tuple[str, TxId, bytes]
-"""Chain, transaction, and the hash of its block (empty while in none): what it says cannot change under this name."""
+Version = tuple[str, TxId, bytes]
+"""Chain, transaction, and the hash of its block (empty while in none): its content cannot change under this name."""
 
 
 @dataclass(slots=True)
 class _Sum:
-    """A past, and which entries of the recent it holds: [low, high)."""
+    """A profile, and which entries it holds: [low, high)."""
 
     past: WalletProfile = field(default_factory=WalletProfile)
     low: int = 0
@@ -30,7 +30,7 @@ class _Sum:
 
 
 class Disturbed(Exception):
-    """A recent was not merely continued: it has to be read anew."""
+    """The change is more than a newer transaction: the wallet has to be read anew."""
 
 
 @dataclass(slots=True)
@@ -40,31 +40,31 @@ class RecentOfWallet:
     since: int
     asked: int
     """How many were asked for; it holds so many at least, if there are."""
-    entries: list[tuple[Said, Trait, int]] = field(default_factory=list)
+    entries: list[tuple[Version, Trait, int]] = field(default_factory=list)
     known: dict[tuple[str, TxId], bytes] = field(default_factory=dict)
     time: int = -1
-    place: int = -1
+    ordinal: int = -1
     """The latest of each, of all entries."""
     waiting: list[ChangedOutflow] = field(default_factory=list)
     """New rows; those of the transaction that is judged wait until another is."""
     sums: dict[int, _Sum] = field(default_factory=dict)
 
-    def add(self, said: Said, trait: Trait, at: int, place: int) -> None:
+    def add(self, version: Version, trait: Trait, at: int, ordinal: int) -> None:
         """The newest in both orders. Raises Disturbed if it is not."""
-        name = said[:2]
-        if at < self.time or place <= self.place or (name in self.known and self.entries[-1][0] != said):
+        name = version[:2]
+        if at < self.time or ordinal <= self.ordinal or (name in self.known and self.entries[-1][0] != version):
             raise Disturbed
-        self.time, self.place = at, place
+        self.time, self.ordinal = at, ordinal
         if name in self.known:
             return
-        self.known[name] = said[2]
-        self.entries.append((said, trait, at))
+        self.known[name] = version[2]
+        self.entries.append((version, trait, at))
         if len(self.entries) > 2 * self.asked + _SLACK:
             self._drop(len(self.entries) - self.asked)
 
     def _drop(self, count: int) -> None:
-        for said, _, _ in self.entries[:count]:
-            del self.known[said[:2]]
+        for version, _, _ in self.entries[:count]:
+            del self.known[version[:2]]
         del self.entries[:count]
         self.since = self.entries[0][2]
         self.sums.clear()
@@ -83,13 +83,13 @@ class RecentOfWallet:
 
 
 class RecentTransactions:
-    """Every wallet that was asked about. Whoever uses it says first what changed (`follow`)."""
+    """The recent transactions of the wallets that rules asked about. Call `follow` with what changed first."""
 
     def __init__(self, upto: Callable[[], int] = lambda: LAST_ORDINAL) -> None:
         self._upto = upto
-        """Only what was judged before this place is there."""
+        """Only what was judged before this ordinal is there."""
         self._by_wallet: dict[str, RecentOfWallet] = {}
-        self._traits: dict[Said, Trait] = {}
+        self._traits: dict[Version, Trait] = {}
 
     def clear(self) -> None:
         """Forget everything; what is asked for is read anew."""
@@ -97,7 +97,7 @@ class RecentTransactions:
         self._traits.clear()
 
     def follow(self, changes: Iterable[ChangedOutflow], latest: int) -> None:
-        """Take in rows that changed; those judged after place `latest` are new."""
+        """Take in rows that changed; those judged after ordinal `latest` are new."""
         for change in changes:
             row = change.row
             recent = self._by_wallet.get(row.wallet)
@@ -108,23 +108,23 @@ class RecentTransactions:
             elif not change.counts or recent.known.get((change.chain, row.tx)) != change.block_hash:
                 del self._by_wallet[row.wallet]  # it came into a block, left one, or was replaced
 
-    def note(self, chain: str, block_hash: bytes, tx: ChainTransaction) -> None:
-        """Remember a transaction that is at hand, so that it need not be read."""
+    def remember(self, chain: str, block_hash: bytes, tx: ChainTransaction) -> None:
+        """Keep the traits of a transaction that is already in memory, so that it need not be read."""
         if len(self._traits) >= _MOST_TRAITS:
             self._traits.clear()
         self._traits[chain, tx.txid, block_hash] = Trait.of(tx)
 
     def past(
-        self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], at: datetime, place: int, limit: int
+        self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], at: datetime, ordinal: int, limit: int
     ) -> WalletProfile:
         """What the wallet's last `limit` transactions add up to of those broadcast up to `at` and judged before
-        `place`, without `but`.
+        `ordinal`, without `but`.
         """
         recent = self._current(unit, wallet, but, limit)
-        if recent.time <= ticks(at) and recent.place < place and but not in recent.known:
+        if recent.time <= ticks(at) and recent.ordinal < ordinal and but not in recent.known:
             return recent.past(limit)
         # Something that came later is known already: what came before it is read.
-        found = unit.history.past_of(wallet, but[1], at, place, limit)
+        found = unit.history.past_of(wallet, but[1], at, ordinal, limit)
         return WalletProfile(self._trait(unit, (one.chain, one.tx, one.block_hash)) for one in found)
 
     def _current(self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], limit: int) -> RecentOfWallet:
@@ -143,28 +143,28 @@ class RecentTransactions:
     def _take(self, unit: UnitOfWork, recent: RecentOfWallet, but: tuple[str, TxId]) -> None:
         waiting, recent.waiting = recent.waiting, []
         for change in waiting:
-            said = (change.chain, change.row.tx, change.block_hash)
-            if said[:2] == but:
+            version = (change.chain, change.row.tx, change.block_hash)
+            if version[:2] == but:
                 recent.waiting.append(change)
             else:
-                recent.add(said, self._trait(unit, said), ticks(change.row.broadcast_at), change.row.ordinal)
+                recent.add(version, self._trait(unit, version), ticks(change.row.broadcast_at), change.row.ordinal)
 
     def _load(self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], asked: int) -> RecentOfWallet:
         found = unit.history.past_of(wallet, but[1], NEVER, self._upto(), asked)
         recent = RecentOfWallet(ticks(found[-1].broadcast_at) if len(found) >= asked else -1, asked)
         for one in reversed(found):
-            said = (one.chain, one.tx, one.block_hash)
-            recent.known[said[:2]] = said[2]
-            recent.entries.append((said, self._trait(unit, said), ticks(one.broadcast_at)))
+            version = (one.chain, one.tx, one.block_hash)
+            recent.known[version[:2]] = version[2]
+            recent.entries.append((version, self._trait(unit, version), ticks(one.broadcast_at)))
         recent.time = max((at for _, _, at in recent.entries), default=-1)
-        recent.place = max((one.ordinal for one in found), default=-1)
+        recent.ordinal = max((one.ordinal for one in found), default=-1)
         recent.waiting = unit.history.rows_of(wallet, *but)
         return recent
 
-    def _trait(self, unit: UnitOfWork, said: Said) -> Trait:
-        if said not in self._traits:
-            tx = unit.ledger.decode(said[0], said[1])
+    def _trait(self, unit: UnitOfWork, version: Version) -> Trait:
+        if version not in self._traits:
+            tx = unit.ledger.decode(version[0], version[1])
             if len(self._traits) >= _MOST_TRAITS:
                 self._traits.clear()
-            self._traits[said] = Trait(None, None) if tx is None else Trait.of(tx)
-        return self._traits[said]
+            self._traits[version] = Trait(None, None) if tx is None else Trait.of(tx)
+        return self._traits[version]

@@ -1,4 +1,4 @@
-"""What other rules would have said of stored history. Nothing is written, nothing is sent."""
+"""Judges stored history by other rules. Nothing is written or sent."""
 
 from __future__ import annotations
 
@@ -7,22 +7,20 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from chains.model import Address, TxId
+from chains.model import ChainId, TxId
 from walletwatch.deployment import Deployment
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
-from walletwatch.domain.withdrawals import MatchResult
-from walletwatch.history.backtest_history import KnownPast
+from walletwatch.history.backtest_history import BacktestHistory
 from walletwatch.history.facts import StoreFacts
-from walletwatch.history.history_cache import once
 from walletwatch.labels.label_book import LabelBook
 from walletwatch.rules.engine import judge
-from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rule_type, rules_digest
 from walletwatch.service.deployment import deploy, load_labels
 from walletwatch.settings import Settings
@@ -46,10 +44,10 @@ class RulesFileError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class BacktestResult:
-    """`alerts` are what people would have been told: transactions (with what replaces them) with a finding of a rule in
-    enforce mode. `lead_time_secs` is how long before the largest loss the first such finding about lost value came; a
-    loss is an outflow with an authorisation finding that nothing explained. None if there was no loss, or nothing was
-    said of one before it. `skipped` are rules that history alone cannot judge (approvals, control, operation).
+    """`alerts` counts the transactions (with what replaces them) that have a finding of a rule in enforce mode.
+    `lead_time_secs` is how long before the largest loss the first such finding about lost value came; a loss is an
+    outflow with an authorisation finding that nothing explained. None if there was no loss, or no alert before it.
+    `skipped` are rules that history alone cannot judge (approvals, control, operation).
     """
 
     findings: tuple[Finding, ...]
@@ -67,7 +65,7 @@ class BacktestResult:
 
     @property
     def quiet_days(self) -> tuple[date, ...]:
-        """Days (UTC) of the range on which nobody would have been told anything."""
+        """Days (UTC) of the range without an alert."""
         return tuple(day for day, count in self.alerts_by_day.items() if not count)
 
     def as_json(self) -> dict[str, Any]:
@@ -161,11 +159,11 @@ class _Backtest:
         self._rules = tuple(c for c in rules if usable[c.id])
         self._skipped = tuple(c.id for c in rules if not usable[c.id])
         self._digest = rules_digest(rules)
-        self._known = KnownPast(unit, deployment.prices)
+        self._history = BacktestHistory(unit, deployment)
         self._findings: list[Finding] = []
-        self._told: dict[TxId, datetime] = {}
+        self._alerted: dict[TxId, datetime] = {}
 
-    def run(self, chain: Any, heights: tuple[int, int], progress: Progress | None) -> BacktestResult:
+    def run(self, chain: ChainId, heights: tuple[int, int], progress: Progress | None) -> BacktestResult:
         """Judge everything."""
         whole = self._unit.outflows.count_between(chain, *heights)
         done, days = 0, Counter[date]()
@@ -173,17 +171,17 @@ class _Backtest:
         judged = self._unit.outflows.judged_between(chain, *heights)
         for _, group in groupby(judged, key=lambda pair: pair[1].tx):
             outflows = list(group)
-            self._known.take_in(outflows)
+            self._history.take_in(outflows)
             block = outflows[0][1].block
             meant = outflows[0][1].chain == chain and block is not None and heights[0] <= block.height <= heights[1]
-            told = meant and self._judge_transaction([o for _, o in outflows])
-            self._known.go_on(outflows)
+            alerted = meant and self._judge_transaction([o for _, o in outflows])
+            self._history.go_on(outflows)
             if not meant:
                 continue
             first = outflows[0][1]
             span = [min([*span[:1], first.broadcast_at]), max([*span[1:], first.broadcast_at])]
-            if told and _family(first) not in self._told:
-                self._told[_family(first)] = first.broadcast_at
+            if alerted and _family(first) not in self._alerted:
+                self._alerted[_family(first)] = first.broadcast_at
                 days[first.broadcast_at.date()] += 1
             if progress is not None and (done // _STEP) != (done + len(outflows)) // _STEP:
                 progress(done + len(outflows), whole)
@@ -192,27 +190,26 @@ class _Backtest:
             progress(done, whole)
         by_day = {day: days[day] for day in _days(span)}
         lead = self._lead_time(chain, span)
-        return BacktestResult(tuple(self._findings), done, len(self._told), by_day, lead, self._skipped, self._digest)
+        return BacktestResult(
+            tuple(self._findings), done, len(self._alerted), by_day, lead, self._skipped, self._digest
+        )
 
     def _judge_transaction(self, outflows: list[Outflow]) -> bool:
-        """Whether somebody would be told of it."""
+        """Whether it would raise an alert."""
         found = [finding for outflow in outflows for finding in self._ask(outflow)]
         self._findings += found
-        self._known.meet(outflows[0])
+        self._history.meet(outflows[0])
         return any(finding.mode is Mode.ENFORCE for finding in found)
 
     def _ask(self, outflow: Outflow) -> tuple[Finding, ...]:
-        facts = PastFacts(self._unit, self._deployment, outflow, self._transaction, self._known)
+        history = self._history
+        facts = StoreFacts(
+            history.sources, outflow, cache(lambda: history.transaction(outflow)), _NOT_MATCHED, history.payees
+        )
         return judge(outflow, facts, self._rules, self._digest, outflow.broadcast_at)
 
-    def _transaction(self, outflow: Outflow) -> Any:
-        tx = self._unit.ledger.decode(str(outflow.chain), outflow.tx)
-        if tx is not None:
-            self._known.recent.note(str(outflow.chain), b"" if outflow.block is None else outflow.block.hash, tx)
-        return tx
-
-    def _lead_time(self, chain: Any, span: list[datetime]) -> int | None:
-        """From the first telling about lost value to the largest loss."""
+    def _lead_time(self, chain: ChainId, span: list[datetime]) -> int | None:
+        """From the first alert about lost value to the largest loss."""
         if not span:
             return None
         wanted = Filter(chain=str(chain), severity=str(Severity.CRITICAL), verdict=str(VerdictKind.VIOLATION))
@@ -220,7 +217,7 @@ class _Backtest:
         open_ids = {f.id for f in found} - set(self._unit.findings.resolutions([f.id for f in found]))
         ids = dict.fromkeys(f.outflow for f in found if f.id in open_ids and f.outflow)
         lost = [o for o in map(self._unit.outflows.get, ids) if o is not None and span[0] <= o.broadcast_at <= span[1]]
-        warned = [self._told[_family(o)] for o in lost if _family(o) in self._told]
+        warned = [self._alerted[_family(o)] for o in lost if _family(o) in self._alerted]
         if not lost or not warned:
             return None
         largest = max(lost, key=lambda o: (self._usd(o), o.amount))
@@ -234,62 +231,7 @@ class _Backtest:
             return 0
 
 
-class PastFacts(StoreFacts):
-    """The store's facts about an outflow of the past. What a wallet held then is not kept, and said to be unknown."""
-
-    def __init__(
-        self,
-        unit: UnitOfWork,
-        deployment: Deployment,
-        outflow: Outflow,
-        transaction: Callable[[Outflow], Any],
-        known: KnownPast,
-    ) -> None:
-        super().__init__(unit, deployment, outflow, None, _NOBODY, _no_match, lambda _chain, _to: (), known.windows)
-        self._read = transaction
-        self._outflow = outflow
-        self._known = known
-        self._known_up_to = known.place
-        self._recent = known.recent
-        self._reach = known.reach
-
-    def payee_index(self) -> PayeeIndex:
-        """Who was paid on the way."""
-        return self._known.payees()
-
-    @once
-    def first_paid_at(self, destination: Address) -> datetime | None:
-        """When it was first paid before this transaction."""
-        if self._place <= self._known.before:
-            return super().first_paid_at(destination)  # a part of the transaction was judged before
-        span = self._known.paid(self._chain, destination, self._txid, self._place)
-        return None if span is None or span[0] > self._at else span[0]
-
-    @once
-    def _last_paid_at(self, destination: Address) -> datetime | None:
-        span = self._known.paid(self._chain, destination, self._txid, self._place)
-        if self._place <= self._known.before or (span is not None and span[1] > self._at):
-            return super()._last_paid_at(destination)
-        return None if span is None else span[1]
-
-    def _last_spent_at(self, wallet: str) -> datetime | None:
-        return self._known.last_spent_at(wallet, self._txid, self._at)
-
-    def transaction(self) -> Any:
-        """The transaction as last known; read when asked for."""
-        if self._tx is None:
-            self._tx = self._read(self._outflow)
-        return self._tx
-
-    def _book(self, wallet: str, asset: Any) -> tuple[int, int]:  # noqa: ARG002 - the base's signature
-        raise Unknown(f"what {wallet} held at that time is not kept")
-
-
-_NOBODY = PayeeIndex()
-
-
-def _no_match() -> MatchResult:
-    raise Unknown("approvals are not judged again in a backtest")
+_NOT_MATCHED = Unknown("approvals are not judged again in a backtest")
 
 
 def _family(outflow: Outflow) -> TxId:

@@ -1,4 +1,4 @@
-"""What outflows are judged by, of the past: asked at every outflow, so each question is one statement made once."""
+"""What outflows of the past are judged by. Read at every outflow, so each query is one statement, compiled once."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     LargeBinary,
-    ScalarSelect,
     Select,
     Text,
     and_,
@@ -53,7 +52,7 @@ class PastOutflow(NamedTuple):
     broadcast_at: datetime
     tx: TxId
     ordinal: int
-    """Its place in the order of judging."""
+    """Its number in the order of judging."""
 
 
 class ChangedOutflow(NamedTuple):
@@ -78,7 +77,7 @@ class PastTransaction(NamedTuple):
 
 
 class PaymentReceived(NamedTuple):
-    """One payment to a destination: `paid` base units, by its place `payment` in the transaction of `row`."""
+    """One payment to a destination: `paid` base units, by its position `payment` in the transaction of `row`."""
 
     row: PastOutflow
     payment: int
@@ -97,14 +96,14 @@ def _bytes(name: str) -> Any:
     return bindparam(name, type_=LargeBinary())
 
 
-def _place(name: str = "place") -> Any:
+def _number(name: str = "ordinal") -> Any:
     return bindparam(name, type_=BigInteger())
 
 
 def _to_address() -> ColumnElement[bool]:
-    """Payments to an address that count: by other transactions, judged before a place."""
+    """Payments to an address that count: by other transactions, judged before an ordinal."""
     paying = exists().where(
-        _o.chain == _d.chain, _o.txid == _d.txid, _o.asset == _d.asset, _COUNTS, _o.ordinal < _place()
+        _o.chain == _d.chain, _o.txid == _d.txid, _o.asset == _d.asset, _COUNTS, _o.ordinal < _number()
     )
     return and_(
         _d.chain == _text("chain"),
@@ -116,9 +115,9 @@ def _to_address() -> ColumnElement[bool]:
 
 
 _LATEST_CHANGE = Statement(lambda _: select(func.coalesce(func.max(_o.changed), 0)))
-_LAST_PLACE = Statement(lambda _: select(func.coalesce(func.max(_o.ordinal), 0)))
+_LARGEST_ORDINAL = Statement(lambda _: select(func.coalesce(func.max(_o.ordinal), 0)))
 _PAST = (_o.id, _o.wallet, _o.asset, _o.amount, _o.broadcast_at, _o.txid, _o.ordinal)
-_CHANGED = Statement(lambda _: select(*_PAST, _o.state, _o.chain, _o.block_hash).where(_o.changed > _place("change")))
+_CHANGED = Statement(lambda _: select(*_PAST, _o.state, _o.chain, _o.block_hash).where(_o.changed > _number("change")))
 _ROWS_OF = Statement(
     lambda _: (
         select(*_PAST, _o.state, _o.chain, _o.block_hash)
@@ -126,14 +125,16 @@ _ROWS_OF = Statement(
         .order_by(_o.ordinal)
     )
 )
-_PLACE_OF = Statement(lambda _: select(func.min(_o.ordinal)).where(_o.chain == _text("chain"), _o.txid == _bytes("tx")))
+_ORDINAL_OF = Statement(
+    lambda _: select(func.min(_o.ordinal)).where(_o.chain == _text("chain"), _o.txid == _bytes("tx"))
+)
 _FIRST_PAID = Statement(lambda _: select(_d.broadcast_at).where(_to_address()).order_by(_d.broadcast_at).limit(1))
 _LAST_PAID = Statement(lambda _: select(_d.broadcast_at).where(_to_address()).order_by(_d.broadcast_at.desc()).limit(1))
 _LAST_AT = Statement(
     lambda _: (
         select(_o.broadcast_at)
         .where(_o.wallet == _text("wallet"), _COUNTS, _o.txid != _bytes("tx"))
-        .where(_o.broadcast_at <= _time("until"), _o.ordinal < _place())
+        .where(_o.broadcast_at <= _time("until"), _o.ordinal < _number())
         .order_by(_o.broadcast_at.desc())
         .limit(1)
     )
@@ -144,7 +145,7 @@ _PAYING = Statement(
     lambda _: (
         select(_o.chain, _o.txid, _o.block_hash, _o.broadcast_at, _o.ordinal)
         .where(_o.wallet == _text("wallet"), _COUNTS, _o.txid != _bytes("tx"))
-        .where(_o.broadcast_at <= _time("until"), _o.ordinal < _place())
+        .where(_o.broadcast_at <= _time("until"), _o.ordinal < _number())
         .order_by(_o.broadcast_at.desc(), _o.ordinal.desc())
         .limit(bindparam("limit", type_=BigInteger()))
         .offset(bindparam("offset", type_=BigInteger()))
@@ -157,7 +158,7 @@ def _receipts() -> Select[Any]:
         select(*_PAST, _d.ordinal, _d.amount)
         .join(t.destinations, (_d.chain == _o.chain) & (_d.txid == _o.txid) & (_d.asset == _o.asset))
         .where(_d.chain == _text("chain"), _d.address == _bytes("address"))
-        .where(_d.broadcast_at > _time("after"), _d.broadcast_at <= _time("until"), _o.ordinal <= _place())
+        .where(_d.broadcast_at > _time("after"), _d.broadcast_at <= _time("until"), _o.ordinal <= _number())
         .where(or_(_COUNTS, _o.txid == _bytes("own")))
         .order_by(_o.broadcast_at, _o.ordinal)
     )
@@ -203,8 +204,8 @@ class HistoryRepository:
         return int(_LATEST_CHANGE.row(self._c)[0])
 
     def last_ordinal(self) -> int:
-        """The last place in the order of judging; 0 if there is no outflow."""
-        return int(_LAST_PLACE.row(self._c)[0])
+        """The last ordinal in the order of judging; 0 if there is no outflow."""
+        return int(_LARGEST_ORDINAL.row(self._c)[0])
 
     def changed_after(self, change: int) -> list[ChangedOutflow]:
         """Every outflow that changed since, as it is now, in the order of judging."""
@@ -217,83 +218,79 @@ class HistoryRepository:
         return [_changed(r) for r in _ROWS_OF.rows(self._c, chain=chain, tx=tx, wallet=wallet)]
 
     def ordinal_of(self, chain: ChainId, tx: TxId) -> int:
-        """The first place of a transaction in the order of judging; after all others if it is not there."""
-        (place,) = _PLACE_OF.row(self._c, chain=str(chain), tx=tx)
-        return LAST_ORDINAL if place is None else int(place)
+        """The first ordinal of a transaction in the order of judging; after all others if it is not there."""
+        (ordinal,) = _ORDINAL_OF.row(self._c, chain=str(chain), tx=tx)
+        return LAST_ORDINAL if ordinal is None else int(ordinal)
 
     # --- who was paid -------------------------------------------------------------------------------------------------
 
-    def first_paid_at(self, chain: ChainId, address: Address, until: datetime, tx: TxId, place: int) -> datetime | None:
-        """When another transaction than `tx` that counts and was judged before `place` first paid `address`, up to
+    def first_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
+    ) -> datetime | None:
+        """When another transaction than `tx` that counts and was judged before `ordinal` first paid `address`, up to
         `until`; None if none did.
         """
-        return self._paid_at(_FIRST_PAID, chain, address, until, tx, place)
+        return self._paid_at(_FIRST_PAID, chain, address, until, tx, ordinal)
 
-    def last_paid_at(self, chain: ChainId, address: Address, until: datetime, tx: TxId, place: int) -> datetime | None:
+    def last_paid_at(
+        self, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
+    ) -> datetime | None:
         """When such a transaction last paid `address`."""
-        return self._paid_at(_LAST_PAID, chain, address, until, tx, place)
+        return self._paid_at(_LAST_PAID, chain, address, until, tx, ordinal)
 
     def _paid_at(
-        self, statement: Statement, chain: ChainId, address: Address, until: datetime, tx: TxId, place: int
+        self, statement: Statement, chain: ChainId, address: Address, until: datetime, tx: TxId, ordinal: int
     ) -> datetime | None:
-        row = statement.row(self._c, chain=str(chain), address=address.key, until=until, tx=tx, place=place)
+        row = statement.row(self._c, chain=str(chain), address=address.key, until=until, tx=tx, ordinal=ordinal)
         found: datetime | None = None if row is None else row[0]
         return found
 
     def receipts(
-        self, chain: ChainId, address: Address, after: datetime, until: datetime, own: TxId, place: int = LAST_ORDINAL
+        self, chain: ChainId, address: Address, after: datetime, until: datetime, own: TxId, ordinal: int = LAST_ORDINAL
     ) -> list[PaymentReceived]:
-        """Payments to `address` in (after, until] of outflows that count (or of transaction `own`), up to `place` in
+        """Payments to `address` in (after, until] of outflows that count (or of transaction `own`), up to `ordinal` in
         the order of judging, by time and that order. A payment stands once for each wallet that shared in it.
         """
         given = {"chain": str(chain), "address": address.key, "after": after, "until": until, "own": own}
-        rows = _RECEIPTS.rows(self._c, **given, place=place)
+        rows = _RECEIPTS.rows(self._c, **given, ordinal=ordinal)
         return [PaymentReceived(past_outflow(r), r[7], r[8]) for r in rows]
 
     # --- when a wallet moved ------------------------------------------------------------------------------------------
 
-    def last_paying_at(self, wallet: str, but: TxId, until: datetime, place: int) -> datetime | None:
-        """Broadcast time, up to `until`, of the wallet's latest outflow that counts and was judged before `place`, of
-        another transaction than `but`.
+    def last_paying_at(self, wallet: str, tx: TxId, until: datetime, ordinal: int) -> datetime | None:
+        """Broadcast time, up to `until`, of the wallet's latest outflow that counts and was judged before `ordinal`, of
+        another transaction than `tx`.
         """
-        row = _LAST_AT.row(self._c, wallet=wallet, tx=but, until=until, place=place)
+        row = _LAST_AT.row(self._c, wallet=wallet, tx=tx, until=until, ordinal=ordinal)
         found: datetime | None = None if row is None else row[0]
         return found
 
-    def past_of(self, wallet: str, but: TxId, until: datetime, place: int, limit: int) -> list[PastTransaction]:
+    def past_of(self, wallet: str, tx: TxId, until: datetime, ordinal: int, limit: int) -> list[PastTransaction]:
         """The wallet's last `limit` such transactions, newest first."""
         found: dict[tuple[str, TxId], PastTransaction] = {}
-        # A transaction may have an outflow in each of several assets: look on until there are enough of them.
+        # A transaction may have an outflow in each of several assets: read on until there are enough.
         for low in count(0, 2 * limit):
-            given = {"wallet": wallet, "tx": but, "until": until, "place": place}
+            given = {"wallet": wallet, "tx": tx, "until": until, "ordinal": ordinal}
             rows = _PAYING.rows(self._c, **given, limit=2 * limit, offset=low)
-            for chain, txid, block_hash, at, ordinal in rows:
-                found.setdefault((chain, txid), PastTransaction(chain, txid, block_hash or b"", at, ordinal))
+            for chain, txid, block_hash, at, number in rows:
+                found.setdefault((chain, txid), PastTransaction(chain, txid, block_hash or b"", at, number))
             if len(found) >= limit or len(rows) < 2 * limit:
                 break
         return list(islice(found.values(), limit))
 
     def spendings(self, wallet: str) -> list[tuple[datetime, TxId]]:
-        """(broadcast time, transaction) of everything in the books by which the wallet spent, in no order."""
+        """(broadcast time, transaction) of every transaction in the books by which the wallet spent, unordered."""
         return [(at, tx) for at, tx in _SPENDINGS.rows(self._c, wallet=wallet)]
 
-    def last_spent_at(self, wallet: str, but: TxId, until: datetime) -> datetime | None:
+    def last_spent_at(self, wallet: str, tx: TxId, until: datetime) -> datetime | None:
         """Broadcast time, up to `until`, of the wallet's latest transaction in the books that spent anything, other
-        than `but`.
+        than `tx`.
         """
         # A broadcast comes no later than its block: what is latest has a block time of at least the first one found.
-        row = _NEAR.row(self._c, wallet=wallet, tx=but, until=until)
+        row = _NEAR.row(self._c, wallet=wallet, tx=tx, until=until)
         near = _BEGINNING if row is None else row[0]
-        latest: datetime | None = _LATEST_SPENDING.row(self._c, wallet=wallet, tx=but, near=near, until=until)[0]
+        latest: datetime | None = _LATEST_SPENDING.row(self._c, wallet=wallet, tx=tx, near=near, until=until)[0]
         return latest
-
-
-def place_of(chain: ChainId, tx: TxId) -> ScalarSelect[int]:
-    """`HistoryRepository.place_of` as part of another statement."""
-    own = t.outflows.alias()
-    last = bindparam(None, LAST_ORDINAL, type_=BigInteger())
-    query = select(func.coalesce(func.min(own.c.ordinal), last)).where(own.c.chain == str(chain), own.c.txid == tx)
-    return query.scalar_subquery()
 
 
 def _changed(r: Any) -> ChangedOutflow:

@@ -258,14 +258,3 @@ def spending_of(
 def fee_of(outflows: Sequence[Outflow]) -> int:
     """What the network took in the asset of these outflows, which are of one transaction and asset."""
     return sum(o.fee for o in outflows) if outflows[0].asset.namespace == "slip44" else 0
-
-
-def answer_of(result: MatchResult | Unknown) -> Callable[[], MatchResult]:
-    """What rules call for the match: returns it, or raises why there is none."""
-
-    def answer() -> MatchResult:
-        if isinstance(result, Unknown):
-            raise result
-        return result
-
-    return answer

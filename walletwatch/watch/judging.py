@@ -22,7 +22,7 @@ from walletwatch.rules.lookalikes import PayeeIndex
 from walletwatch.rules.registry import RuleConfig, rule_type
 from walletwatch.store import UnitOfWork
 from walletwatch.store.ledger import StoredTransaction
-from walletwatch.watch.approval_service import ApprovalService, answer_of, spending_of
+from walletwatch.watch.approval_service import ApprovalService, spending_of
 from walletwatch.watch.findings import AlertRaiser, FindingWriter, Verdicts
 from walletwatch.watch.internal_transfers import internal_transfers_of
 
@@ -37,7 +37,7 @@ class Judge:
         self.approvals = approvals
         self.alert_writer = alert_writer
         self.findings = FindingWriter(deployment, alert_writer)
-        self._cache = HistoryCache(deployment)
+        self._cache = HistoryCache(deployment, approvals.requests_to)
         self._on_error = OncePerRule(_log_broken_rule)
         self._authorisation = tuple(c for c in deployment.rules if rule_type(c.type).family == "authorisation")
 
@@ -158,8 +158,7 @@ class Judge:
         payees: PayeeIndex,
         result: MatchResult | Unknown,
     ) -> StoreFacts:
-        requests, match = self.approvals.requests_to, answer_of(result)
-        return StoreFacts(unit, self.deployment, subject, tx, payees, match, requests, cache=self._cache)
+        return StoreFacts(self._cache.sources(unit, subject, tx), subject, lambda: tx, result, lambda: payees)
 
 
 def _known(match: Callable[[], MatchResult]) -> MatchResult | Unknown:
