@@ -75,8 +75,8 @@ class Family:
     finality_tags: frozenset[str] = frozenset()
     stale_after: timedelta = timedelta(minutes=5)
     """A chain without a new block for longer is reported as stale."""
-    block_time_slack: timedelta = timedelta(0)
-    """How far a block's time may lie before the true time."""
+    block_time_slack: Callable[[ChainId], timedelta] = lambda _: timedelta(0)
+    """By how much a block's time may lie before the broadcast of what it holds."""
     fee_unit: str = ""
     """Of a fee rate."""
     hash_prefix: str = ""

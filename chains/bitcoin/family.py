@@ -23,7 +23,7 @@ FAMILY: Final = Family(
     confirmations=6,
     stale_after=timedelta(hours=2),
     # A block's time may be two hours off (MAX_FUTURE_BLOCK_TIME, Bitcoin Core, chain.h).
-    block_time_slack=timedelta(hours=2),
+    block_time_slack=lambda _: timedelta(hours=2),
     fee_unit="sat/vB",
     options=NodeOptions(chain=frozenset({"history"}), endpoint=frozenset({"zmq", "cookie", "rest"})),
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Final
 
-from chains.evm.params import native_asset, native_id
+from chains.evm.params import block_time_slack, native_asset, native_id
 from chains.family import Bookkeeping, Family, NodeOptions, later
 
 FAMILY: Final = Family(
@@ -24,6 +24,7 @@ FAMILY: Final = Family(
     finality="finalized",
     finality_tags=frozenset({"finalized", "safe", "latest"}),
     stale_after=timedelta(minutes=10),
+    block_time_slack=block_time_slack,
     fee_unit="gwei",
     hash_prefix="0x",
     token_namespaces=frozenset({"erc20"}),

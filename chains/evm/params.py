@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 
 from chains.family import UnknownCoin
@@ -31,6 +32,8 @@ class Network:
     standard_header: bool = True
     signed_transactions: bool = False
     coin_mirrors: frozenset[bytes] = frozenset()
+    slot_secs: int = 2
+    """A block's time is the beginning of its slot: what it holds may have been broadcast so many seconds later."""
 
     @property
     def chain(self) -> ChainId:
@@ -44,10 +47,10 @@ NETWORKS: dict[int, Network] = {
     network.number: network
     for network in (
         # Two epochs: without the tag no depth is final; reorgs of 7 blocks were seen on 2022-05-25.
-        Network(1, "Ethereum", min_confirmations=64, signed_transactions=True),
+        Network(1, "Ethereum", min_confirmations=64, signed_transactions=True, slot_secs=12),
         Network(10, "Optimism"),
         # 15 was the depth advised before fast finality (BEP-126).
-        Network(56, "BNB Chain", symbol="BNB", coin_type=714, min_confirmations=15),
+        Network(56, "BNB Chain", symbol="BNB", coin_type=714, min_confirmations=15, slot_secs=3),
         # A reorg of 157 blocks was seen on 2023-02-22, before milestones. State-sync logs stand in no header bloom.
         Network(
             137,
@@ -63,7 +66,7 @@ NETWORKS: dict[int, Network] = {
         Network(42161, "Arbitrum"),
         # Accepted blocks are final; the header carries extDataHash and blockGasCost between Ethereum's fields.
         Network(43114, "Avalanche", symbol="AVAX", coin_type=9005, standard_header=False),
-        Network(11155111, "Sepolia", min_confirmations=64, signed_transactions=True),
+        Network(11155111, "Sepolia", min_confirmations=64, signed_transactions=True, slot_secs=12),
     )
 }
 
@@ -78,6 +81,11 @@ def network_of(chain: ChainId) -> Network:
         raise ValueError(f"not an EIP-155 chain: {chain}")
     number = int(reference)
     return NETWORKS.get(number) or Network(number, str(chain), standard_header=False)
+
+
+def block_time_slack(chain: ChainId) -> timedelta:
+    """How much later than its block's time a transaction may have been broadcast: the length of a slot."""
+    return timedelta(seconds=network_of(chain).slot_secs)
 
 
 @lru_cache(maxsize=1024)

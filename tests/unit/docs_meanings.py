@@ -104,6 +104,10 @@ MEANINGS: dict[tuple[str, str], str] = {
     ("approval_feed", "signatures"): 'log, table: `"none"` takes unsigned lines too: weaker evidence, and marked so',
     ("approval_feed", "name"): "how findings call it; by default the file's name, else the type",
     ("approval_feed", "silent_after"): "nothing new for so long is a finding (`feed_silent`); by default never",
+    (
+        "approval_feed",
+        "max_late",
+    ): "an act read later than this after its own time is kept and does not count",
     ("approval_feed", "listen"): "http: host and port; another host than this machine's own needs `secret`, and TLS or "
     "`insecure`",
     ("approval_feed", "secret"): "http: whoever posts must show that they know it",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -144,7 +145,8 @@ def test_an_act_refused_when_read_stays_refused() -> None:
         (5, Policy("p", min_delay=timedelta(minutes=5)), ""),
         (4.999, Policy("p", min_delay=timedelta(minutes=5)), "approval_too_fast"),
         (-1, Policy("p", min_delay=timedelta(minutes=5)), "approval_too_fast"),
-        (-1, Policy("p"), ""),
+        (-1, Policy("p"), "approval_too_fast"),
+        (0, Policy("p"), ""),
     ],
 )
 def test_times_at_their_edges(minute: float, policy: Policy, rule: str) -> None:
@@ -252,7 +254,7 @@ def spending(chain: ChainId = BTC, **more: Any) -> Spending:
 
 def test_block_time_alone_leaves_two_hours_on_bitcoin() -> None:
     assert JudgementTime.of(spending(), request()) == JudgementTime(at(60), at(180), ("hot",))
-    assert JudgementTime.of(spending(ChainId.parse("eip155:1")), request()).approve_by == at(60)
+    assert JudgementTime.of(spending(ChainId.parse("eip155:1")), request()).approve_by == at(60) + timedelta(seconds=12)
     assert JudgementTime.of(spending(from_block_time_only=False), request()).approve_by == at(60)
 
 
@@ -263,13 +265,43 @@ def test_better_evidence_than_block_time_ends_the_slack() -> None:
     assert JudgementTime.of(spending(), request(told)) == JudgementTime(at(60), at(65), ("hot",))
     early = act("broadcast", "req", 50, txid=b"\x02" * 32)
     assert JudgementTime.of(spending(family=(TX, b"\x02" * 32)), request(early)) == JudgementTime(
-        at(50), at(50), ("hot",)
+        at(60), at(50), ("hot",)
     )
     for useless in (
         act("broadcast", "req", 50, txid=b"\x02" * 32),
         act("broadcast", "req", 50, txid=TX, refused="invalid_signature"),
     ):
         assert JudgementTime.of(spending(), request(useless)).broadcast_at == at(60)
+
+
+@pytest.mark.parametrize(("chain", "secs"), [("eip155:1", 12), ("eip155:56", 3), ("eip155:10", 2)])
+def test_the_slot_of_its_block_is_slack(chain: str, secs: int) -> None:
+    """On EVM networks an approval 1.5 s into the slot of its block was called later than the broadcast."""
+    paid = replace(spending(), chain=ChainId.parse(chain))
+    assert JudgementTime.of(paid, request()).approve_by == at(60) + timedelta(seconds=secs)
+
+
+def test_a_broadcast_act_makes_no_expired_approval_young() -> None:
+    """A backdated broadcast act brought an expired approval, a cancelled request and an ended key to pass."""
+    old = Policy("p", max_age=timedelta(minutes=30))
+    told = act("broadcast", "req", 20, txid=TX)
+    wanted = request(approve("tre", 1), told)
+    answer = authorise(
+        wanted,
+        JudgementTime.of(spending(), wanted),
+        policies=PolicyHistory.of([old]),
+        people=PEOPLE,
+        price_of=missing,
+    )
+    assert (answer.met, refusals(answer)) == (False, [("tre", "approval_expired")])
+
+
+@pytest.mark.parametrize("kind", ["reject", "cancel"])
+def test_nobody_without_a_role_stops_a_payment(kind: str) -> None:
+    """A viewer's backdated reject made a good payment critical; a person without any role could cancel."""
+    answer = ask(request(approve("tre"), act(kind, "gone", 12, intent_hash=intent().hash)))
+    assert (answer.met, answer.withdrawn) == (True, None)
+    assert refusals(answer) == [("gone", "approver_not_authorised")]
 
 
 def test_policies_that_approve_by_silence_are_refused() -> None:

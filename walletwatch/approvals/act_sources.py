@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 
 from walletwatch.approvals.acts import Malformed, ParseAddress, parse_act
 from walletwatch.approvals.positions import FeedPosition, Postponed
+from walletwatch.approvals.read_times import MAX_LATE
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.withdrawals import Act
 
@@ -41,7 +42,8 @@ class Taken:
 
 class ActSource(Protocol):
     """Something that is looked at again and again. `name` is what findings call it, `location` where it is: a path, an
-    address, never a secret. Nothing new for `silent_after` is a finding (None: never).
+    address, never a secret. Nothing new for `silent_after` is a finding (None: never). An act read
+    more than `max_late` after its own time does not count.
     """
 
     @property
@@ -52,6 +54,9 @@ class ActSource(Protocol):
 
     @property
     def silent_after(self) -> timedelta | None: ...  # noqa: D102 - described above
+
+    @property
+    def max_late(self) -> timedelta: ...  # noqa: D102 - described above
 
     def read_new(self, position: Mapping[str, Any], now: datetime) -> Taken | None:
         """What is new since `position` (empty: the beginning); None for nothing. Raises FeedUnreadable."""
@@ -84,6 +89,7 @@ class PostedFeed:
     ring: KeyRing
     parse_address: ParseAddress
     silent_after: timedelta | None = None
+    max_late: timedelta = MAX_LATE
 
     def read_post(self, body: bytes, now: datetime) -> Post:
         """Read and verify every line. An empty last line is none: a batch may end with a newline."""

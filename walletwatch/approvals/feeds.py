@@ -24,6 +24,7 @@ from walletwatch.approvals.positions import (
     open_past,
     prove_blocks,
 )
+from walletwatch.approvals.read_times import MAX_LATE
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.withdrawals import Act
 
@@ -45,6 +46,7 @@ class Feed:
     ring: KeyRing
     parse_address: ParseAddress
     silent_after: timedelta | None = None
+    max_late: timedelta = MAX_LATE
 
     @property
     def location(self) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from chains.model import AssetId
 from chains.registry import family_of
 from walletwatch.approvals.policies import PolicyHistory, candidates
+from walletwatch.approvals.request_book import REQUESTER
 from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.people import People
 from walletwatch.domain.policies import Policy
@@ -32,7 +33,10 @@ class JudgementTime:
 
     @classmethod
     def of(cls, spending: Spending, request: Request) -> JudgementTime:
-        """The broadcast of `spending`, as far as it concerns `request`: its own broadcast acts are evidence too.
+        """The broadcast of `spending`, as far as it concerns `request`.
+
+        Its broadcast acts can only make the deadline of approvals earlier: age, expiry and cancellation are held to
+        mempool and chain, because a person can write any time into an act.
 
         Block time alone lets approvals count until the slack of the chain's block times after it (two hours on
         Bitcoin); a sight in a mempool or a broadcast act is better evidence, and then nothing later counts.
@@ -40,10 +44,10 @@ class JudgementTime:
         family = {spending.tx, *spending.family}
         told = [a.at for a in request.acts if a.kind is ActKind.BROADCAST and a.txid in family and not a.refused]
         by_block = spending.from_block_time_only or spending.seen_at is not None
-        slack = family_of(spending.chain).block_time_slack if by_block else timedelta(0)
+        slack = family_of(spending.chain).block_time_slack(spending.chain) if by_block else timedelta(0)
         seen = [spending.seen_at] if spending.seen_at is not None else []
         approve_by = min([spending.broadcast_at + slack, *told, *seen])
-        return cls(min([spending.broadcast_at, *told, *seen]), approve_by, spending.wallets)
+        return cls(min([spending.broadcast_at, *seen]), approve_by, spending.wallets)
 
     @classmethod
     def now(cls, at: datetime) -> JudgementTime:
@@ -126,9 +130,9 @@ def authorise(
         for n, acts in _by_version(approvals, policies, moment.broadcast_at)
     ]
     answer = max(reversed(answers), key=lambda a: a.rank)
-    withdrawn, others = _read_withdrawals(request, moment)
-    flaws = [*others, *_own_flaw(request)]
     decision = answer.decision
+    withdrawn, others = _read_withdrawals(request, moment, decision.policy, people)
+    flaws = [*others, *_own_flaw(request)]
     met = answer.rank == 2 and withdrawn is None and not request.requested.refused
     return Authorisation(
         request=request,
@@ -228,7 +232,14 @@ def _why_not(act: Act, policy: Policy, request: Request, moment: JudgementTime, 
         return RefusedAct(act, "approver_not_authorised", f"{act.actor} may not approve ({roles or 'no role'})")
     if act.actor == request.requested.actor and not policy.requester_may_approve:
         return RefusedAct(act, "self_approval", f"{act.actor} asked for the payment and may not approve it")
-    return _wrong_content(act, request) or _wrong_time(act, policy, request, moment)
+    return _wrong_content(act, request) or _too_early(act, request) or _wrong_time(act, policy, request, moment)
+
+
+def _too_early(act: Act, request: Request) -> RefusedAct | None:
+    if act.at >= request.requested.at:
+        return None
+    words = f"dated {format_utc(act.at)}, before the request it approves ({format_utc(request.requested.at)})"
+    return RefusedAct(act, "approval_too_fast", words)
 
 
 def _wrong_content(act: Act, request: Request) -> RefusedAct | None:
@@ -268,7 +279,18 @@ def _closed(hours: BusinessHours, at: datetime) -> str:
         return str(why)
 
 
-def _read_withdrawals(request: Request, moment: JudgementTime) -> tuple[Act | None, list[RefusedAct]]:
+def _may_not_withdraw(act: Act, policy: Policy, people: People) -> RefusedAct | None:
+    """Reject and cancel count from requesters and approvers: a person without a role could stop every payment."""
+    person = people.by_id(act.actor)
+    if person is not None and (REQUESTER in person.roles or policy.may_approve(person)):
+        return None
+    roles = ", ".join(person.roles) if person else "not known"
+    return RefusedAct(act, "approver_not_authorised", f"{act.actor} may not {act.kind} ({roles or 'no role'})")
+
+
+def _read_withdrawals(
+    request: Request, moment: JudgementTime, policy: Policy, people: People
+) -> tuple[Act | None, list[RefusedAct]]:
     """The reject or cancel that ended the request before the broadcast, and every other act that does not count."""
     withdrawn: Act | None = None
     refused: list[RefusedAct] = []
@@ -277,7 +299,7 @@ def _read_withdrawals(request: Request, moment: JudgementTime) -> tuple[Act | No
             continue
         flaw = RefusedAct(act, act.refused, act.reason) if act.refused else None
         if act.kind in {ActKind.REJECT, ActKind.CANCEL}:
-            flaw = flaw or _wrong_content(act, request)
+            flaw = flaw or _may_not_withdraw(act, policy, people) or _wrong_content(act, request)
             if flaw is None and withdrawn is None and act.at <= moment.broadcast_at:
                 withdrawn = act
         if flaw is not None:
@@ -309,7 +331,8 @@ def _explain(
         asks += f"; given {policy.hours}"
     yield f"policy {policy.name!r} asks for {asks}" if policy.name else "no policy fits: one approver is asked for"
     for act in decision.counted:
-        yield f"{act.kind} by {act.actor} at {format_utc(act.at)} counts"
+        late = ", dated while its feed was not read" if act.read_late else ""
+        yield f"{act.kind} by {act.actor} at {format_utc(act.at)} counts{late}"
     for refused in (*decision.refused, *flaws):
         act = refused.act
         yield f"{act.kind} by {act.actor} at {format_utc(act.at)} does not count ({refused.rule}): {refused.reason}"

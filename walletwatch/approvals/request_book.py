@@ -8,16 +8,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol
 
 from chains.model import Address, AssetId, ChainId, TxId
+from walletwatch.approvals.signatures import NOT_AUTHORISED
 from walletwatch.domain.people import People
 from walletwatch.domain.withdrawals import Act, ActKind, Intent, Request
 
 REQUESTER = "requester"
-"""The role without which a request is none."""
+"""The role that may ask for payments."""
+OPERATOR = "operator"
+"""The role that broadcasts what was approved."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,7 @@ class RequestBook:
 
     def add(self, act: Act) -> bool:
         """Take in one act. False for an exact duplicate; of two, the one with the lower place in its feed is kept."""
+        act = _hold_to_role(act, self._people)
         entry = self._entries.setdefault(act.request_id, _Entry())
         key = (act.digest, act.kid, act.refused)
         known = entry.acts.get(key)
@@ -222,6 +226,17 @@ class RequestBook:
             other = act.intent is not None and act.intent.hash != stands.intent.hash
             if other and opens(act, self._people):
                 yield Conflict(request_id, stands, act)
+
+
+def _hold_to_role(act: Act, people: People) -> Act:
+    """A broadcast act counts from requesters and operators, or as a vendor's word: others could move deadlines."""
+    if act.kind is not ActKind.BROADCAST or act.refused or act.vouched is not None:
+        return act
+    person = people.by_id(act.actor)
+    if person is not None and not {REQUESTER, OPERATOR}.isdisjoint(person.roles):
+        return act
+    words = f"{act.actor} is neither requester nor operator, and may not say what was broadcast"
+    return replace(act, refused=NOT_AUTHORISED, reason=words)
 
 
 def _payee(intent: Intent) -> tuple[ChainId, bytes]:

@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from walletwatch.approvals.act_sources import FeedUnreadable, Taken
 from walletwatch.approvals.acts import MAX_LINE, Malformed, ParseAddress, Signatures, parse_act
 from walletwatch.approvals.positions import FeedRewritten, Postponed, postponed_from_json, postponed_to_json
+from walletwatch.approvals.read_times import MAX_LATE
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.domain.withdrawals import Act
@@ -94,6 +95,7 @@ class TableFeed:
     ring: KeyRing
     parse_address: ParseAddress
     silent_after: timedelta | None = None
+    max_late: timedelta = MAX_LATE
     _next_block: int = 0
     _proved_at: datetime | None = None
     _trouble: tuple[datetime, str] | None = field(default=None)

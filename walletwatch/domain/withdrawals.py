@@ -77,6 +77,8 @@ class Act:
     reason: str = ""
     vouched: Grade | None = None
     """The grade of what a vendor's export says; None for a line of a log."""
+    read_late: bool = False
+    """Dated in an interval in which its feed was not read: its time is the person's word alone."""
 
     @property
     def grade(self) -> Grade:
@@ -128,6 +130,11 @@ class Authorisation:
     explanation: tuple[str, ...] = ()
     signed: bool = field(default=True)
     """False if any counted act is unsigned: weaker evidence, and marked so."""
+
+    @property
+    def read_late(self) -> bool:
+        """Whether the answer rests on an act that was dated while its feed was not read."""
+        return self.request.requested.read_late or any(act.read_late for act in self.counted)
 
 
 @dataclass(frozen=True, slots=True)

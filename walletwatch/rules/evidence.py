@@ -192,6 +192,7 @@ def authorisation_json(answer: Authorisation) -> dict[str, Any]:
         "refused": shown({**act_json(r.act), "rule": r.rule, "reason": r.reason} for r in answer.refused),
         "missing": list(answer.missing),
         "signed": answer.signed,
+        **({"read_late": True} if answer.read_late else {}),
         **({"withdrawn": act_json(answer.withdrawn)} if answer.withdrawn is not None else {}),
         "steps": shown(answer.explanation),
     }
@@ -209,5 +210,6 @@ def act_json(act: Act) -> dict[str, Any]:
         "feed": act.feed,
         "line": act.line,
         "grade": str(act.grade),
+        **({"read_late": True} if act.read_late else {}),
         "digest": act.digest.hex(),
     }

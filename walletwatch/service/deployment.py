@@ -71,12 +71,14 @@ def _open(settings: Settings, feed: FeedSettings, ring: KeyRing, closing: ExitSt
         rows = ActTable(feed.url.reveal, feed.table, feed.sequence, feed.line)
         closing.callback(rows.close)
         place = f"{feed.url.shown}, table {feed.table}"
-        return TableFeed(feed.label, place, rows, feed.signatures, ring, parse_address, feed.silent_after)
+        return TableFeed(
+            feed.label, place, rows, feed.signatures, ring, parse_address, feed.silent_after, feed.max_late
+        )
     if feed.path is not None and feed.is_vendor:
         return open_export(settings, feed, feed.path, feed.label, ring)
     if feed.path is not None:
-        return Feed(feed.label, feed.path, feed.signatures, ring, parse_address, feed.silent_after)
-    return PostedFeed(feed.label, feed.listen, ring, parse_address, feed.silent_after)
+        return Feed(feed.label, feed.path, feed.signatures, ring, parse_address, feed.silent_after, feed.max_late)
+    return PostedFeed(feed.label, feed.listen, ring, parse_address, feed.silent_after, feed.max_late)
 
 
 def open_export(settings: Settings, feed: FeedSettings, path: Path, name: str, ring: KeyRing) -> ExportFeed:
@@ -90,7 +92,7 @@ def open_export(settings: Settings, feed: FeedSettings, path: Path, name: str, r
         chain_bound=tuple(int(part) for part in feed.safe_version.split(".")) >= _CHAIN_IN_DOMAIN,
         tokens=tuple(asset for asset in settings.asset_index.values() if asset.id.chain == chain),
     )
-    return ExportFeed(name, path, feed.type, terms, ring, parse_address, feed.silent_after)
+    return ExportFeed(name, path, feed.type, terms, ring, parse_address, feed.silent_after, feed.max_late)
 
 
 def open_endpoints(settings: Settings, post: Callable[[str, bytes], list[LineAnswer]]) -> Sequence[ActEndpoint]:

@@ -139,6 +139,8 @@ class FeedSettings(Table):
     """How findings call it; by default the file's name, else the type."""
     silent_after: Duration | None = None
     """Nothing new for so long is a finding."""
+    max_late: Duration = timedelta(hours=1)
+    """An act read later than this after the time it gives itself does not count."""
     listen: str = "127.0.0.1:8650"
     secret: SecretField | None = None
     """Whoever posts must show that they know it."""
@@ -182,7 +184,7 @@ class FeedSettings(Table):
         for key in needed:
             if not getattr(self, key):
                 yield Fault(f"a {self.type} feed needs {key}", _EXAMPLES[key], involves=(key,))
-        known = {"type", "name", "silent_after", *needed, *optional}
+        known = {"type", "name", "silent_after", "max_late", *needed, *optional}
         for key, field in type(self).model_fields.items():
             if key not in known and getattr(self, key) != field.default:
                 yield Fault(f"has no meaning for a {self.type} feed", f"remove {key}", key=key)

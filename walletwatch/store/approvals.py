@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, delete, func, insert, select, update
 
 from chains.model import AssetId, ChainId, TxId
 from walletwatch.domain.outflows import OutflowState
@@ -19,13 +19,16 @@ from walletwatch.store.statements import Filter, Statement, insert_if_new, inser
 
 @dataclass(frozen=True, slots=True)
 class FeedState:
-    """Where we are in a feed; `position` is the feed reader's own. `trouble` is why it cannot be read, or empty."""
+    """Where we are in a feed; `position` is the feed reader's own. `trouble` is why it cannot be read, or empty.
+    `looked_at`: about when it could last be read, None where that was not kept.
+    """
 
     feed: str
     position: dict[str, Any]
     read_at: datetime
     grew_at: datetime
     trouble: str
+    looked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +175,7 @@ class ApprovalRepository:
         """Our place in a feed; with `lock` nobody else moves it in this transaction."""
         query = select(t.feeds).where(t.feeds.c.feed == feed)
         row = self._c.execute(query.with_for_update() if lock else query).one_or_none()
-        return None if row is None else FeedState(row.feed, row.position, row.read_at, row.grew_at, row.trouble)
+        return None if row is None else _feed_state(row)
 
     def lock_feed(self, feed: str, now: datetime) -> FeedState:
         """Our place in a feed, made if there is none, which nobody else moves in this transaction."""
@@ -188,8 +191,19 @@ class ApprovalRepository:
             "read_at": state.read_at,
             "grew_at": state.grew_at,
             "trouble": state.trouble,
+            "looked_at": state.looked_at,
         }
         upsert(self._c, t.feeds, row, ("feed",))
+
+    def note_look(self, feed: str, at: datetime) -> None:
+        """The feed could be read at `at`, and had nothing new."""
+        self._c.execute(update(t.feeds).where(t.feeds.c.feed == feed).values(looked_at=at))
+
+    def knows(self, act: Act) -> bool:
+        """Whether this very act of this feed is kept, counted or refused."""
+        c = t.acts.c
+        query = select(c.id).where(c.feed == act.feed, c.digest == act.digest, c.kid == act.kid).limit(1)
+        return self._c.execute(query).first() is not None
 
     # --- spending requests --------------------------------------------------------------------------------------------
 
@@ -324,6 +338,10 @@ class ApprovalRepository:
         """Every version there was, oldest first."""
         rows = self._c.execute(select(t.policy_versions).order_by(t.policy_versions.c.id))
         return [KeptPolicies(r.digest, tuple(r.document), r.since) for r in rows]
+
+
+def _feed_state(row: Any) -> FeedState:
+    return FeedState(row.feed, row.position, row.read_at, row.grew_at, row.trouble, row.looked_at)
 
 
 def _allocation(r: Any) -> Allocation:

@@ -227,6 +227,7 @@ def act_to_json(act: Act) -> Json:
         "refused": act.refused,
         "reason": act.reason,
         "vouched": act.vouched,
+        **({"read_late": True} if act.read_late else {}),
     }
 
 
@@ -250,6 +251,7 @@ def act_from_json(value: Mapping[str, Any]) -> Act:
         refused=value["refused"],
         reason=value["reason"],
         vouched=Grade(value["vouched"]) if value.get("vouched") else None,
+        read_late=value.get("read_late", False),
     )
 
 

@@ -91,6 +91,11 @@ class ApprovalService:
             self._book.reopen(request_id)
 
     @property
+    def people(self) -> People:
+        """Everybody with a say, as configured."""
+        return self._people
+
+    @property
     def book(self) -> RequestBook:
         """Every request known."""
         return self._book

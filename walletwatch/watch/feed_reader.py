@@ -6,12 +6,13 @@ import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from chains.model import ChainId, TxId
 from walletwatch.approvals.act_sources import ActSource, FeedUnreadable, PostedFeed, Taken
 from walletwatch.approvals.acts import Malformed
+from walletwatch.approvals.read_times import EVER, Reading, hold_to_reading
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import Act, ActKind
@@ -34,7 +35,7 @@ class FeedFindings:
 
     def report_trouble(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, why: str) -> None:
         """The feed cannot be read: outflows are undetermined until it can."""
-        state = known or FeedState(feed.name, {}, unit.now, unit.now, "")
+        state = known or FeedState(feed.name, {}, unit.now, unit.now, "", None)
         unit.approvals.save_feed(replace(state, read_at=unit.now, trouble=why))
         summary = f"the approval feed {feed.name} cannot be read: {why}"
         self._report(unit, "feed_silent", summary, feed.name, {"path": feed.location, "error": why})
@@ -104,6 +105,9 @@ class FeedFindings:
 
 
 _MAX_READS = 10_000
+NOT_READ_AFTER = timedelta(seconds=60)
+"""A feed that could not be looked at for longer was not read in that interval."""
+LOOKS_KEPT_EVERY = timedelta(seconds=20)
 _NOTHING = hashlib.sha256().hexdigest()
 
 
@@ -128,6 +132,8 @@ class FeedReader:
         self._feeds = tuple(feeds)
         self._findings = FeedFindings(judge)
         self._rules = tuple(t.name for t in catalogue() if t.family == "authorisation")
+        self._looked: dict[str, datetime] = {}
+        """By feed, when this process could last read it."""
 
     def read(self) -> None:
         """Take in everything that was written since; a feed that cannot be read makes verdicts undetermined, and is
@@ -179,12 +185,38 @@ class FeedReader:
             taken = Taken((), (), known.position, _NOTHING)
         if taken is None:
             self._check_silence(feed, known)
+            self._note_look(feed, known, now)
             return False
         with self._keeping() as unit:
             if _moved(unit.approvals.feed(feed.name, lock=True), known):
                 return True  # another process took it meanwhile
             self._take(unit, feed, known, taken)
+        self._looked[feed.name] = now
         return taken.more
+
+    def _note_look(self, feed: ActSource, known: FeedState | None, now: datetime) -> None:
+        """Keep now and then that the feed could be read, so that a later process knows since when it was not."""
+        self._looked[feed.name] = now
+        if known is not None and (known.looked_at is None or now - known.looked_at >= LOOKS_KEPT_EVERY):
+            with self._store.transaction() as unit:
+                unit.approvals.note_look(feed.name, now)
+
+    def _reading(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, *, exported: bool) -> Reading:
+        """How the feed was read up to now; an interval without reading is put on record when it ends."""
+        if exported or known is None or not known.position:
+            return Reading(feed.max_late, EVER)
+        looks = [at for at in (known.looked_at, self._looked.get(feed.name)) if at is not None]
+        last = max(looks, default=None)
+        if last is None or unit.now - last <= NOT_READ_AFTER:
+            return Reading(feed.max_late)
+        payload = {
+            "path": feed.location,
+            "since": format_utc(last),
+            "until": format_utc(unit.now),
+            "why": known.trouble,
+        }
+        unit.audit.append("walletwatch", "approval.unread", feed.name, payload)
+        return Reading(feed.max_late, last)
 
     @contextmanager
     def _keeping(self) -> Iterator[UnitOfWork]:
@@ -211,11 +243,12 @@ class FeedReader:
 
     def _take(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, taken: Taken) -> list[Act]:
         """Keep the batch; the acts that are new."""
-        new = [act for act in taken.acts if self._add(unit, act, exported=taken.exported)]
+        reading = self._reading(unit, feed, known, exported=taken.exported)
+        new = [act for act in taken.acts if self._add(unit, act, reading, exported=taken.exported)]
         malformed = [m for m in taken.malformed if self._add_malformed(unit, m)]
         grew = bool(new or malformed if taken.exported else taken.acts or taken.malformed) or known is None
         grew_at = unit.now if grew else known.grew_at if known is not None else unit.now
-        unit.approvals.save_feed(FeedState(feed.name, dict(taken.position), unit.now, grew_at, ""))
+        unit.approvals.save_feed(FeedState(feed.name, dict(taken.position), unit.now, grew_at, "", unit.now))
         if new or malformed:
             self._record(unit, feed, taken, len(new), len(malformed))
         if malformed:
@@ -229,11 +262,14 @@ class FeedReader:
             self._judge.judge_again(unit, chain, txid)
         return new
 
-    def _add(self, unit: UnitOfWork, act: Act, *, exported: bool) -> bool:
+    def _add(self, unit: UnitOfWork, act: Act, reading: Reading, *, exported: bool) -> bool:
         if exported and unit.approvals.says_the_same(act):
             return False
         unit.approvals.forget_malformed(act.feed, act.line)
-        return unit.approvals.add_act(act, act.read_at or unit.now)
+        held = hold_to_reading(act, reading, self._judge.approvals.people)
+        if held.refused != act.refused and unit.approvals.knows(act):
+            return False  # read again from the beginning of its feed: it stays what it was when it was first read
+        return unit.approvals.add_act(held, held.read_at or unit.now)
 
     def _add_malformed(self, unit: UnitOfWork, bad: Malformed) -> bool:
         new = unit.approvals.add_malformed(bad.feed, bad.line, bad.error, bad.raw, unit.now)

@@ -22,6 +22,7 @@ from walletwatch.approvals.act_sources import FeedUnreadable, Taken
 from walletwatch.approvals.act_writing import write_unsigned
 from walletwatch.approvals.acts import Malformed, ParseAddress, malformed_line, parse_act
 from walletwatch.approvals.documents import Unreadable, parse_json
+from walletwatch.approvals.read_times import MAX_LATE
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.approvals.vendors.bitgo import read_approval
 from walletwatch.approvals.vendors.fireblocks import read_transaction
@@ -80,6 +81,7 @@ class ExportFeed:
     ring: KeyRing
     parse_address: ParseAddress
     silent_after: timedelta | None = None
+    max_late: timedelta = MAX_LATE
     _parsed: tuple[tuple[str, ...], _Export] | None = field(default=None, repr=False)
     """What the file system said of the file, and what it holds: kept from page to page."""
 

@@ -53,6 +53,7 @@ feeds = Table(
     Column("position", JsonText, nullable=False),
     Column("read_at", UtcTime, nullable=False),
     Column("grew_at", UtcTime, nullable=False),
+    Column("looked_at", UtcTime),
     text("trouble"),
 )
 
