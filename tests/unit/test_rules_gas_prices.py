@@ -7,7 +7,7 @@ from chains.evm.params import NETWORKS
 from chains.evm.source import read_facts
 from chains.model import AccountTransaction
 from data.ethereum.samples import block_18000000, exchange_accounts, sample
-from walletwatch.rules.fee_rates import fee_rate
+from walletwatch.rules.wallet_profile import fee_rate
 
 
 def test_the_price_paid_is_known_of_every_mined_transaction() -> None:

@@ -17,9 +17,8 @@ from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.withdrawals import Payment
 from walletwatch.rules.engine import examine
 from walletwatch.rules.expressions import MAX_ITEMS
-from walletwatch.rules.fee_rates import fee_rate
 from walletwatch.rules.registry import RuleErrors, configure
-from walletwatch.rules.wallet_profile import Oddity, Trait, WalletProfile
+from walletwatch.rules.wallet_profile import Oddity, Trait, WalletProfile, fee_rate
 
 
 def ask(table: dict[str, Any], subject: Outflow, known: World) -> Verdict:

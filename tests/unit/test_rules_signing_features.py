@@ -12,8 +12,7 @@ from unit.rules_facts import MemoryFacts
 from walletwatch.domain.findings import VerdictKind
 from walletwatch.rules.engine import examine
 from walletwatch.rules.registry import configure
-from walletwatch.rules.signing_features import signing_features_of
-from walletwatch.rules.wallet_profile import Trait, WalletProfile
+from walletwatch.rules.wallet_profile import Trait, WalletProfile, signing_features_of
 
 BATCH: dict[str, int | str] = {
     "version": 2,

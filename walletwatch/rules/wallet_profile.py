@@ -1,20 +1,91 @@
-"""What the last transactions of a wallet add up to: how they were signed and what they paid for room.
+"""What the last transactions of a wallet add up to: how they were signed and which fee rates they paid.
 
-Kept by adding the newest and taking away the oldest, so that a question does not cost a hundred transactions.
+A profile is kept by adding the newest transaction and removing the oldest, so that a rule does not read a hundred of
+them. Its features are those the builder of a transaction chooses by habit. How many are paid, of which kinds, at what
+price and after how many others depends on the payment, the market and the chain: by such features 148 of 868 ordinary
+outflows of two hot wallets scored 14 bits and more. No feature follows from another: `sequence` already says whether
+the fee may be raised.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple, Self
 
-from chains.model import ChainTransaction, SigningFacts
-from walletwatch.rules.fee_rates import fee_rate
-from walletwatch.rules.signing_features import signing_features_of
+from chains.model import ChainTransaction, SigningFacts, UtxoTransaction
+
+_WEI_PER_MILLI_GWEI = 10**6
+
+
+def fee_rate(tx: ChainTransaction) -> int | None:
+    """What was paid for a unit of room, rounded down, in milli-units: thousandths of sat/vB, or of gwei for each gas.
+
+    None where it is not known. On account chains it is the price paid (`gas_used` known), of a waiting transaction the
+    most that it offers: the legacy price, or the cap of EIP-1559, usually twice what it comes to.
+    """
+    if isinstance(tx, UtxoTransaction):
+        return tx.fee * 1000 // tx.vsize if tx.fee is not None and tx.vsize > 0 else None
+    features = tx.signing.as_dict() if tx.signing else {}
+    used, offered = features.get("gas_used"), features.get("gas_price_wei", features.get("max_fee_wei"))
+    if isinstance(used, int) and used > 0:
+        return tx.fee // used // _WEI_PER_MILLI_GWEI
+    return offered // _WEI_PER_MILLI_GWEI if isinstance(offered, int) else None
+
+
+ROUNDNESS_FROM = 1_000
+"""Integers below this are counts and versions; above, they are sizes and prices, whose roundness is a habit too."""
+
+_NO_HABIT = frozenset(
+    {"inputs", "outputs", "output_types", "signatures", "rbf", "nonce", "memo", "gas_used", "inputs_sorted"}
+    | {"outputs_sorted", "own_outputs", "low_r"}
+)
+"""The last four are read together with a count, below."""
+_PRICES = frozenset({"feerate_milli", "max_fee_wei", "gas_price_wei"})
+"""Follow the market; whether they are round does not."""
+_OF_THE_CALL = frozenset({"gas_limit", "calldata_bytes"})
+"""Hang on what is called: compared among calls of the same kind."""
+_SORTED_FROM = 3
+"""Two things stand in order by chance every other time."""
+
+Reading = tuple[str, str]
+"""(habit, value)."""
+
+
+@lru_cache(maxsize=20_000)
+def signing_features_of(signing: SigningFacts) -> tuple[Reading, ...]:
+    """The habits of whoever built and signed the transaction."""
+    return tuple(_read(signing.as_dict()))
+
+
+def _read(features: dict[str, int | str]) -> Iterator[Reading]:
+    called = features.get("selector")
+    for name, value in features.items():
+        if name in _NO_HABIT or (name == "locktime" and "locktime_kind" in features):
+            continue
+        habit = name
+        if name in _OF_THE_CALL and called is not None:
+            habit = f"{name} of {called or 'a plain payment'}"
+        if name not in _PRICES:
+            yield habit, str(value)
+        if isinstance(value, int) and abs(value) >= ROUNDNESS_FROM:
+            text = str(value)
+            yield f"{habit}: zeros at the end", str(len(text) - len(text.rstrip("0")))
+    yield from _read_counted(features)
+
+
+def _read_counted(features: dict[str, int | str]) -> Iterator[Reading]:
+    for many in ("inputs", "outputs"):
+        count, in_order = features.get(many), features.get(f"{many}_sorted")
+        if in_order is not None and isinstance(count, int) and count >= _SORTED_FROM:
+            yield f"{many}_sorted", str(in_order)
+    if "own_outputs" in features:
+        yield "change", "some" if features["own_outputs"] != "" else "none"
+    if "low_r" in features and "signatures" in features:
+        yield "low_r", "all" if features["low_r"] == features["signatures"] else "some"
 
 
 class Trait(NamedTuple):
