@@ -147,7 +147,7 @@ class Mempool:
     _asked_at: dict[bytes, float] = field(default_factory=dict)
     """When the outlook of each that has one was last asked for, longest ago first."""
 
-    def look(self, client: Client, watch: WatchSet) -> tuple[UtxoTransaction, ...]:
+    def read(self, client: Client, watch: WatchSet) -> tuple[UtxoTransaction, ...]:
         """Transactions that wait now and touch `watch`, in order of txid."""
         txids = client.mempool_txids()
         for gone in [txid for txid in self._waiting if txid not in txids]:

@@ -102,17 +102,17 @@ def _prevouts(
     else:
         answers = client.transaction_details([tx.txid for _, tx in open_ones], block_hash)
     for (_, tx), answer in zip(open_ones, answers, strict=True):
-        _add_told(known, told_prevouts(network, tx, answer))
+        _add_known(known, known_prevouts(network, tx, answer))
     return known
 
 
-def _add_told(known: Resolved, told: Resolved) -> None:
+def _add_known(known: Resolved, told: Resolved) -> None:
     for outpoint, output in told.items():
         if known.setdefault(outpoint, output) != output:
             raise LyingNode(f"output {outpoint} is not what an earlier block proved it to be")
 
 
-def told_prevouts(network: Network, tx: RawTransaction, detail: Json | None) -> Resolved:
+def known_prevouts(network: Network, tx: RawTransaction, detail: Json | None) -> Resolved:
     """What the node tells about the inputs of `tx`, which it was asked about as part of a block of the best chain."""
     if detail is None:
         raise BlockGone(f"the block of {tx.txid.hex()} left the best chain")

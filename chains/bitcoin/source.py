@@ -141,7 +141,7 @@ class BitcoinSource(ChainSource):
 
     def pending(self, watch: WatchSet) -> PendingFacts:
         """Unconfirmed transactions that touch `watch`, and those that compete with one which did."""
-        transactions = self._pool.ask(lambda node: self._mempool.look(Client(node), watch))
+        transactions = self._pool.ask(lambda node: self._mempool.read(Client(node), watch))
         return PendingFacts(self.chain, datetime.fromtimestamp(self._wall_clock(), UTC), transactions)
 
     def transaction(self, txid: TxId, block: BlockRef | None = None) -> UtxoTransaction | None:
@@ -204,7 +204,7 @@ class BitcoinSource(ChainSource):
 
     def _chain_info(self, node: Transport) -> ChainInfo:
         info = Client(node).chain_info()
-        self._pool.note_height(node.name, info.tip.height, self._lag(info))
+        self._pool.record_height(node.name, info.tip.height, self._lag(info))
         return info
 
     def _lag(self, info: ChainInfo) -> str:

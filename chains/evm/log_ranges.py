@@ -173,7 +173,7 @@ def find_transaction(
 ) -> AccountTransaction | None:
     """The transaction whole, with its inner calls where the node shows them; None if the node does not know it."""
     tx_hash = questions.text(txid)
-    place = _place_of(transport, tx_hash) if at is None else at
+    place = _location_of(transport, tx_hash) if at is None else at
     if place is None:
         return None
     if isinstance(place, dict):
@@ -184,7 +184,7 @@ def find_transaction(
     return _decode(transport, reader, block, block.tx_hashes.index(tx_hash))
 
 
-def _place_of(transport: Transport, tx_hash: str) -> BlockRef | dict[str, Json] | None:
+def _location_of(transport: Transport, tx_hash: str) -> BlockRef | dict[str, Json] | None:
     """The block a transaction is in, or the transaction itself while it is in none."""
     value = transport.call("eth_getTransactionByHash", (tx_hash,))
     if value is None:

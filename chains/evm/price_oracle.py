@@ -77,7 +77,7 @@ class OracleReader:
         self._confirm(at, answers)
         answer, decimals, description = answers
         _check_quote(description)
-        return self._round(_words(_told(answer)), _decimals(_told(decimals)), at, block_secs)
+        return self._round(_words(_answer_bytes(answer)), _decimals(_answer_bytes(decimals)), at, block_secs)
 
     def _latest(self, transport: Transport) -> tuple[BlockRef, int, list[Json | ChainError]]:
         head = transport.call(*questions.header("latest"))
@@ -110,7 +110,7 @@ class OracleReader:
         for number, answer in zip(numbers, read_states(transport, calls, later.at), strict=True):
             if isinstance(answer, RpcError):
                 break  # "No data present": the feed keeps no older rounds
-            words = _words(_told(answer))
+            words = _words(_answer_bytes(answer))
             if words.number != number:
                 raise Unsupported(f"the feed {self._feed} answers round {words.number} for round {number}")
             block_secs = int((found[-1] if found else later).updated_at.timestamp())
@@ -140,7 +140,7 @@ class OracleReader:
         return PriceRound(words.number, words.answer, decimals, _moment(words.updated_secs), at)
 
 
-def _told(answer: Json | ChainError) -> bytes:
+def _answer_bytes(answer: Json | ChainError) -> bytes:
     """The bytes of an answer. A contract that reverts says nothing about the node."""
     if isinstance(answer, RpcError):
         raise Unsupported(f"the feed's contract does not answer: {answer}", endpoint=answer.endpoint)

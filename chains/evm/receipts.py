@@ -123,7 +123,7 @@ def read_log(value: Json, block: Block, where: str) -> Log:
     if fields.get("removed") is True:
         raise lie(where, "was removed by a reorg")
     tx_index = count(fields, "transactionIndex", where)
-    check_place(fields, block, tx_index, where)
+    check_position(fields, block, tx_index, where)
     topics = items_of(fields.get("topics"), where, 4)
     return Log(
         contract=account(fields, "address", where),
@@ -134,7 +134,7 @@ def read_log(value: Json, block: Block, where: str) -> Log:
     )
 
 
-def check_place(fields: dict[str, Json] | Json, block: Block, tx_index: int, where: str) -> None:
+def check_position(fields: dict[str, Json] | Json, block: Block, tx_index: int, where: str) -> None:
     """A log or receipt must name the block asked for and the transaction that stands at its index there."""
     if fields.get("blockHash") != block.hash_text:
         raise lie(f"{where}.blockHash", f"is {fields.get('blockHash')!r:.80}, asked for was {block.hash_text}")
@@ -151,7 +151,7 @@ def concerned_by_logs(
     """
     rows = items_of(logs, "logs", MAX_LOGS)
     try:
-        _check_places(rows, block)
+        _check_positions(rows, block)
         words = {word for log in rows for word in log["topics"]}
         if not {len(word) for word in words} <= {66}:
             raise lie("logs.topics", "are not of 32 bytes")
@@ -169,7 +169,7 @@ def concerned_by_logs(
     return _grouped(rows, block, concerned)
 
 
-def _check_places(rows: list[Json], block: Block) -> None:
+def _check_positions(rows: list[Json], block: Block) -> None:
     hashes = {log["blockHash"] for log in rows}
     if not hashes <= {block.hash_text}:
         raise lie("logs.blockHash", f"is {hashes!r:.160}, asked for was {block.hash_text}")
@@ -206,7 +206,7 @@ def read_receipt(value: Json, block: Block, tx_index: int, tx: Fields) -> Receip
     fields = fields_of(value, where)
     if count(fields, "transactionIndex", where) != tx_index:
         raise lie(f"{where}.transactionIndex", "is another transaction's")
-    check_place(fields, block, tx_index, where)
+    check_position(fields, block, tx_index, where)
     rows = items_of(fields.get("logs"), f"{where}.logs", MAX_LOGS_PER_TX)
     logs = tuple(read_log(row, block, f"{where}.logs") for row in rows)
     if any(log.tx_index != tx_index for log in logs):

@@ -91,7 +91,7 @@ class EvmSource(ChainSource):
     def _tip(self, transport: Transport) -> BlockRef:
         latest, syncing = transport.batch([questions.header("latest"), ("eth_syncing", ())])
         ref = read_ref(raised(latest))
-        self._pool.note_height(transport.name, ref.height, _lag(syncing))
+        self._pool.record_height(transport.name, ref.height, _lag(syncing))
         return ref
 
     def ref_at(self, height: int) -> BlockRef:

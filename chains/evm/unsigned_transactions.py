@@ -31,9 +31,9 @@ def read_unsigned_transaction(chain: ChainId, content: bytes, known: KnownBefore
     """The unsigned a file is: JSON is a Safe transaction, all else a raw transaction. Raises NotATransaction."""
     network = network_of(chain)
     if content.lstrip()[:1] in (b"{", b"["):
-        return _safe_draft(read_safe_file(content), network, known)
+        return _read_safe(read_safe_file(content), network, known)
     try:
-        return _raw_draft(read_raw(content), network, known)
+        return _read_raw(read_raw(content), network, known)
     except LyingNode as error:
         raise NotATransaction(str(error)) from None
 
@@ -41,10 +41,10 @@ def read_unsigned_transaction(chain: ChainId, content: bytes, known: KnownBefore
 # --- a raw transaction ------------------------------------------------------------------------------------------------
 
 
-def _raw_draft(raw: SignedTransaction, network: Network, known: KnownBefore) -> UnsignedTransaction:
+def _read_raw(raw: SignedTransaction, network: Network, known: KnownBefore) -> UnsignedTransaction:
     if raw.chain_number not in (None, network.number):
         raise NotATransaction(f"the transaction is for eip155:{raw.chain_number}, not {network.chain}")
-    spoken = read_transaction_fields(_as_told(raw, known), _WHERE)
+    spoken = read_transaction_fields(_as_fields(raw, known), _WHERE)
     reading = CallReading(spoken.txid, known)
     if raw.chain_number is None:
         reading.doubts.append(Doubt("it names no chain (EIP-155): signed, it is good on every one"))
@@ -57,7 +57,7 @@ def _raw_draft(raw: SignedTransaction, network: Network, known: KnownBefore) -> 
     return _unsigned("transaction", spoken, reading, digests, network)
 
 
-def _as_told(raw: SignedTransaction, known: KnownBefore) -> Fields:
+def _as_fields(raw: SignedTransaction, known: KnownBefore) -> Fields:
     """The fields of a node's answer, with the hash and the sender that follow from the bytes."""
     if raw.sender is None and known.sender is None:
         raise NotATransaction(
@@ -80,7 +80,7 @@ def _delegations(fields: Fields, txid: bytes, network: Network, known: KnownBefo
 # --- a Safe transaction -----------------------------------------------------------------------------------------------
 
 
-def _safe_draft(file: SafeFile, network: Network, known: KnownBefore) -> UnsignedTransaction:
+def _read_safe(file: SafeFile, network: Network, known: KnownBefore) -> UnsignedTransaction:
     if file.chain_number not in (None, network.number):
         raise NotATransaction(f"the Safe transaction is for eip155:{file.chain_number}, not {network.chain}")
     safe = file.safe or (None if known.sender is None else known.sender.key)

@@ -169,7 +169,7 @@ class EndpointPool:
             try:
                 self._prove(endpoint)
             except ChainError as error:
-                self._note_failure(endpoint, error)
+                self._record_failure(endpoint, error)
                 errors.append(error)
         wrong = next((e for e in errors if isinstance(e, WrongChain)), None)
         if wrong is not None or len(errors) == len(self._endpoints):
@@ -181,11 +181,11 @@ class EndpointPool:
             try:
                 height = self._answer(endpoint, height_of)
             except ChainError as error:
-                self._note_failure(endpoint, error)
+                self._record_failure(endpoint, error)
             else:
-                self.note_height(endpoint.transport.name, height)
+                self.record_height(endpoint.transport.name, height)
 
-    def note_height(self, name: str, height: int, lag: str = "") -> None:
+    def record_height(self, name: str, height: int, lag: str = "") -> None:
         """The endpoint called `name` has its tip at `height`; `lag` says why that is not the network's tip (initial
         download, old tip), if it is not. An endpoint that lags or lies three blocks below the best is `behind`.
         """
@@ -229,7 +229,7 @@ class EndpointPool:
             except (BlockGone, RpcError):
                 raise
             except ChainError as error:
-                self._note_failure(endpoint, error)
+                self._record_failure(endpoint, error)
                 errors.append(error)
         raise _gravest(errors) or self._nobody_left()
 
@@ -261,7 +261,7 @@ class EndpointPool:
             if endpoint.state not in ("ok", "behind"):
                 endpoint.state, endpoint.blocked_until = "ok", 0.0
 
-    def _note_failure(self, endpoint: _PooledEndpoint, error: ChainError) -> None:
+    def _record_failure(self, endpoint: _PooledEndpoint, error: ChainError) -> None:
         if isinstance(error, (Unsupported, BlockGone, RpcError)):
             return  # the endpoint is well, it only cannot answer this
         state, pause = _verdict(error)

@@ -131,7 +131,7 @@ class RecordedTransport:
         self._places: dict[bytes, list[tuple[int, int]]] = {}
         self._asked: dict[bytes, int] = {}
         self._file = _open_capture(path, self.name)
-        self._read_places()
+        self._read_offsets()
 
     def call(self, method: str, params: Sequence[Json] = ()) -> Json:
         """The recorded result. Raises the recorded error, or Unsupported if this was never asked."""
@@ -164,7 +164,7 @@ class RecordedTransport:
         except ChainError as error:
             return error
 
-    def _read_places(self) -> None:
+    def _read_offsets(self) -> None:
         place = 0
         for number, raw in enumerate(self._file, 1):
             key = _key_of_line(raw, number, self.name)

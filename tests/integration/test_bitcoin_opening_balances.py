@@ -151,7 +151,7 @@ def test_blocks_are_judged_while_the_node_scans_and_the_books_are_exact_afterwar
         assert not worker.memory.watch.complete
         until_open(worker, held)
         assert held_by_books(app) == held_by_node(hot)
-        assert worker.opening_balances.note() == ""
+        assert worker.opening_balances.status() == ""
         assert (len(outflows(app)), held.begun) == (2, 1)
 
 
@@ -188,13 +188,15 @@ def test_a_node_that_scans_for_somebody_else_is_asked_again_later(
         with monkeypatch.context() as busy:
             busy.setattr(Client, "scan_unspent", _refuse)
             assert desk.holdings(tip) is None
-        assert desk.note() == 'opening balances not read yet: Scan already in progress, use action "abort" or "status"'
+        assert (
+            desk.status() == 'opening balances not read yet: Scan already in progress, use action "abort" or "status"'
+        )
         assert desk.holdings(tip) is None
         now[0] += AGAIN_AFTER + timedelta(seconds=1)
         holdings = desk.holdings(tip)
         assert holdings is not None
         assert sum(holdings.amounts.values()) == 9 * 10**8
-        assert desk.note() == ""
+        assert desk.status() == ""
 
 
 def _refuse(_client: Client, _scripts: Any) -> Any:

@@ -7,7 +7,7 @@ from alerts_samples import BITCOIN, BTC, LOOKALIKE, NAMES, T0, THEFT, make_alert
 from chains.model import Address
 from walletwatch.alerts.lifecycle import acknowledge
 from walletwatch.audit.leaves import AuditEntry, make_entry
-from walletwatch.audit.stories import StoryFacts, story_markdown, story_rows, story_text, tell_story
+from walletwatch.audit.stories import StoryFacts, make_story, story_markdown, story_rows, story_text
 from walletwatch.domain.alerts import Delivery, Outcome
 from walletwatch.domain.findings import Mode, VerdictKind
 from walletwatch.domain.outflows import OutflowState
@@ -53,7 +53,7 @@ def make_facts() -> StoryFacts:
 
 
 def test_the_story_runs_from_the_request_to_the_acknowledgement() -> None:
-    story = tell_story(THEFT.hex(), make_facts(), NAMES.amount)
+    story = make_story(THEFT.hex(), make_facts(), NAMES.amount)
     told = [(line.actor, line.what.split(":")[0]) for line in story.lines]
     assert told == [
         ("treasury-1", "requested W-1042"),
@@ -79,7 +79,7 @@ def test_the_story_runs_from_the_request_to_the_acknowledgement() -> None:
 
 
 def test_each_line_says_where_to_check_it_and_each_entry_stands_once() -> None:
-    story = tell_story(THEFT.hex(), make_facts(), NAMES.amount)
+    story = make_story(THEFT.hex(), make_facts(), NAMES.amount)
     proofs = {line.what.split(":")[0]: line.evidence for line in story.lines}
     assert "audit entry 1" in proofs["rule unapproved broken, critical"]
     assert "audit entry 2" in proofs["alert opened"]
@@ -89,7 +89,7 @@ def test_each_line_says_where_to_check_it_and_each_entry_stands_once() -> None:
 
 
 def test_an_act_that_does_not_count_says_why_and_a_missing_signature_is_told() -> None:
-    rows = story_rows(tell_story(THEFT.hex(), make_facts(), NAMES.amount))
+    rows = story_rows(make_story(THEFT.hex(), make_facts(), NAMES.amount))
     assert rows[1]["evidence"] == "approvals.jsonl line 30; signed with compliance-1-key"
     assert rows[2]["evidence"] == (
         "approvals.jsonl line 40; not signed: weaker evidence; "
@@ -99,7 +99,7 @@ def test_an_act_that_does_not_count_says_why_and_a_missing_signature_is_told() -
 
 def test_undetermined_shadow_and_untraced_are_said() -> None:
     blind = make_finding(verdict=VerdictKind.UNDETERMINED, mode=Mode.SHADOW, summary="no price")
-    story = tell_story("x", StoryFacts(outflows=(make_outflow(traced=False),), findings=(blind,)), NAMES.amount)
+    story = make_story("x", StoryFacts(outflows=(make_outflow(traced=False),), findings=(blind,)), NAMES.amount)
     text = story_text(story)
     assert "could not be judged, critical (shadow: nobody was told): no price" in text
     assert "1 rule could not be judged." in text
@@ -107,14 +107,14 @@ def test_undetermined_shadow_and_untraced_are_said() -> None:
 
 
 def test_nothing_known_and_nothing_wrong_are_different_answers() -> None:
-    assert tell_story("x", StoryFacts(), NAMES.amount).conclusion == ("No outflow of this transaction is known.",)
-    fine = tell_story("x", StoryFacts(outflows=(make_outflow(),)), NAMES.amount)
+    assert make_story("x", StoryFacts(), NAMES.amount).conclusion == ("No outflow of this transaction is known.",)
+    fine = make_story("x", StoryFacts(outflows=(make_outflow(),)), NAMES.amount)
     assert fine.conclusion[-1] == "No rule was broken."
 
 
 def test_a_memo_cannot_write_markup_or_hide_lines() -> None:
     evil = replace(REQUEST, intent=replace(INTENT, memo="x |\n| [ok](https://evil.example) <img> \u202e"))
-    page = story_markdown(tell_story("x", StoryFacts(requests=(evil,)), NAMES.amount))
+    page = story_markdown(make_story("x", StoryFacts(requests=(evil,)), NAMES.amount))
     (line,) = [row for row in page.splitlines() if "memo" in row]
     assert line.replace("\\|", "").count("|") == 5
     assert "](" not in line.replace("\\]", "")

@@ -102,7 +102,7 @@ def test_whenever_it_was_looked_at_every_moment_has_its_round(
         if secs in times[1:]:
             feed.write(secs)
         if secs in looks:
-            prices.look()
+            prices.read()
     clocks.secs = 6_000
     for secs in moments:
         expected = bisect_right(times, secs) or None
@@ -113,7 +113,7 @@ def test_whenever_it_was_looked_at_every_moment_has_its_round(
 def test_a_moment_soon_after_a_look_asks_nobody() -> None:
     clocks, feed = Clocks(100), ScriptedFeed(10, 20)
     prices = prices_of(feed, clocks)
-    prices.look()
+    prices.read()
     assert answer(prices, at(100) + REFRESH) == 2
     assert feed.asked == 1
     clocks.secs += int(REFRESH.total_seconds()) + 1
@@ -137,9 +137,9 @@ def test_whoever_judges_does_not_wait_for_whoever_looks() -> None:
     """A node that hangs for its whole timeout holds up the look, and no judgement."""
     clocks, feed = Clocks(100), ScriptedFeed(10)
     prices = prices_of(feed, clocks)
-    prices.look()
+    prices.read()
     feed.hold = threading.Event()
-    looking = threading.Thread(target=prices.look)
+    looking = threading.Thread(target=prices.read)
     looking.start()
     while feed.asked < 2:
         pass
@@ -153,16 +153,16 @@ def test_whoever_judges_does_not_wait_for_whoever_looks() -> None:
 def test_a_feed_that_is_broken_now_has_no_price_from_its_last_good_look_on() -> None:
     clocks, feed = Clocks(100), ScriptedFeed(10)
     prices = prices_of(feed, clocks)
-    prices.look()
+    prices.read()
     clocks.secs = 200
     feed.fault = Unsupported("its answer is -1")
-    prices.look()
+    prices.read()
     assert answer(prices, at(100)) == 1
     with pytest.raises(Unknown, match="its answer is -1"):
         prices.quote(at(101))
     assert prices.edition() is None
     feed.fault = None
-    prices.look()
+    prices.read()
     assert answer(prices, at(150)) == 1
     assert prices.edition() is not None
 
@@ -171,22 +171,22 @@ def test_a_round_another_branch_wrote_instead_is_the_one_that_counts() -> None:
     """A reorg: the same number, another answer; what was remembered of the old branch is forgotten."""
     clocks, feed = Clocks(100), ScriptedFeed(10, 50)
     prices = prices_of(feed, clocks)
-    prices.look()
+    prices.read()
     assert answer(prices, at(60)) == 2
     feed.rounds[1] = feed.made(2, 55, 7 * 10**8)
     clocks.secs = 200
-    prices.look()
+    prices.read()
     assert [answer(prices, at(secs)) for secs in (54, 60)] == [1, 7]
 
 
 def test_a_pause_of_more_rounds_than_are_asked_for_at_once_is_read_back_when_needed() -> None:
     clocks, feed = Clocks(1), ScriptedFeed(0)
     prices = prices_of(feed, clocks)
-    prices.look()
+    prices.read()
     for secs in range(1, 3 * STEP):
         feed.write(secs)
     clocks.secs = 1_000
-    prices.look()
+    prices.read()
     assert answer(prices, at(5)) == 6
     assert answer(prices, at(0)) == 1
     with pytest.raises(Unknown, match="no round at or before"):
@@ -197,7 +197,7 @@ def test_memory_is_bounded() -> None:
     clocks, feed = Clocks(0), ScriptedFeed(*range(MOST_ROUNDS + 3 * STEP))
     prices = prices_of(feed, clocks)
     clocks.secs = 10**6
-    prices.look()
+    prices.read()
     assert answer(prices, at(0)) is None
     first, last = prices.edition() if isinstance(prices.edition(), tuple) else (0, 0)
     assert last - first < MOST_ROUNDS + STEP
@@ -214,7 +214,7 @@ def test_a_missing_secret_is_a_reason_and_no_error() -> None:
 def test_an_earlier_price_that_cannot_be_read_is_a_reason() -> None:
     clocks, feed = Clocks(100), ScriptedFeed(10, 50)
     prices = prices_of(feed, clocks)
-    prices.look()
+    prices.read()
     feed.fault = Unreachable("gone")
     with pytest.raises(Unknown, match="earlier prices of feed cannot be read: gone"):
         prices.quote(at(20))

@@ -230,15 +230,15 @@ def test_an_endpoint_three_blocks_below_the_best_is_behind_and_asked_last() -> N
     first.asked.clear()
     pool.call("x")
     assert first.asked == []
-    pool.note_height("a", 98)
+    pool.record_height("a", 98)
     assert states(pool) == ["ok", "ok"]
 
 
 def test_a_lagging_endpoint_says_why() -> None:
     pool = pool_of(Node("a"))
-    pool.note_height("a", 5, lag="initial download")
+    pool.record_height("a", 5, lag="initial download")
     assert (pool.health()[0].state, pool.health()[0].last_error) == ("behind", "initial download")
-    pool.note_height("a", 6)
+    pool.record_height("a", 6)
     assert (pool.health()[0].state, pool.health()[0].last_error) == ("ok", "")
 
 

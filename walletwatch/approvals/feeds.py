@@ -238,7 +238,7 @@ class _Taking:
 
     def _take(self, chunk: bytes, *, ended: bool) -> None:
         if not ended and not self.skipping:
-            self._note(chunk[:MAX_LINE], f"line longer than {MAX_LINE} bytes")
+            self._add_malformed(chunk[:MAX_LINE], f"line longer than {MAX_LINE} bytes")
         elif ended and not self.skipping:
             self._sort(self.feed.read(chunk[:-1], self.lines + 1, self.now), chunk[:-1])
         self.skipping = not ended
@@ -252,7 +252,7 @@ class _Taking:
         if answer.retry_at is not None:
             self.postponed.append(Postponed(answer.line, raw, answer.retry_at))
 
-    def _note(self, raw: bytes, error: str) -> None:
+    def _add_malformed(self, raw: bytes, error: str) -> None:
         line_no = self.lines + 1
         self.malformed.append(malformed_line(raw, error, feed=self.feed.name, line_no=line_no, read_at=self.now))
 
@@ -261,7 +261,7 @@ class _Taking:
         fresh = known is None or known.offset != self.offset
         self.partial = Partial(self.offset, self.now) if fresh or known is None else known
         if not self.partial.told and self.now - self.partial.since >= WAIT_FOR_NEWLINE:
-            self._note(chunk, "last line has had no newline for 60 s; it is read when it is finished")
+            self._add_malformed(chunk, "last line has had no newline for 60 s; it is read when it is finished")
             self.partial = replace(self.partial, told=True)
 
     def batch(self, rewritten: dict[str, Any] | None) -> FeedBatch:

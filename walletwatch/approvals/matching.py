@@ -138,11 +138,11 @@ class _Matching(Search):
                 self.stopped = STOPPED
                 break
             for row in unproved:
-                row.look_further()
+                row.take_more()
         if self.unread:
             self.stopped = STOPPED
         for n, column in answer.column_of.items():
-            self._note_near(self.left[n], ordered[column])
+            self._add_near_miss(self.left[n], ordered[column])
         self.left = [payment for n, payment in enumerate(self.left) if n not in answer.column_of]
 
     @cached_property
@@ -188,7 +188,7 @@ class _Matching(Search):
             known = self.equals[amount, count] = self.best(count, named, others)
         return known
 
-    def _note_near(self, payment: Payment, request: Request) -> None:
+    def _add_near_miss(self, payment: Payment, request: Request) -> None:
         differs = "amount" if request.intent.destination == payment.address else "destination"
         self.near.append(NearMiss(payment, self.judge(request), differs, request.id in self.named))
 
@@ -201,18 +201,18 @@ class _Candidates:
         self._count = max(_FEW, sum(p.amount == payment.amount for p in search.left))
         self.edges: list[tuple[Request, int]] = []
         self._proved_to: int | None = None
-        self._look()
+        self._take_candidates()
 
-    def look_further(self) -> None:
+    def take_more(self) -> None:
         """Take more candidates."""
         self._count *= 4
-        self._look()
+        self._take_candidates()
 
     def proves(self, price: int) -> bool:
         """Whether the candidates left out cannot matter at this price of the payment's row: each costs more."""
         return self._proved_to is None or price <= self._proved_to
 
-    def _look(self) -> None:
+    def _take_candidates(self) -> None:
         search, payment = self._search, self._payment
         # As many as payments are left are always enough, because each of those takes one.
         count = min(self._count, len(search.left))

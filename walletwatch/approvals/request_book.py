@@ -121,7 +121,7 @@ class RequestBook:
         entry = self._entries.setdefault(act.request_id, _Entry())
         key = (act.digest, act.kid, act.refused)
         known = entry.acts.get(key)
-        if known is not None and _place(known) <= _place(act):
+        if known is not None and _line_order(known) <= _line_order(act):
             return False
         entry.acts[key] = act
         entry.built = None
@@ -278,5 +278,5 @@ def first_request(acts: Iterable[Act], people: People) -> Act | None:
     return min(first.values(), key=lambda a: (a.at, a.feed, a.digest), default=None)
 
 
-def _place(act: Act) -> tuple[str, int, str]:
+def _line_order(act: Act) -> tuple[str, int, str]:
     return act.feed, act.line, act.read_at.isoformat() if act.read_at else ""

@@ -105,14 +105,14 @@ class TableFeed:
         if self._trouble is not None and now < self._trouble[0]:
             raise FeedUnreadable(self._trouble[1])
         try:
-            taken = self._look(TablePosition.from_json(position), now, first=not position)
+            taken = self._read_rows(TablePosition.from_json(position), now, first=not position)
         except FeedUnreadable as error:
             self._trouble = (now + RETRY_AFTER, str(error))
             raise
         self._trouble = None
         return taken
 
-    def _look(self, before: TablePosition, now: datetime, *, first: bool) -> Taken | None:
+    def _read_rows(self, before: TablePosition, now: datetime, *, first: bool) -> Taken | None:
         try:
             self._prove(before, now)
             limit = PAGE + len(before.fresh)

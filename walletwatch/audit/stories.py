@@ -74,7 +74,7 @@ class Story:
     lines: tuple[StoryLine, ...]
 
 
-def tell_story(tx: str, facts: StoryFacts, name_amount: NameAmount) -> Story:
+def make_story(tx: str, facts: StoryFacts, name_amount: NameAmount) -> Story:
     """The story of the transaction whose text is `tx`."""
     lines = [
         *_acts(facts, name_amount),

@@ -111,7 +111,7 @@ def _read_marks(
 
 def _take(scan: _LogScan, entry: AuditEntry) -> None:
     """Check one row and grow the trees by it."""
-    if entry.seq != scan.expected and _out_of_place(scan, entry):
+    if entry.seq != scan.expected and _out_of_order(scan, entry):
         return
     stored, found = entry.leaf_hash, entry.leaf_hash
     try:
@@ -131,7 +131,7 @@ def _take(scan: _LogScan, entry: AuditEntry) -> None:
     scan.expected = entry.seq + 1
 
 
-def _out_of_place(scan: _LogScan, entry: AuditEntry) -> bool:
+def _out_of_order(scan: _LogScan, entry: AuditEntry) -> bool:
     """Report a gap or a repeat; True if the row must be passed over."""
     if not isinstance(entry.seq, int) or entry.seq < scan.expected:
         scan.report("order", f"entry {entry.seq!r} stands where {scan.expected} was expected", scan.expected)

@@ -55,10 +55,10 @@ def import_labels(
         payload = {"source": str(source), "taken": count, "bad": found.problem_count}
         unit.audit.append(by, "labels.imported", str(source), payload)
     typer.echo(f"{count:,} labels taken from {source}")
-    _tell_problems(found, source)
+    _show_problems(found, source)
 
 
-def _tell_problems(found: LabelImport, source: Path) -> None:
+def _show_problems(found: LabelImport, source: Path) -> None:
     for what, count in sorted(found.skipped.items()):
         typer.echo(f"left out: {count:,} of {what}", err=True)
     for problem in found.problems:

@@ -124,9 +124,9 @@ def _read_block(application: Application, cases: CaseFollower, case: Case, tip: 
     if not current:
         _load(application, cases)
     try:
-        facts, result = cases.read_past(stored)
+        facts, result = cases.read_history(stored)
         with application.store.transaction() as unit:
-            live = cases.keep_past(unit, stored, facts, result)
+            live = cases.keep_history(unit, stored, facts, result)
     except CursorMoved:
         _load(application, cases)
         return stored.cursor.height

@@ -14,7 +14,7 @@ from chains.model import AssetId
 from walletwatch.audit.leaves import AuditEntry
 from walletwatch.audit.pack_verification import verify_pack
 from walletwatch.audit.packs import Pack, write_pack
-from walletwatch.audit.stories import Story, StoryFacts, story_markdown, tell_story
+from walletwatch.audit.stories import Story, StoryFacts, make_story, story_markdown
 from walletwatch.audit.verdicts import Verification
 from walletwatch.audit.verification import Head, verify_log
 from walletwatch.demo.play import DAY, THEFT, DemoFailed
@@ -58,7 +58,7 @@ def render_tree(trace: Trace, symbols: Symbols) -> str:
     if len(lines) > MAX_LINES:
         lines = [*lines[:MAX_LINES], f"… and {len(lines) - MAX_LINES} more addresses (export the case to see them)"]
     gaps = ["", *(f"not seen: {one_line(gap)}" for gap in trace.gaps[:10])] if trace.gaps else []
-    return "\n".join([*head, *lines, "", *_places(trace, unit), *gaps]) + "\n"
+    return "\n".join([*head, *lines, "", *_resting_addresses(trace, unit), *gaps]) + "\n"
 
 
 def _branches(trace: Trace, unit: Unit) -> list[str]:
@@ -97,7 +97,7 @@ def _line(trace: Trace, node: TraceNode, unit: Unit) -> str:
     return f"{one_line(node.address or node.id)}{who}{amount}  [{_MARKS.get(kind, one_line(kind))}{left}]"
 
 
-def _places(trace: Trace, unit: Unit) -> Sequence[str]:
+def _resting_addresses(trace: Trace, unit: Unit) -> Sequence[str]:
     places = rank_places(trace)
     lines = ["what to freeze first:"] if places else []
     for number, place in enumerate(places[:20], start=1):
@@ -191,7 +191,7 @@ def _story(app: Application, unit: UnitOfWork, theft: Outflow, findings: list[Fi
         alerts=(alert,),
         entries=[entries[seq] for seq in sorted(entries)],
     )
-    return tell_story(theft.tx.hex(), facts, app.names.amount)
+    return make_story(theft.tx.hex(), facts, app.names.amount)
 
 
 def _replaced_requests(app: Application, theft: Outflow) -> tuple[Request, ...]:

@@ -36,7 +36,7 @@ class BacktestHistory:
             unit=unit,
             deployment=deployment,
             requests=lambda _chain, _address: (),
-            windows=Windows(self._past, lambda asset, units, at: prices.price(asset, at).value_e8(units)),
+            windows=Windows(self._rows_before, lambda asset, units, at: prices.price(asset, at).value_e8(units)),
             receipts=self.receipts,
             payments=self,
             recent=RecentTransactions(lambda: self.ordinal + 1),
@@ -48,7 +48,7 @@ class BacktestHistory:
         self._paid: dict[tuple[ChainId, bytes], Span | None] = {}
         self._spent: dict[str, tuple[array[int], list[TxId]]] = {}
 
-    def _past(
+    def _rows_before(
         self, after: datetime, until: datetime, wallet: str | None, asset: AssetId | None
     ) -> Sequence[PastOutflow]:
         return self._unit.outflows.in_window(after, until, wallet=wallet, asset=asset, before=self.ordinal)

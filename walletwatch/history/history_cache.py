@@ -69,12 +69,12 @@ class HistoryCache:
         self._failures = -1
         self._change = -1
         self._latest = 0
-        self._windows = LiveWindows(self._past, deployment.prices)
+        self._windows = LiveWindows(self._rows_before, deployment.prices)
         self._recent = RecentTransactions()
         self._books = LedgerBooks()
         self._reach = LongestWindow()
 
-    def _past(
+    def _rows_before(
         self, after: datetime, until: datetime, wallet: str | None, asset: AssetId | None
     ) -> Sequence[PastOutflow]:
         if self._sources is None:

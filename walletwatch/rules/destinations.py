@@ -62,7 +62,7 @@ class LookalikeParams(Params):
     bech32: int = Field(default=THRESHOLDS[Alphabet.BECH32], ge=3, le=70)
 
 
-def places(outflow: Outflow) -> Mapping[Address, int]:
+def paid_addresses(outflow: Outflow) -> Mapping[Address, int]:
     """Base units by destination. Raises Unknown where value left and nobody is known to have received it."""
     paid = destinations_of(outflow)
     if not paid:
@@ -80,7 +80,7 @@ def places(outflow: Outflow) -> Mapping[Address, int]:
 )
 def new_destination(outflow: Outflow, facts: Facts, params: NewDestinationParams) -> Verdict:
     """Violated by a destination never paid before, or not within `history`."""
-    paid = places(outflow)
+    paid = paid_addresses(outflow)
     new = [place for place in paid if facts.first_paid(place, params.history)]
     if not new:
         return PASS
@@ -110,7 +110,7 @@ def denied_destination(outflow: Outflow, facts: Facts, params: DeniedDestination
     """Violated by a destination with a denied label that was valid at broadcast."""
     hits = [
         (place, label)
-        for place in places(outflow)
+        for place in paid_addresses(outflow)
         for label in facts.labels(place)
         if label.category in params.categories and label.confidence_milli * 100 >= params.min_confidence
     ]
@@ -139,7 +139,7 @@ def _label_json(label: Label) -> dict[str, str]:
 )
 def not_allowlisted(outflow: Outflow, facts: Facts, params: NotAllowlistedParams) -> Verdict:
     """Violated by any destination outside the list."""
-    paid = places(outflow)
+    paid = paid_addresses(outflow)
     strange = [place for place in paid if (outflow.chain, place.key) not in params.allowlist]
     if not strange:
         return PASS
@@ -164,7 +164,7 @@ def not_allowlisted(outflow: Outflow, facts: Facts, params: NotAllowlistedParams
 )
 def lookalike_destination(outflow: Outflow, facts: Facts, params: LookalikeParams) -> Verdict:
     """Violated by a destination that was never paid, is not allowlisted, and resembles a known payee."""
-    paid = places(outflow)
+    paid = paid_addresses(outflow)
     found: list[tuple[Address, Lookalike]] = []
     for place in paid:
         near = resembling(place, facts, params)

@@ -10,7 +10,7 @@ from pydantic import Field
 from chains.model import Address
 from walletwatch.domain.findings import PASS, Severity, Verdict, violation
 from walletwatch.domain.outflows import Outflow
-from walletwatch.rules.destinations import places
+from walletwatch.rules.destinations import paid_addresses
 from walletwatch.rules.evidence import (
     amount_json,
     counted_json,
@@ -132,7 +132,7 @@ def structuring(outflow: Outflow, facts: Facts, params: StructuringParams) -> Ve
 )
 def test_then_drain(outflow: Outflow, facts: Facts, params: TestThenDrainParams) -> Verdict:
     """Violated when what followed the first payment reaches both measures. Unknown without an opening balance."""
-    for place in places(outflow):
+    for place in paid_addresses(outflow):
         paid = facts.counted(params.window, wallet=outflow.wallet, asset=outflow.asset, destination=place)
         if len(paid) < 2 or not _is_new(place, outflow, facts, params.window):
             continue
@@ -188,7 +188,7 @@ def _is_new(place: Address, outflow: Outflow, facts: Facts, window_secs: int) ->
 )
 def multi_asset_drain(outflow: Outflow, facts: Facts, params: MultiAssetDrainParams) -> Verdict:
     """Violated by `min_assets` assets to one destination in (t - window, t], from whichever own wallets."""
-    for place in places(outflow):
+    for place in paid_addresses(outflow):
         paid = facts.counted(params.window, destination=place)
         assets = sorted({str(c.asset) for c in paid})
         if len(assets) < params.min_assets:
@@ -218,7 +218,7 @@ def multi_asset_drain(outflow: Outflow, facts: Facts, params: MultiAssetDrainPar
 )
 def shared_destination(outflow: Outflow, facts: Facts, params: SharedDestinationParams) -> Verdict:
     """Violated by requests of `customers` customers in (t - window, t]. Unknown without an approval feed."""
-    for place in places(outflow):
+    for place in paid_addresses(outflow):
         if facts.payee_index().trusts(place):
             continue
         requests = [r for r in facts.requests_to(place, params.window) if r.intent.customer]

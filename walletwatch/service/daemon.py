@@ -84,7 +84,7 @@ class Daemon:
             self._scheduler.start()
             for worker in self._workers:
                 self._begin(self._watch, worker, f"chain {worker.watched.name}")
-            self._begin_telling()
+            self._start_dispatch()
             ended = self._wait(until_synced=until_synced, show=show)
         finally:
             self.stop.set()
@@ -102,7 +102,7 @@ class Daemon:
         self._threads.append(thread)
         thread.start()
 
-    def _begin_telling(self) -> None:
+    def _start_dispatch(self) -> None:
         """A thread for every sink that has none."""
         with self._lock:
             new = [name for name in self.app.sinks if name not in self._telling]
@@ -158,7 +158,7 @@ class Daemon:
         with self._lock:
             return any(now - since >= patience for since in self._trouble_since.values())
 
-    def _note(self, what: str, *, trouble: bool) -> None:
+    def _record_trouble(self, what: str, *, trouble: bool) -> None:
         with self._lock:
             if trouble:
                 self._trouble_since.setdefault(what, self.app.store.clock())
@@ -177,7 +177,7 @@ class Daemon:
             except Exception:  # noqa: BLE001 - logged whole; a watch that ended in silence would be worse
                 _log.exception("%s: the tick failed and is tried again", name)
                 done = Tick.FAILED
-            self._note(name, trouble=done is Tick.FAILED)
+            self._record_trouble(name, trouble=done is Tick.FAILED)
             failures = failures + 1 if done is Tick.FAILED else 0
             if done in _BUSY:
                 self._wake.set()
@@ -212,13 +212,13 @@ class Daemon:
                 summary = dispatcher.run_sink(sink)
             except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
                 _log.exception("sink %s: the pass failed and is tried again", sink)
-                self._note(f"sink {sink}", trouble=True)
+                self._record_trouble(f"sink {sink}", trouble=True)
                 self.stop.wait(_pause(1))
                 continue
             for row, reason in summary.refused:
                 _log.error("sink %s refuses alert %s for good: %s", sink, row.alert_id, reason)
             if summary.delivered or summary.retried:
-                self._note(f"sink {sink}", trouble=bool(summary.retried and not summary.delivered))
+                self._record_trouble(f"sink {sink}", trouble=bool(summary.retried and not summary.delivered))
             self._wake.wait(_SINK_POLL_SECS)
             self._wake.clear()
 
@@ -229,7 +229,7 @@ class Daemon:
             if dispatcher is not None and sink in dispatcher.sinks:
                 return dispatcher
             self._telling.discard(sink)
-        self._note(f"sink {sink}", trouble=False)
+        self._record_trouble(f"sink {sink}", trouble=False)
         return None
 
     def _revive(self, sink: str, dispatcher: Dispatcher) -> None:
@@ -271,7 +271,7 @@ class Daemon:
                 self._stamps = stamps(change.app.settings)
                 self._dispatcher = change.dispatcher
                 self._next.update({worker.watched.chain: worker for worker in change.workers})
-        self._begin_telling()
+        self._start_dispatch()
         self._scheduler.pace("checkpoint", change.app.settings.audit.checkpoint_every)
         _log.warning("the configuration was read again and is in force: rules %s", change.app.deployment.rules_digest)
         for table in change.waiting:

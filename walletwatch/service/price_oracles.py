@@ -62,7 +62,7 @@ class OraclePrices:
     def quote(self, at: datetime) -> tuple[int, str, datetime | None]:
         """The price in force at `at`. Raises Unknown if there is none, or it is stale."""
         if at > self._looked + REFRESH and self._monotonic() - self._tried >= PAUSE_SECS:
-            self.look()
+            self.read()
         if self._broken and at > self._looked:
             raise Unknown(self._trouble)
         found = self._round_of(at)
@@ -76,7 +76,7 @@ class OraclePrices:
         rounds = self._rounds
         return None if self._trouble or not rounds else (rounds[0].number, rounds[-1].number)
 
-    def look(self) -> None:
+    def read(self) -> None:
         """Read the round in force now, unless somebody does so already. A failure is kept for the next caller,
         and logged once for each reason.
         """

@@ -106,7 +106,7 @@ class ConfiguredPrices:
     def refresh(self) -> None:
         """Read every feed, so that judging need not wait for a node."""
         for feed in self._feeds:
-            feed.look()
+            feed.read()
 
     def close(self) -> None:
         """Give back the connections of feeds."""
@@ -129,7 +129,7 @@ def open_prices(settings: Settings) -> ConfiguredPrices:
     feeds: list[OraclePrices] = []
     for price in settings.prices:
         quote: Quote
-        edition: Edition = _never_told
+        edition: Edition = _no_edition
         if price.path is not None:
             file = PriceFile(price.path, price.max_age)
             quote, edition = file.quote, file.edition
@@ -144,7 +144,7 @@ def open_prices(settings: Settings) -> ConfiguredPrices:
     return ConfiguredPrices(sources, editions, feeds)
 
 
-def _never_told() -> object:
+def _no_edition() -> object:
     return None
 
 

@@ -29,7 +29,7 @@ def _read_endpoint_url(value: Any, info: ValidationInfo) -> Url:
     return read_url(value, resolver)
 
 
-def _check_doorbell(text: str) -> str:
+def _check_notifier(text: str) -> str:
     if not text.startswith(("tcp://", "ipc://")) or "@" in text:
         raise Fault("must be a ZMQ address", 'write "tcp://127.0.0.1:28332" as in bitcoind\'s zmqpubhashblock')
     return text
@@ -57,7 +57,7 @@ class EndpointSettings(Table):
     url: Annotated[Url, PlainValidator(_read_endpoint_url), PlainSerializer(lambda u: u.reference())]
     cookie: LocalPath | None = None
     """bitcoind's `.cookie` file, read anew whenever the node refuses the last one."""
-    zmq: Annotated[str, AfterValidator(_check_doorbell)] = ""
+    zmq: Annotated[str, AfterValidator(_check_notifier)] = ""
     """Doorbell of bitcoind: its `zmqpubhashblock` and `zmqpubhashtx`."""
     rest: bool = False
     """Ask bitcoind's REST interface (`-rest`) for blocks: half the bytes. What it does not give comes by RPC."""

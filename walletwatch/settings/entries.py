@@ -62,7 +62,7 @@ def read_entry(
         bad = {str(detail["loc"][0]) for detail in details if detail["loc"]}
         value = _salvage(model, raw, resolver, bad)
         for detail in details:
-            yield _told(document, path, model, detail)
+            yield _problem_of(document, path, model, detail)
     entry = Entry(document, path, value, frozenset(bad))
     for fault in value.faults():
         if entry.has(*(str(k) for k in fault.key[:1]), *fault.involves):
@@ -84,7 +84,7 @@ def _salvage(model: type[T], raw: Mapping[str, Any], resolver: Resolver, bad: se
     return model.model_construct(**values)
 
 
-def _told(document: Document, path: KeyPath, model: type[BaseModel], detail: Any) -> Problem:
+def _problem_of(document: Document, path: KeyPath, model: type[BaseModel], detail: Any) -> Problem:
     """One of pydantic's errors in our words. Its input is not looked at: it may be a secret."""
     loc: KeyPath = tuple(detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})

@@ -195,7 +195,7 @@ class ApprovalRepository:
         }
         upsert(self._c, t.feeds, row, ("feed",))
 
-    def note_look(self, feed: str, at: datetime) -> None:
+    def record_read(self, feed: str, at: datetime) -> None:
         """The feed could be read at `at`, and had nothing new."""
         self._c.execute(update(t.feeds).where(t.feeds.c.feed == feed).values(looked_at=at))
 

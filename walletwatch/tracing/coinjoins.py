@@ -25,7 +25,7 @@ def can_partition(values: Sequence[int], targets: Sequence[int], below: int, abo
     needs = sorted(targets, reverse=True)
     if not needs or len(order) < len(needs):
         return False
-    return _PartitionSearch(order, needs, below, above).place(0)
+    return _PartitionSearch(order, needs, below, above).assign(0)
 
 
 class _PartitionSearch:
@@ -36,7 +36,7 @@ class _PartitionSearch:
         self.sums = [0] * len(targets)
         self.steps = 0
 
-    def place(self, index: int) -> bool:
+    def assign(self, index: int) -> bool:
         """Try to place the values from `index` on."""
         self.steps += 1
         if self.steps > MAX_STEPS:
@@ -51,7 +51,7 @@ class _PartitionSearch:
                 continue
             tried.add(state)
             self.sums[group] += value
-            if self.place(index + 1):
+            if self.assign(index + 1):
                 return True
             self.sums[group] -= value
         return False

@@ -109,7 +109,7 @@ class ApprovalService:
             if act.kind is ActKind.REQUEST and self._book.void(act.request_id):
                 self._voided.add(act.request_id)
         if fresh:
-            self._recall_policies(unit)
+            self._load_policies(unit)
             self.retire(unit.approvals.paid_for_good())
 
     def keep_policies(self, unit: UnitOfWork) -> None:
@@ -120,9 +120,9 @@ class ApprovalService:
         if unit.approvals.keep_policies(digest, self._present.document, unit.now):
             payload = {"digest": digest, "policies": self._present.document}
             unit.audit.append("walletwatch", "policies.changed", "policies", payload)
-        self._recall_policies(unit)
+        self._load_policies(unit)
 
-    def _recall_policies(self, unit: UnitOfWork) -> None:
+    def _load_policies(self, unit: UnitOfWork) -> None:
         """Every version that was kept; the present one too, where it was not kept yet."""
         kept = unit.approvals.policies()
         versions = [PolicyVersion.from_document(k.document, k.since) for k in kept]

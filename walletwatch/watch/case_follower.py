@@ -163,7 +163,7 @@ class CaseFollower:
         behind = [f.stored for f in self._followed.values() if not f.stored.live]
         return min(behind, key=lambda s: s.cursor.height, default=None)
 
-    def read_past(self, stored: StoredCase) -> tuple[BlockFacts, StepResult]:
+    def read_history(self, stored: StoredCase) -> tuple[BlockFacts, StepResult]:
         """The next block of a case that is behind, folded; nothing is kept yet."""
         followed = self._followed[stored.case.id]
         height = stored.cursor.height + 1
@@ -183,7 +183,7 @@ class CaseFollower:
     def _past_block(self, height: int, watch: WatchSet, case: Case) -> BlockFacts:
         return self._source.past_block(height, watch, {seed.tx for seed in case.seeds if seed.height == height})
 
-    def keep_past(self, unit: UnitOfWork, stored: StoredCase, facts: BlockFacts, result: StepResult) -> bool:
+    def keep_history(self, unit: UnitOfWork, stored: StoredCase, facts: BlockFacts, result: StepResult) -> bool:
         """Keep one block of the past. True once the case stands where the chain does, and is live."""
         cursor = unit.chain_state.cursor(self._watched.chain, lock=True)
         live = cursor is not None and cursor.ref == facts.ref

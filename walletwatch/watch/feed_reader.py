@@ -185,7 +185,7 @@ class FeedReader:
             taken = Taken((), (), known.position, _NOTHING)
         if taken is None:
             self._check_silence(feed, known)
-            self._note_look(feed, known, now)
+            self._record_read(feed, known, now)
             return False
         with self._keeping() as unit:
             if _moved(unit.approvals.feed(feed.name, lock=True), known):
@@ -194,12 +194,12 @@ class FeedReader:
         self._looked[feed.name] = now
         return taken.more
 
-    def _note_look(self, feed: ActSource, known: FeedState | None, now: datetime) -> None:
+    def _record_read(self, feed: ActSource, known: FeedState | None, now: datetime) -> None:
         """Keep now and then that the feed could be read, so that a later process knows since when it was not."""
         self._looked[feed.name] = now
         if known is not None and (known.looked_at is None or now - known.looked_at >= LOOKS_KEPT_EVERY):
             with self._store.transaction() as unit:
-                unit.approvals.note_look(feed.name, now)
+                unit.approvals.record_read(feed.name, now)
 
     def _reading(self, unit: UnitOfWork, feed: ActSource, known: FeedState | None, *, exported: bool) -> Reading:
         """How the feed was read up to now; an interval without reading is put on record when it ends."""

@@ -70,7 +70,7 @@ class UtxoScan:
         """Whether a scan runs, or waits for the cursor to reach its block."""
         return self._scan is not None
 
-    def note(self) -> str:
+    def status(self) -> str:
         """What `status` says while the balances are not read; empty when nothing is to be said."""
         if self._scan is None:
             return f"opening balances not read yet: {self._failed}" if self._failed else ""
@@ -152,9 +152,9 @@ class OpeningBalances:
         self._scans = UtxoScan(watched, source, store.clock)
         self._tried: BlockRef | None = None
 
-    def note(self) -> str:
+    def status(self) -> str:
         """What `status` says while the books are not opened; empty when nothing is to be said."""
-        return self._scans.note()
+        return self._scans.status()
 
     def at_start(self, before: BlockRef, tip: BlockRef) -> Holdings | None:
         """What the wallets hold before the first block, None if that is not known yet: of a past block only an account

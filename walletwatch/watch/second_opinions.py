@@ -66,7 +66,7 @@ class SecondOpinions:
             _log.debug("no second opinion on block %s: %s", ref, error)
             return
         if other_ref != ref:
-            self._tell_blocks(ref, other_ref)
+            self._report_blocks(ref, other_ref)
             return
         for tx, other in zip(transactions, others, strict=True):
             if _contradict(tx, other):
@@ -85,10 +85,10 @@ class SecondOpinions:
             return None
         if other == ref:
             return None
-        self._tell_blocks(ref, other)
+        self._report_blocks(ref, other)
         return other
 
-    def _tell_blocks(self, ref: BlockRef, other: BlockRef) -> None:
+    def _report_blocks(self, ref: BlockRef, other: BlockRef) -> None:
         hashes = " or ".join(format_hash(self._watched.chain, block.hash) for block in (ref, other))
         summary = f"{self._watched.name}: the endpoints disagree on block {ref.height}: {hashes}"
         self._report("node_disagreement", summary, f"{ref.height}/{other.hash.hex()[:16]}")

@@ -121,7 +121,7 @@ class ChainWorker:
             raise
         else:
             self.health.recover()
-        self.health.publish(done, self.halted, self.tip, self.opening_balances.note())
+        self.health.publish(done, self.halted, self.tip, self.opening_balances.status())
         return done
 
     def _advance(self) -> Tick:
@@ -280,9 +280,9 @@ class ChainWorker:
         stored = self.cases.next_behind()
         if stored is None:
             return False
-        facts, result = self.cases.read_past(stored)
+        facts, result = self.cases.read_history(stored)
         with self.store.transaction() as unit:
-            live = self.cases.keep_past(unit, stored, facts, result)
+            live = self.cases.keep_history(unit, stored, facts, result)
         self.cases.moved(stored, facts.ref, live=live)
         return True
 

@@ -108,14 +108,14 @@ def read_multisig(record: Record, terms: RequestTerms) -> Iterator[VendorAct]:
         return
     proposed = take_iso(record, "submissionDate")
     confirmations = [_confirm(c, proposal, proposed, record, terms) for c in take_objects(record, "confirmations", 200)]
-    telling = _Telling(record, terms, proposal, _proposer(record, confirmations, terms), proposed, confirmations)
+    telling = _ProposalActs(record, terms, proposal, _proposer(record, confirmations, terms), proposed, confirmations)
     base = f"{VENDOR}:{telling.chain.reference}:0x{proposal.digest.hex()}"
     for n, payment in enumerate(proposal.payments, 1):
-        yield from telling.tell(f"{base}:{n}" if len(proposal.payments) > 1 else base, payment)
+        yield from telling.acts(f"{base}:{n}" if len(proposal.payments) > 1 else base, payment)
 
 
 @dataclass(frozen=True, slots=True)
-class _Telling:
+class _ProposalActs:
     """A transaction as read, to be told once for each of its payments."""
 
     record: Record
@@ -129,7 +129,7 @@ class _Telling:
     def chain(self) -> ChainId:
         return _chain(self.terms)
 
-    def tell(self, request_id: str, payment: Transfer) -> Iterator[VendorAct]:
+    def acts(self, request_id: str, payment: Transfer) -> Iterator[VendorAct]:
         intent = self._intent(payment)
         asker = self.terms.person(VENDOR, self.proposer.text)
         yield self._request(make_payload(ActKind.REQUEST, request_id, asker, self.proposed, intent=intent))

@@ -36,7 +36,7 @@ def render_stix(traces: Sequence[Trace], symbols: Symbols) -> bytes:
             objects.setdefault(item["id"], item)
     members = [key for key in objects if key != author["id"]]
     grouping = {
-        **_common("grouping", author["id"], case.opened_at, case.id),
+        **_shared_fields("grouping", author["id"], case.opened_at, case.id),
         "name": clean(case.name),
         "description": _describe(traces, symbols),
         "context": "suspicious-activity",
@@ -65,7 +65,7 @@ def _author(moment: datetime) -> Stix:
     }
 
 
-def _common(kind: str, author: str, moment: datetime, *identity: str) -> Stix:
+def _shared_fields(kind: str, author: str, moment: datetime, *identity: str) -> Stix:
     stamp = _stamp(moment)
     return {
         "type": kind,
@@ -87,7 +87,7 @@ def _describe(traces: Sequence[Trace], symbols: Symbols) -> str:
 def _objects(trace: Trace, symbols: Symbols, author: str) -> list[Stix]:
     wallets = {node.id: _wallet(node) for node in trace.nodes if node.address}
     found = list(wallets.values())
-    found += _notes(trace, wallets, author)
+    found += _remarks(trace, wallets, author)
     found += _payments(trace, symbols, wallets, author)
     return found + _indicators(trace, symbols, wallets, author)
 
@@ -103,11 +103,11 @@ def _wallet(node: TraceNode) -> Stix:
     }
 
 
-def _notes(trace: Trace, wallets: dict[str, Stix], author: str) -> list[Stix]:
+def _remarks(trace: Trace, wallets: dict[str, Stix], author: str) -> list[Stix]:
     """What is said of an address, as a note about it: somebody's statement, not a fact of the chain."""
     return [
         {
-            **_common("note", author, node.first_seen, trace.case.id, node.id),
+            **_shared_fields("note", author, node.first_seen, trace.case.id, node.id),
             "abstract": clean(f"{node.label} ({node.category})"),
             "content": clean(f"{node.address} on {node.chain} is labelled {node.label} ({node.category})."),
             "object_refs": [wallets[node.id]["id"]],
@@ -127,7 +127,7 @@ def _payments(trace: Trace, symbols: Symbols, wallets: dict[str, Stix], author: 
         identity = (trace.case.id, str(trace.asset), tx, edge.source, edge.target, str(len(found)))
         found.append(
             {
-                **_common("relationship", author, edge.time, *identity),
+                **_shared_fields("relationship", author, edge.time, *identity),
                 "relationship_type": "paid",
                 "source_ref": wallets[edge.source]["id"],
                 "target_ref": wallets[edge.target]["id"],
@@ -142,7 +142,7 @@ def _indicators(trace: Trace, symbols: Symbols, wallets: dict[str, Stix], author
     unit = unit_of(trace.asset, symbols)
     return [
         {
-            **_common("indicator", author, place.last_seen, trace.case.id, str(trace.asset), place.node),
+            **_shared_fields("indicator", author, place.last_seen, trace.case.id, str(trace.asset), place.node),
             "name": f"holds {unit.exact(place.tainted)} stolen",
             "indicator_types": ["malicious-activity"],
             "pattern": f"[cryptocurrency-wallet:value = '{_quoted(place.address)}']",
