@@ -173,7 +173,7 @@ class Board:
     """A sink as people see it: messages by remote id. `page` changes them in place and can be searched, like Slack."""
 
     name: str
-    edits_in_place: bool
+    can_edit: bool
     plan: Plan
     min_interval_secs: float = 0.0
     mood: str = ""
@@ -206,9 +206,9 @@ class Board:
 
     def _accept(self, alert: Alert, told: PriorDelivery) -> str:
         remote_id = told.remote_id
-        if not remote_id and told.uncertain and self.edits_in_place:
+        if not remote_id and told.uncertain and self.can_edit:
             remote_id = next((r for r, (of, _) in self.messages.items() if of == alert.id), "")
-        if not remote_id or not self.edits_in_place:
+        if not remote_id or not self.can_edit:
             remote_id = f"{self.name}-{len(self.messages)}"
         self.messages[remote_id] = (alert.id, alert.version)
         self.seen[alert.id] = alert.version

@@ -63,10 +63,10 @@ class NotifierContract:
         second = rig.notifier.send(known, PriorDelivery(1, first.remote_id))
         assert isinstance(second, Sent)
         texts = rig.received()
-        assert len(texts) == (1 if rig.notifier.edits_in_place else 2)
+        assert len(texts) == (1 if rig.notifier.can_edit else 2)
         assert view.alert.id in texts[-1]
         assert "treasury-1" in texts[-1]
-        if rig.notifier.edits_in_place:
+        if rig.notifier.can_edit:
             assert second.remote_id == first.remote_id
 
     def test_a_sink_that_is_down_is_a_reason_and_no_exception(self, rig: Rig) -> None:

@@ -92,7 +92,7 @@ class Pager:
     store: MortalStore
     told: dict[str, AlertView]
     name: str = SINK
-    edits_in_place: bool = True
+    can_edit: bool = True
     min_interval_secs: float = 0.0
 
     def send(self, view: AlertView, told: PriorDelivery) -> SendResult:

@@ -23,7 +23,7 @@ _STYLES = {
 class ConsoleNotifier:
     """A text stream. Alert texts are never read as rich's markup."""
 
-    edits_in_place = False
+    can_edit = False
     min_interval_secs = 0.0
 
     def __init__(self, name: str, stream: TextIO) -> None:

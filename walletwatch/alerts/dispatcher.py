@@ -155,5 +155,5 @@ def _is_muted(view: AlertView, row: OutboxRow, sink: Sink) -> bool:
     """Below the sink's severity, or silenced; a message that stands is still brought up to date where that is quiet."""
     if view.alert.severity.rank > sink.min_severity.rank:
         return True
-    quiet_edit = sink.notifier.edits_in_place and bool(row.remote_id)
+    quiet_edit = sink.notifier.can_edit and bool(row.remote_id)
     return view.alert.state is AlertState.SILENCED and not quiet_edit

@@ -127,7 +127,7 @@ class Notifier(Protocol):
         """The sink's configured name, safe to show."""
 
     @property
-    def edits_in_place(self) -> bool:
+    def can_edit(self) -> bool:
         """Whether a message that was sent can be changed without notifying anybody anew."""
 
     @property

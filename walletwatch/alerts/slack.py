@@ -42,7 +42,7 @@ _SKEW_SECS = 3_600
 class SlackNotifier:
     """A Slack channel. `channel` is its id or `#name`; the token never shows."""
 
-    edits_in_place = True
+    can_edit = True
     min_interval_secs = 1.0  # chat.postMessage takes about one message a second a channel
 
     def __init__(

@@ -60,7 +60,7 @@ def verify_signature(secret: bytes, header: str, body: bytes, now: datetime, tol
 class WebhookNotifier:
     """An HTTP endpoint. Only the host of its URL ever shows: paths of webhooks are often secrets themselves."""
 
-    edits_in_place = False
+    can_edit = False
     min_interval_secs = 0.0
 
     def __init__(self, name: str, url: str, secret: bytes, timeout_secs: float = 10.0, clock: Clock = utc_now) -> None:
