@@ -84,7 +84,7 @@ class Desk:
     def ingest(self, unit: UnitOfWork) -> None:
         """One block more in this transaction, each payment's judging timed."""
         facts = self.block()
-        judge = self.judge.judge
+        judge = self.judge.judge_outflows
 
         def timed(*given: Any) -> Any:
             start = time.process_time()
@@ -93,9 +93,9 @@ class Desk:
             self.found += len(found)
             return found
 
-        self.judge.judge = timed  # type: ignore[method-assign]
+        self.judge.judge_outflows = timed  # type: ignore[method-assign]
         self.ingestion.ingest_block(unit, facts, self.cursor)
-        self.judge.judge = judge  # type: ignore[method-assign]
+        self.judge.judge_outflows = judge  # type: ignore[method-assign]
         old = self.cursor
         self.cursor = Cursor(CHAIN, facts.ref, old.start_height, old.final_height, unit.now, old.complete_for)
 
