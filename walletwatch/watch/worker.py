@@ -17,7 +17,7 @@ from chains.source import ChainSource
 from walletwatch.deployment import WatchedChain
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.wallets import Perimeter
-from walletwatch.store import Store, UnitOfWork
+from walletwatch.store import Store
 from walletwatch.store.chain_state import Cursor, CursorMoved
 from walletwatch.watch.balances import keep_holdings
 from walletwatch.watch.block_batches import BatchReader, BlockBatch, TipSnapshot
@@ -244,19 +244,16 @@ class ChainWorker:
                 return Tick.ROLLED_BACK
             parent = unit.chain_state.parent_of(self.watched.chain, cursor.ref.height)
             if parent is None:
-                return self._halt(unit, cursor)
+                self.halted = f"reorg deeper than {self.watched.max_reorg} blocks at {cursor.ref}"
+                summary = f"{self.watched.name} is halted: {self.halted}"
+                self.health.record_incident(unit, "reorg_too_deep", summary, str(cursor.ref.height))
+                return Tick.HALTED
             if cursor.ref.height <= cursor.final_height:
                 what = f"{self.watched.name}: block {cursor.ref} was final, and the chain replaced it"
                 self.health.record_incident(unit, "reorg_too_deep", what, str(cursor.ref.height))
             self.ingestion.roll_back(unit, cursor, parent)
         self._loaded = False
         return Tick.ROLLED_BACK
-
-    def _halt(self, unit: UnitOfWork, cursor: Cursor) -> Tick:
-        self.halted = f"reorg deeper than {self.watched.max_reorg} blocks at {cursor.ref}"
-        summary = f"{self.watched.name} is halted: {self.halted}"
-        self.health.record_incident(unit, "reorg_too_deep", summary, str(cursor.ref.height))
-        return Tick.HALTED
 
     # --- at the tip ---------------------------------------------------------------------------------------------------
 
