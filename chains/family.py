@@ -1,25 +1,113 @@
-"""A chain family: all that differs between kinds of blockchain, in one frozen object.
-
-Each family's package defines one `FAMILY` in its module `family`, which imports nothing heavy: what needs a node, a
-vendor's library or a large module is named by `later` and imported at its first call.
-"""
+"""A chain family: all that differs between kinds of blockchain, in one frozen object, and its abilities."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 from functools import partial
 from importlib import import_module
-from typing import Any
+from typing import Any, Protocol
 
-from chains.contract_signatures import Signature
-from chains.model import Address, Asset, AssetId, ChainId
-from chains.price_oracles import PriceOracle
-from chains.source import ChainSource
-from chains.specs import Branch, SourceSpec
-from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
+from chains.model import Address, Asset, AssetId, BlockRef, ChainId, ChainTransaction, ControlChange, Outpoint, TxOutput
+from chains.source import Branch, ChainSource, SourceSpec
+
+
+class SignatureKind(StrEnum):
+    """How an owner of a multisig contract agrees."""
+
+    DIGEST = "digest"
+    """A signature over the digest itself."""
+    MESSAGE = "message"
+    """A signature over the digest as a message of the wallet (`eth_sign`)."""
+    ON_CHAIN = "on-chain"
+    """A transaction of the owner said so; nothing here shows it."""
+    CONTRACT = "contract"
+    """The owner is a contract that is asked on chain; nothing here shows it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """`signer` is who signed, as far as the bytes prove it; None where they do not, or are no signature."""
+
+    kind: SignatureKind
+    signer: Address | None
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRound:
+    """One answer of a feed, as of its contract's state after block `at`: one whole unit is worth
+    `answer` / 10**`decimals`. It was written at `updated_at`, by the chain's clock.
+    """
+
+    number: int
+    answer: int
+    decimals: int
+    updated_at: datetime
+    at: BlockRef
+
+
+class PriceOracle(Protocol):
+    """One feed. Every method may raise the errors of `chains.errors`; `Unsupported` says that the contract's answer is
+    no price, and why.
+    """
+
+    def latest(self) -> PriceRound:
+        """The round in force after the node's latest block."""
+
+    def before(self, later: PriceRound, count: int) -> Sequence[PriceRound]:
+        """Up to `count` rounds just before `later`, newest first, by the state it was read from; fewer where the feed
+        has no more.
+        """
+
+    def close(self) -> None:
+        """Give back connections."""
+
+
+MAX_BYTES = 16 * 1024 * 1024
+"""A PSBT carries whole earlier transactions of up to 4 MB each; nothing larger than this is read."""
+
+
+class NotATransaction(ValueError):
+    """The bytes are no transaction of the chain meant; the message says why, for a person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """What the bytes alone cannot show. `wrong`: they contradict themselves or the chain, which is worse."""
+
+    text: str
+    wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBefore:
+    """What is known beside the bytes. `accounts` are the keys of own addresses, `outputs` own unspent outputs by the
+    chain's own word, `tokens` the 20-byte contracts that are believed to be EIP-20, `sender` who will sign.
+    """
+
+    accounts: AbstractSet[bytes] = frozenset()
+    outputs: Mapping[Outpoint, TxOutput] = field(default_factory=dict)
+    tokens: AbstractSet[bytes] = frozenset()
+    sender: Address | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UnsignedTransaction:
+    """A transaction before it is signed. `kind` is `psbt`, `safe` or `transaction`.
+
+    Its `txid` is the id it will have, where that is known before it is signed, else the digest that is signed;
+    `digests` are what signers' devices show, by name. `control` are the changes of control it asks for: what they
+    replace is not known from the bytes, so `before` is empty.
+    """
+
+    kind: str
+    transaction: ChainTransaction
+    digests: Mapping[str, str]
+    control: tuple[ControlChange, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 class Bookkeeping(StrEnum):

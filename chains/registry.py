@@ -7,8 +7,7 @@ from importlib import import_module
 
 from chains.family import Family
 from chains.model import Address, Asset, ChainId
-from chains.source import ChainSource
-from chains.specs import SourceSpec
+from chains.source import ChainSource, SourceSpec
 
 FAMILIES = {"bip122": "chains.bitcoin.family", "eip155": "chains.evm.family", "tron": "chains.tron.family"}
 """The module of each family, which has a `FAMILY`; imported when first needed."""

@@ -10,8 +10,7 @@ from chains.model import Address, Asset, AssetId, BlockRef, ChainId
 from walletwatch.alerts.lifecycle import fingerprint_of, fold
 from walletwatch.alerts.ports import AlertNames, AlertView
 from walletwatch.domain.alerts import Alert
-from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
-from walletwatch.domain.ids import finding_id, outflow_id
+from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind, finding_id, outflow_id
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.withdrawals import Payment

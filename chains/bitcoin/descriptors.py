@@ -15,7 +15,7 @@ import bdkpython as bdk  # type: ignore[import-untyped,unused-ignore]  # ships n
 from chains.bitcoin.addresses import address_of
 from chains.bitcoin.params import MAINNET, Network, network_of
 from chains.model import Address, ChainId
-from chains.specs import Branch
+from chains.source import Branch
 
 MAX_TEXT: Final = 10_000
 MAX_NESTING: Final = 40

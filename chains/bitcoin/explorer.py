@@ -33,8 +33,7 @@ from chains.model import BlockFacts, BlockRef, Outpoint, TxId, UtxoTransaction
 from chains.rpc.endpoints import EndpointPool
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Json, Transport
-from chains.source import EndpointHealth, WatchSet
-from chains.specs import Endpoint
+from chains.source import Endpoint, EndpointHealth, WatchSet
 
 MAX_ANSWER_BYTES: Final = 10 << 20
 """The largest transaction is 4 MB, 8 MB as hexadecimal."""

@@ -15,8 +15,8 @@ from typing import Final
 from chains.bitcoin.blocks import compact_size
 from chains.bitcoin.decode import RawTransaction, parse_transaction, write_compact_size
 from chains.errors import LyingNode
+from chains.family import MAX_BYTES, NotATransaction
 from chains.model import Outpoint
-from chains.unsigned_transactions import MAX_BYTES, NotATransaction
 
 MAGIC: Final = b"psbt\xff"
 MAX_MAPS: Final = 100_000

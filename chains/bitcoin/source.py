@@ -27,12 +27,11 @@ from chains.model import (
     TxId,
     UtxoTransaction,
 )
+from chains.rpc.endpoints import open_transport
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Transport, loads_exact
-from chains.rpc.opening import open_transport
 from chains.rpc.prefetch import Ask, Fetches, Prefetcher
-from chains.source import ChainSource, EndpointHealth, Unspent, WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import ChainSource, Endpoint, EndpointHealth, SourceSpec, Unspent, WatchSet
 
 SURVEY_SECS: Final = 15.0
 """How often the endpoints not asked otherwise are asked for their height."""

@@ -18,8 +18,8 @@ from chains.bitcoin.psbt import Psbt, PsbtInput, read_psbt
 from chains.bitcoin.scripts import multisig_keys, script_items, script_type
 from chains.bitcoin.signing import signing_facts
 from chains.errors import LyingNode
+from chains.family import Doubt, KnownBefore, NotATransaction, UnsignedTransaction
 from chains.model import ChainId, Outpoint, SigningFacts, TxOutput
-from chains.unsigned_transactions import Doubt, KnownBefore, NotATransaction, UnsignedTransaction
 
 _WHOLE: Final = frozenset({0, 1})
 """SIGHASH_DEFAULT and SIGHASH_ALL: the signature covers every input and output."""

@@ -13,8 +13,8 @@ from eth_utils.crypto import keccak
 from chains.evm.fields import to_address
 from chains.evm.safe import DELEGATECALL, MAX_INNER, MAX_NESTING, InnerOperation, operations_of, read_execution
 from chains.evm.tokens import PERMIT2
+from chains.family import Doubt, KnownBefore
 from chains.model import ControlChange, ControlKind
-from chains.unsigned_transactions import Doubt, KnownBefore
 
 MULTI_SENDS: Final = frozenset(
     bytes.fromhex(account)

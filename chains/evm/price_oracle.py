@@ -19,11 +19,11 @@ from chains.evm.fields import data_of, fields_of, quantity, quantity_of
 from chains.evm.params import network_of
 from chains.evm.requests import raised
 from chains.evm.state import eth_call, read_states
+from chains.family import PriceRound
 from chains.model import Address, BlockRef
-from chains.price_oracles import PriceRound
+from chains.rpc.endpoints import open_transport
 from chains.rpc.jsonrpc import Call, Json, Transport
-from chains.rpc.opening import open_transport
-from chains.specs import SourceSpec
+from chains.source import SourceSpec
 
 MOST_DECIMALS: Final = 36
 _ROUND_BYTES: Final = 5 * 32
@@ -57,7 +57,7 @@ def open_oracle(spec: SourceSpec, feed: Address) -> OracleReader:
 
 
 class OracleReader:
-    """See `chains.price_oracles.PriceFeed`."""
+    """See `chains.family.PriceFeed`."""
 
     def __init__(self, spec: SourceSpec, feed: Address) -> None:
         self._number = network_of(spec.chain).number

@@ -14,8 +14,8 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils.crypto import keccak
 
-from chains.contract_signatures import Signature, SignatureKind
 from chains.evm.fields import to_address
+from chains.family import Signature, SignatureKind
 
 EXEC_TRANSACTION = bytes.fromhex("6a761202")
 MULTI_SEND = bytes.fromhex("8d80ff0a")  # multiSend(bytes)

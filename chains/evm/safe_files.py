@@ -15,7 +15,7 @@ from eth_abi.exceptions import EncodingError
 from eth_utils.crypto import keccak
 
 from chains.evm.safe import DELEGATECALL, EXEC_TRANSACTION, MULTI_SEND, Execution, InnerOperation
-from chains.unsigned_transactions import NotATransaction
+from chains.family import NotATransaction
 
 MAX_JSON: Final = 1024 * 1024
 MAX_PARTS: Final = 1_000

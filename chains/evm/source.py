@@ -24,11 +24,10 @@ from chains.evm.params import native_asset, network_of
 from chains.evm.requests import raised
 from chains.evm.state import read_balances
 from chains.model import Address, AssetId, BlockFacts, BlockRef, ChainTransaction, PendingFacts, TxId
+from chains.rpc.endpoints import RECORDED, open_transport
 from chains.rpc.jsonrpc import Transport
-from chains.rpc.opening import RECORDED, open_transport
 from chains.rpc.prefetch import Ask, Fetches, Prefetcher, View
-from chains.source import ChainSource, EndpointHealth, WatchSet
-from chains.specs import SourceSpec
+from chains.source import ChainSource, EndpointHealth, SourceSpec, WatchSet
 
 SURVEY_EVERY = 10
 """Every so many looks at the tip all endpoints are asked for theirs, so that one that stays behind is noticed."""

@@ -18,7 +18,7 @@ from rlp.exceptions import RLPException
 
 from chains.evm.fields import Fields, account, account_or_none, data, fields_of, items_of, lie, quantity, quantity_or
 from chains.evm.safe import recover_account
-from chains.unsigned_transactions import NotATransaction
+from chains.family import NotATransaction
 
 MAX_LIST: Final = 100_000
 MAX_RAW: Final = 1024 * 1024

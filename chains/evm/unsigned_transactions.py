@@ -21,8 +21,8 @@ from chains.evm.safe import operations_of, safe_tx_hash
 from chains.evm.safe_files import SafeFile, execution_calldata, read_safe_file
 from chains.evm.transaction_forms import SignedTransaction, read_raw
 from chains.evm.transactions import TransactionFields, read_transaction_fields
+from chains.family import Doubt, KnownBefore, NotATransaction, UnsignedTransaction
 from chains.model import ChainId, ControlChange, ControlKind, SigningFacts
-from chains.unsigned_transactions import Doubt, KnownBefore, NotATransaction, UnsignedTransaction
 
 _WHERE = "transaction"
 

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Final, Protocol, TypeVar, runtime_checkable
 
 from chains.errors import (
@@ -21,8 +22,10 @@ from chains.errors import (
     Unsupported,
     WrongChain,
 )
-from chains.rpc.jsonrpc import Call, Json, Transport, clean_message
-from chains.source import EndpointHealth
+from chains.rpc.http import HttpTransport
+from chains.rpc.jsonrpc import Call, Json, Loads, Transport, clean_message, loads_fast
+from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
+from chains.source import Endpoint, EndpointHealth, SourceSpec
 
 T = TypeVar("T")
 
@@ -296,3 +299,36 @@ def _gravest(errors: Sequence[ChainError]) -> ChainError | None:
     """What to raise when endpoints failed differently: first what is worth another try, then what came first."""
     hopeful = [e for e in errors if isinstance(e, (Unreachable, RateLimited, NotReady))]
     return next(iter(hopeful or errors), None)
+
+
+RECORDED: Final = "recorded:"
+Door = Callable[[Endpoint, HttpTransport], Transport]
+"""Another way to a node than JSON-RPC alone."""
+
+
+def open_transport(
+    spec: SourceSpec,
+    identify: Callable[[Transport], None],
+    loads: Loads = loads_fast,
+    clock: Callable[[], float] = time.monotonic,
+    door: Door | None = None,
+) -> EndpointPool:
+    """The pool for `spec`: an endpoint url `recorded:PATH` answers from a capture, any other is asked over HTTP; with
+    `record_to` every answer of a node is also written there. Raises ValueError for an url that is neither,
+    PermanentError for a capture that cannot be read. `clock` times quarantines. `door` may wrap what asks a node; while
+    answers are written to a file it does not, so that a capture holds one form of each.
+    """
+    writer = CaptureWriter(spec.record_to) if spec.record_to is not None else None
+    transports = [
+        _open_one(endpoint, spec.timeout_secs, loads, door if writer is None else None) for endpoint in spec.endpoints
+    ]
+    if writer is not None:
+        transports = [RecordingTransport(transport, writer) for transport in transports]
+    return EndpointPool(transports, identify, spec.name, clock=clock)
+
+
+def _open_one(endpoint: Endpoint, timeout_secs: float, loads: Loads, door: Door | None) -> Transport:
+    if endpoint.url.startswith(RECORDED):
+        return RecordedTransport(Path(endpoint.url.removeprefix(RECORDED)), loads, endpoint.name)
+    transport = HttpTransport(endpoint, timeout_secs, loads)
+    return transport if door is None else door(endpoint, transport)

@@ -27,7 +27,7 @@ from chains.rpc.jsonrpc import (
     result_of,
     results_of,
 )
-from chains.specs import Endpoint
+from chains.source import Endpoint
 
 MAX_ANSWER_BYTES: Final = 256 << 20
 """getblock 3 of a full block is about 30 MB; nothing honest comes near this."""

@@ -25,8 +25,7 @@ from chains.bitcoin.params import REGTEST
 from chains.bitcoin.readers import read_block
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import loads_exact
-from chains.source import WatchSet
-from chains.specs import Endpoint
+from chains.source import Endpoint, WatchSet
 from nodes.bitcoinds import Bitcoind
 
 PAYEES = 2_500

@@ -32,8 +32,7 @@ from chains.evm.receipts import ASKED_TEXT
 from chains.evm.source import EvmSource, open_source
 from chains.model import BlockFacts, ChainId
 from chains.rpc.http import HttpTransport
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from data.ethereum.samples import exchange_accounts, raw_sample, sample
 
 MAX_OF_FLOOR, MIN_OF_WEB3, WATCHED = 2.0, 18.0, 100_000

@@ -23,7 +23,7 @@ from benchmarks.rule_sets import rules
 from chains.model import Address, AssetId, ChainTransaction, SigningFacts
 from unit.rules_examples import txid, utxo_tx
 from walletwatch.deployment import Deployment, WatchedChain
-from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.findings import outflow_id
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.wallets import Perimeter, Wallet

@@ -32,9 +32,9 @@ from walletwatch.rules.registry import rules_digest
 from walletwatch.store import Store, UnitOfWork, statements
 from walletwatch.store.chain_state import Cursor
 from walletwatch.watch.approval_service import ApprovalService
+from walletwatch.watch.block_batches import WatchMemory
 from walletwatch.watch.ingest import Ingestion
 from walletwatch.watch.judging import Judge
-from walletwatch.watch.watch_memory import WatchMemory
 
 PAYMENTS, BLOCKS, WARM_UP = 20, 40, 4
 

@@ -14,7 +14,7 @@ import orjson
 
 from chains.model import Address, ChainId
 from chains.registry import native_asset
-from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.findings import outflow_id
 from walletwatch.domain.times import format_utc
 from walletwatch.store import Store, open_store
 

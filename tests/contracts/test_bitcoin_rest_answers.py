@@ -8,7 +8,7 @@ from rpc_servers import Answer, RpcServer
 from chains.bitcoin.client import RETRY_SECS, RestTransport
 from chains.errors import NotReady, Unreachable
 from chains.rpc.http import HttpTransport
-from chains.specs import Endpoint
+from chains.source import Endpoint
 
 BLOCK = ("getblock", ["aa" * 32, 0])
 HEXADECIMAL: Answer = (200, {}, b'{"jsonrpc":"2.0","id":1,"result":"c0de"}')

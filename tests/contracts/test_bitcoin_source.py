@@ -12,7 +12,7 @@ from chain_sources import ChainSourceContract, Scene, ask_everything
 from chains.bitcoin.params import REGTEST, SIGNET
 from chains.bitcoin.source import BitcoinSource
 from chains.model import ChainId
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec
 from nodes.bitcoinds import Bitcoind
 
 CONFIRMATIONS = 2

@@ -11,7 +11,7 @@ from chain_sources import ChainSourceContract, Scene, ask_everything
 
 from chains.evm.source import EvmSource, open_source
 from chains.model import ChainId
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec
 from nodes.anvils import CHAIN_ID, Anvil
 
 CONFIRMATIONS = 2

@@ -14,7 +14,7 @@ from rpc_servers import RpcServer
 from chains.errors import ChainError, LyingNode, PermanentError, RateLimited, RpcError, Unreachable
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import loads_exact
-from chains.specs import Endpoint
+from chains.source import Endpoint
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from chains.rpc.endpoints import EndpointPool
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Transport
 from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
-from chains.specs import Endpoint
+from chains.source import Endpoint
 
 
 def exercise(transport: Transport) -> None:

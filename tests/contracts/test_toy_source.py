@@ -12,8 +12,7 @@ from chains import registry
 from chains.errors import Unsupported
 from chains.model import ChainId
 from chains.registry import family_of, format_hash, open_source
-from chains.source import ChainSource
-from chains.specs import Endpoint, SourceSpec
+from chains.source import ChainSource, Endpoint, SourceSpec
 from toychain.source import ALICE, BOB, FEE, PAYMENTS, digest
 from walletwatch.domain.outflows import OutflowState
 from walletwatch.service.application import Application

@@ -15,7 +15,7 @@ from joserfc.jwk import OKPKey
 
 from chains.bitcoin.params import MAINNET, native_asset
 from incidents.dmm_days import BTC, JST, PAYEE, Days, Payment
-from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
+from walletwatch.approvals.act_files import make_intent, make_payload, sign_act
 
 ASSET = str(native_asset(MAINNET.chain).id)
 CHAIN = str(MAINNET.chain)

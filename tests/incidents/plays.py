@@ -29,7 +29,7 @@ from incidents.normal_months import Month
 from incidents.played_chains import PlayedChain
 from incidents.played_exchanges import BITCOIN, ETHEREUM, WALLETS, ActLine, Event
 from walletwatch.alerts.lifecycle import close
-from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
+from walletwatch.approvals.act_files import make_intent, make_payload, sign_act
 from walletwatch.audit.notes import SigningKey
 from walletwatch.domain.alerts import Alert, AlertState, Silence
 from walletwatch.domain.findings import Finding, Mode, Severity

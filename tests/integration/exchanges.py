@@ -15,7 +15,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from slack_server import CHANNEL_NAME, TOKEN, SlackServer
-from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
+from walletwatch.approvals.act_files import make_intent, make_payload, sign_act
 from walletwatch.audit.notes import SigningKey
 from walletwatch.service.application import Application
 from walletwatch.service.daemon import Daemon, Ended

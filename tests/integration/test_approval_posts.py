@@ -19,7 +19,7 @@ import pytest
 from exchanges import ANVIL, ETH, Exchange, wait_for, watching
 
 from nodes.anvils import Anvil
-from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act, write_unsigned
+from walletwatch.approvals.act_files import make_intent, make_payload, sign_act, write_unsigned
 from walletwatch.service.application import Application
 from walletwatch.store import Store, open_store
 from walletwatch.store.audits import AuditRepository

@@ -15,9 +15,9 @@ from eth_account.messages import encode_defunct
 from eth_account.signers.local import LocalAccount
 from exchanges import ANVIL, Exchange, wait_for, watching
 
+from chains.family import KnownBefore
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.registry import family_of, native_asset, parse_address
-from chains.unsigned_transactions import KnownBefore
 from nodes.anvils import Anvil
 from nodes.contracts import NOBODY, Contract, Safe, deploy, deploy_erc20, deploy_safe, safe
 from walletwatch.approvals.act_sources import Taken

@@ -11,7 +11,7 @@ import pytest
 from exchanges import ANVIL, ETH, Colleague, Exchange
 
 from nodes.anvils import Anvil
-from walletwatch.approvals.act_writing import make_intent, make_payload
+from walletwatch.approvals.act_files import make_intent, make_payload
 from walletwatch.domain.alerts import AlertState
 from walletwatch.domain.findings import Finding
 from walletwatch.service.application import Application

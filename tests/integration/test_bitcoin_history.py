@@ -17,8 +17,7 @@ from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import LyingNode, NotReady, RateLimited, Unreachable, Unsupported
 from chains.model import Outpoint, TxOutput, UtxoTransaction
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.bitcoinds import Bitcoind
 from walletwatch.cli.sessions import Session
 from walletwatch.cli.trace import fold

@@ -18,7 +18,7 @@ from exchanges import Exchange
 
 from chains.bitcoin.source import BitcoinSource
 from chains.rpc.endpoints import QUARANTINE_SECS
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec
 from nodes.bitcoinds import Bitcoind
 from walletwatch.service.application import Application
 from walletwatch.store.statements import Filter

@@ -17,8 +17,7 @@ from chains.bitcoin.source import BitcoinSource
 from chains.errors import ChainError, LyingNode, Unreachable
 from chains.model import BlockFacts
 from chains.rpc.endpoints import QUARANTINE_SECS
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.bitcoinds import Bitcoind
 
 pytestmark = pytest.mark.bitcoind

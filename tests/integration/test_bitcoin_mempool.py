@@ -11,8 +11,7 @@ from chains.bitcoin.mempool import OUTLOOK_SECS
 from chains.bitcoin.params import REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.model import Address, ChainTransaction, Outpoint, UtxoTransaction
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 
 pytestmark = pytest.mark.bitcoind

@@ -14,8 +14,7 @@ from chains.bitcoin.params import MAINNET, REGTEST
 from chains.bitcoin.source import BitcoinSource
 from chains.errors import BlockGone, Unreachable, Unsupported, WrongChain
 from chains.model import AssetId, BlockRef
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.bitcoinds import Bitcoind
 
 pytestmark = pytest.mark.bitcoind

@@ -13,8 +13,7 @@ from chains.bitcoin.source import BitcoinSource
 from chains.errors import BlockGone, LyingNode, Unsupported
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import loads_exact
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.bitcoinds import Bitcoind
 
 pytestmark = pytest.mark.bitcoind

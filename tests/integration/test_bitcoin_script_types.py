@@ -14,8 +14,7 @@ from chains.bitcoin.params import REGTEST
 from chains.bitcoin.scripts import script_type
 from chains.bitcoin.source import BitcoinSource
 from chains.model import Outpoint, TxOutput, UtxoTransaction, format_units
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.bitcoinds import Bitcoind, BitcoinWallet
 
 pytestmark = pytest.mark.bitcoind

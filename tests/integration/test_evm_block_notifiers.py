@@ -9,7 +9,7 @@ import pytest
 from chains.evm.block_notifiers import BlockNotifier
 from chains.evm.source import open_source
 from chains.model import ChainId
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec
 from nodes.anvils import CHAIN_ID, Anvil
 
 pytestmark = pytest.mark.anvil

@@ -7,8 +7,7 @@ from eth_account import Account
 
 from chains.evm.source import EvmSource, open_source
 from chains.model import BlockFacts, ChainId
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.anvils import CHAIN_ID, Anvil
 
 pytestmark = pytest.mark.anvil

@@ -9,8 +9,7 @@ import pytest
 from chains.errors import Unsupported, WrongChain
 from chains.evm.source import EvmSource, open_source
 from chains.model import ChainId
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.anvils import CHAIN_ID, Anvil
 
 pytestmark = pytest.mark.anvil

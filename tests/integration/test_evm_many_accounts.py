@@ -10,7 +10,7 @@ from evm_watches import ETHER, Deployed, OwnWallet, calldata, made_for_tests, se
 
 from nodes.anvils import Anvil
 from nodes.contracts import deploy
-from walletwatch.watch import balances
+from walletwatch.watch import opening_balances as balances
 
 pytestmark = pytest.mark.anvil
 

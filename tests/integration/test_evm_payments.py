@@ -12,8 +12,7 @@ from eth_utils.crypto import keccak
 
 from chains.evm.source import EvmSource, open_source
 from chains.model import AccountTransaction, BlockFacts, ChainId, Transfer
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 from nodes.anvils import Anvil
 from nodes.contracts import Compiled, Contract, deploy, deploy_erc20, openzeppelin, settle
 

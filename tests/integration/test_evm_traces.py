@@ -15,7 +15,7 @@ from chains.evm.source import read_facts
 from chains.model import AccountTransaction, BlockFacts
 from chains.rpc.http import HttpTransport
 from chains.rpc.jsonrpc import Call, Json
-from chains.specs import Endpoint
+from chains.source import Endpoint
 from nodes.anvils import CHAIN_ID, Anvil
 from nodes.contracts import Compiled, Contract, deploy
 

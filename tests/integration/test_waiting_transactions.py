@@ -10,7 +10,7 @@ import pytest
 from evm_watches import Deployed, OwnWallet, Watch, watch
 
 from nodes.anvils import Anvil
-from walletwatch.alerts.outbox import view_alert
+from walletwatch.alerts.dispatcher import view_alert
 from walletwatch.alerts.ports import AlertNames
 from walletwatch.alerts.rendering import make_page
 from walletwatch.domain.times import utc_now

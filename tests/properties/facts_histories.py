@@ -22,7 +22,7 @@ from chains.model import (
 )
 from unit.rules_facts import GONE, World
 from walletwatch.deployment import Deployment, WatchedChain
-from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.findings import outflow_id
 from walletwatch.domain.outflows import Movement, Outflow, OutflowState
 from walletwatch.domain.prices import Price
 from walletwatch.domain.wallets import Perimeter, Wallet

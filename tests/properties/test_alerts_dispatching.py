@@ -14,8 +14,7 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from alerts_machines import SINKS, Books, DispatcherMachine
 from alerts_samples import NAMES
-from walletwatch.alerts.dispatcher import Dispatcher, Summary
-from walletwatch.alerts.outbox import StoreOutbox
+from walletwatch.alerts.dispatcher import Dispatcher, StoreOutbox, Summary
 from walletwatch.alerts.ports import AlertView, Notifier, Outbox, SendResult, SinkRefused, TryLater
 from walletwatch.domain.alerts import Alert, OutboxRow, Outcome
 from walletwatch.store.stores import open_store

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from alerts_samples import THIEF, make_alert, make_finding, make_view
 from slack_server import _find_fault, find_pings
 from walletwatch.alerts.rendering import make_text
-from walletwatch.alerts.slack_blocks import escape, make_message
+from walletwatch.alerts.slack import escape, make_message
 from walletwatch.domain.labels import Label
 
 HOSTILE = st.lists(

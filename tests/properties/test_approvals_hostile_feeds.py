@@ -26,8 +26,8 @@ from unit.vendors_samples import (
     fireblocks,
     resolver,
 )
+from walletwatch.approvals.act_files import sign_act
 from walletwatch.approvals.act_sources import FeedUnreadable, PostedFeed
-from walletwatch.approvals.act_writing import sign_act
 from walletwatch.approvals.acts import Malformed
 from walletwatch.approvals.vendors.exports import ExportFeed
 from walletwatch.domain.withdrawals import Act

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chains.registry import parse_address
 from unit.approvals_samples import ED, NOW, P256, RING, approve, error_of, read, request
-from walletwatch.approvals.act_writing import sign_act, write_unsigned
+from walletwatch.approvals.act_files import sign_act, write_unsigned
 from walletwatch.approvals.acts import MAX_LINE, Malformed
 from walletwatch.approvals.feeds import Feed, FeedLimits, read_feed
 from walletwatch.approvals.positions import FeedPosition

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from properties.approvals_worlds import OTHER_TX, PEOPLE, TX, World, no_price, worlds
 from walletwatch.approvals import matching
-from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
 from walletwatch.approvals.request_book import RequestBook
+from walletwatch.approvals.searches import assign
 from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Payment, Request
 
 pytestmark = pytest.mark.long

@@ -15,8 +15,7 @@ from sqlalchemy import event
 from watch_chains import BTC, CHAIN, GENESIS_TIME, HOT, FakeChain, FakeSource, digest, outsider
 
 from walletwatch.alerts.alert_writer import AlertWriter
-from walletwatch.alerts.dispatcher import Dispatcher, Sink
-from walletwatch.alerts.outbox import StoreOutbox
+from walletwatch.alerts.dispatcher import Dispatcher, Sink, StoreOutbox
 from walletwatch.alerts.ports import AlertNames, AlertView, PriorDelivery, SendResult, Sent
 from walletwatch.audit.notes import SigningKey
 from walletwatch.audit.verification import Head, verify_log

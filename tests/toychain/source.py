@@ -20,8 +20,7 @@ from chains.model import (
     TransferKind,
     TxId,
 )
-from chains.source import ChainSource, EndpointHealth, WatchSet
-from chains.specs import SourceSpec
+from chains.source import ChainSource, EndpointHealth, SourceSpec, WatchSet
 from toychain.family import address_of, native_asset, parse_address
 
 TIP = 12

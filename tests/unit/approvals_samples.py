@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from joserfc import jwk
 
 from chains.registry import parse_address
-from walletwatch.approvals.act_writing import make_intent, make_payload
+from walletwatch.approvals.act_files import make_intent, make_payload
 from walletwatch.approvals.acts import Malformed, parse_act
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.people import People, Person, PersonKey

@@ -17,7 +17,7 @@ TARGET = ROOT / "docs" / "configuration.md"
 sys.path.insert(0, str(ROOT / "tests"))
 
 from unit.docs_meanings import MEANINGS, TABLES  # noqa: E402 - found by the line above when run as a command
-from walletwatch.settings import chains, fields, secrets, urls  # noqa: E402 - likewise
+from walletwatch.settings import chains, fields, secrets  # noqa: E402 - likewise
 from walletwatch.settings.approvals import GroupSettings  # noqa: E402 - likewise
 from walletwatch.settings.chains import EndpointSettings  # noqa: E402 - likewise
 from walletwatch.settings.fields import Table, show_duration  # noqa: E402 - likewise
@@ -60,9 +60,9 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (fields.LocalPath, "path"),
     (fields.Loudness, "severity"),
     (secrets.SecretField, "secret"),
-    (urls.HttpUrl, "URL"),
-    (urls.WebSocketUrl, "`ws` or `wss` URL"),
-    (urls.StoreUrl, "database URL"),
+    (secrets.HttpUrl, "URL"),
+    (secrets.WebSocketUrl, "`ws` or `wss` URL"),
+    (secrets.StoreUrl, "database URL"),
 )
 _BY_PLACE = {
     ("chain", "start"): '`"tip"` or a height',

@@ -13,9 +13,12 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from unit.rules_examples import Example, all_examples  # noqa: E402 - found by the line above when run as a command
 from walletwatch.domain.findings import VerdictKind  # noqa: E402 - likewise
-from walletwatch.rules.explanations import meaning_of, parameters_of  # noqa: E402 - likewise
 from walletwatch.rules.registry import catalogue  # noqa: E402 - likewise
-from walletwatch.rules.rule_types import RuleType  # noqa: E402 - likewise
+from walletwatch.rules.rule_types import (  # noqa: E402 - likewise
+    RuleType,
+    meaning_of,
+    parameters_of,
+)
 
 INTRODUCTION = """# Rules
 

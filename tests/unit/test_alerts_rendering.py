@@ -12,7 +12,7 @@ from alerts_samples import BITCOIN, LOOKALIKE, THEFT, THIEF, make_alert, make_fi
 from chains.model import Asset, AssetId, ChainId
 from walletwatch.alerts.ports import AlertNames
 from walletwatch.alerts.rendering import make_page, make_text
-from walletwatch.alerts.slack_blocks import MAX_BLOCKS, make_blocks, make_message
+from walletwatch.alerts.slack import MAX_BLOCKS, make_blocks, make_message
 from walletwatch.alerts.webhook import event_object
 from walletwatch.domain.outflows import OutflowState
 from walletwatch.domain.withdrawals import Payment

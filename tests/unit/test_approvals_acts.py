@@ -22,7 +22,7 @@ from unit.approvals_samples import (
     read,
     request,
 )
-from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
+from walletwatch.approvals.act_files import make_intent, make_payload, sign_act
 from walletwatch.approvals.acts import MAX_LINE, Malformed
 from walletwatch.domain.withdrawals import ActKind
 

@@ -23,10 +23,10 @@ from benchmarks.bench_matching import (
     no_price,
 )
 from walletwatch.approvals import searches
-from walletwatch.approvals.assignments import Effort, assign
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.quorums import authoriser
 from walletwatch.approvals.request_book import RequestBook
+from walletwatch.approvals.searches import Effort, assign
 from walletwatch.domain.withdrawals import MatchResult, Payment, Request, Spending
 
 

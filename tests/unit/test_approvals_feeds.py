@@ -15,11 +15,10 @@ import pytest
 from chains.registry import parse_address
 from unit.approvals_samples import AT, ED, INTENT, NOW, P256, RING, STRANGER, approve, request
 from walletwatch.approvals import positions
+from walletwatch.approvals.act_files import make_payload, sign_act, verify_file, write_unsigned
 from walletwatch.approvals.act_sources import FeedUnreadable
-from walletwatch.approvals.act_writing import make_payload, sign_act, write_unsigned
 from walletwatch.approvals.acts import MAX_LINE, hash_intent
 from walletwatch.approvals.feeds import Feed, FeedBatch, FeedLimits, read_feed
-from walletwatch.approvals.file_verification import verify_file
 from walletwatch.approvals.positions import FeedPosition
 
 REQUEST = sign_act(request(), ED, "ed")

@@ -9,7 +9,7 @@ import pytest
 
 from chains.registry import parse_address
 from unit.approvals_samples import ED, NOW, act_of, approve, error_of, request
-from walletwatch.approvals.act_writing import sign_act
+from walletwatch.approvals.act_files import sign_act
 from walletwatch.approvals.acts import Malformed, parse_act
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.people import People, Person, PersonKey

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from unit.approvals_samples import AT, ED, INTENT, P256, STRANGER, act_of, approve, request
-from walletwatch.approvals.act_writing import make_payload, sign_act
+from walletwatch.approvals.act_files import make_payload, sign_act
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.domain.people import People, Person
 from walletwatch.domain.withdrawals import Act

@@ -28,7 +28,7 @@ from unit.approvals_samples import (
     error_of,
     jws_line,
 )
-from walletwatch.approvals.act_writing import sign_act, write_unsigned
+from walletwatch.approvals.act_files import sign_act, write_unsigned
 from walletwatch.approvals.acts import parse_act
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.people import People, Person, PersonKey

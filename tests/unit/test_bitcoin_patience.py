@@ -11,7 +11,7 @@ import pytest
 
 from chains.errors import Unreachable
 from chains.rpc.http import HttpTransport
-from chains.specs import Endpoint
+from chains.source import Endpoint
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from chains.bitcoin.decode import RawTransaction, parse_transaction, write_compa
 from chains.bitcoin.params import MAINNET
 from chains.bitcoin.psbt import MAGIC, read_psbt
 from chains.bitcoin.unsigned_transactions import read_unsigned_transaction
+from chains.family import KnownBefore, NotATransaction, UnsignedTransaction
 from chains.model import Outpoint, TxOutput, UtxoTransaction
-from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 from contracts.recorded_blocks import DATA
 
 ROWS: dict[str, dict[str, Any]] = {

@@ -14,8 +14,7 @@ from chains.bitcoin.source import BitcoinSource
 from chains.errors import ChainError, LyingNode, NotReady, Unsupported
 from chains.model import BlockRef
 from chains.registry import open_source
-from chains.source import WatchSet
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec, WatchSet
 
 NOW = 1_795_000_000
 TIP = "00000000000000000000aa" + "00" * 21

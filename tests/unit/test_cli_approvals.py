@@ -10,7 +10,7 @@ from cli_samples import Run, runner, write_deployment
 from vendors_samples import ASKER, FIRST, authorised, fireblocks
 
 from chains.registry import parse_address
-from walletwatch.approvals.act_writing import make_intent, make_payload, sign_act
+from walletwatch.approvals.act_files import make_intent, make_payload, sign_act
 from walletwatch.approvals.acts import parse_act
 from walletwatch.cli.errors import Exit
 from walletwatch.cli.probes import _check_feed

@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chains.registry import parse_address
 from unit.docs_pages import ROOT, read_page
+from walletwatch.approvals.act_files import verify_file
 from walletwatch.approvals.acts import hash_intent, parse_act
 from walletwatch.approvals.feeds import Feed
-from walletwatch.approvals.file_verification import verify_file
 from walletwatch.approvals.signatures import KeyRing
 from walletwatch.domain.withdrawals import Act, ActKind
 from walletwatch.settings import Settings, load

@@ -5,10 +5,10 @@ from __future__ import annotations
 import pytest
 import rlp
 
+from chains.family import KnownBefore
 from chains.model import ChainId
 from chains.registry import family_of, open_source, parse_address
-from chains.specs import Endpoint, SourceSpec
-from chains.unsigned_transactions import KnownBefore
+from chains.source import Endpoint, SourceSpec
 from unit.docs_pages import ROOT, read_page
 
 README = read_page(ROOT / "README.md")

@@ -11,7 +11,7 @@ from hypothesis import given
 from chains.evm.params import NETWORKS
 from chains.evm.receipts import Receipt
 from chains.evm.transactions import MAX_MEMO_BYTES, decode_transaction, read_memo, read_transaction_fields
-from walletwatch.tracing.bridges import find_deposit
+from walletwatch.tracing.coinjoins import find_deposit
 
 VAULT, NATIVE, ROUTER, SENDER = (f"0x{n:040x}" for n in (0xA, 0, 0xC, 0xD))
 MEMO = "=:BTC.BTC:19qs8FPxK6VfkqHL7TPZDhw3r2rJPU6yhE:0/10/0"

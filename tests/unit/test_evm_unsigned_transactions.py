@@ -22,8 +22,8 @@ from chains.evm.safe import InnerOperation, read_execution, recover_signers
 from chains.evm.safe_files import execution_calldata, pack
 from chains.evm.transaction_forms import read_raw, rlp_encode
 from chains.evm.unsigned_transactions import read_unsigned_transaction
+from chains.family import KnownBefore, NotATransaction, UnsignedTransaction
 from chains.model import AccountTransaction, ChainId, ControlKind, TransferKind
-from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 from data.ethereum.samples import BYBIT_SAFE, BYBIT_SIGNERS, bybit_raw
 
 MAINNET = ChainId("eip155", "1")

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from chains.registry import parse_address
-from walletwatch.labels.csv_labels import read_csv
 from walletwatch.labels.imports import LabelFileError, LabelImport
+from walletwatch.labels.sources import read_csv
 
 BITCOIN = "bip122:000000000019d6689c085ae165831e93"
 PAYEE = "1B6rJ6ZKfZmkqMyBGe5KR27oWkEbQdNM7P"

@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chains.errors import ChainError, Unreachable, Unsupported
+from chains.family import PriceRound
 from chains.model import BlockRef
-from chains.price_oracles import PriceRound
 from walletwatch.domain.prices import Unknown
-from walletwatch.service.price_oracles import MOST_ROUNDS, PAUSE_SECS, REFRESH, STEP, OraclePrices
+from walletwatch.service.prices import MOST_ROUNDS, PAUSE_SECS, REFRESH, STEP, OraclePrices
 from walletwatch.settings import SecretMissing
 
 START = datetime(2026, 11, 22, tzinfo=UTC)

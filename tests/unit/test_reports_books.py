@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from chains.model import Asset, AssetId, BlockRef, ChainId
 from walletwatch.domain.outflows import Movement
-from walletwatch.reports.daily_books import DailyBook, Days, Moved, WatchedWallet, book_of
+from walletwatch.reports.daily_limits import DailyBook, Days, Moved, WatchedWallet, book_of
 from walletwatch.store.ledger import Balance
 
 CHAIN = ChainId("bip122", "000000000019d6689c085ae165831e93")

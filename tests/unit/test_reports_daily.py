@@ -26,9 +26,8 @@ from walletwatch.reports.daily import (
     tally_findings,
     time_alerts,
 )
-from walletwatch.reports.daily_books import DailyBook
 from walletwatch.reports.daily_forms import ReportForm, render_daily
-from walletwatch.reports.daily_limits import HotShare, LimitUse, share_online
+from walletwatch.reports.daily_limits import DailyBook, HotShare, LimitUse, share_online
 from walletwatch.reports.daily_objects import daily_object
 from walletwatch.reports.daily_sheets import headline, make_sheets, say_secs
 

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from chains.model import Address, Asset, AssetId, ChainId
-from walletwatch.domain.findings import Mode, Severity
-from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.findings import Mode, Severity, outflow_id
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.prices import Price, Unknown
 from walletwatch.domain.withdrawals import Payment

@@ -10,10 +10,10 @@ import pytest
 
 from chains.errors import ChainError, PermanentError, RateLimited, RpcError, Unsupported
 from chains.model import ChainId
+from chains.rpc.endpoints import open_transport
 from chains.rpc.jsonrpc import Call, Json, Transport, loads_exact
-from chains.rpc.opening import open_transport
 from chains.rpc.recorded import CaptureWriter, RecordedTransport, RecordingTransport
-from chains.specs import Endpoint, SourceSpec
+from chains.source import Endpoint, SourceSpec
 
 
 class Counting:

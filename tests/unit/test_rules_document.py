@@ -7,9 +7,8 @@ import pytest
 
 from unit.rules_document import TARGET, write_document
 from unit.rules_examples import NAMES
-from walletwatch.rules.explanations import parameters_of
 from walletwatch.rules.registry import catalogue, configure
-from walletwatch.rules.rule_types import RuleType
+from walletwatch.rules.rule_types import RuleType, parameters_of
 
 
 def test_the_catalogue_in_the_docs_is_the_one_that_runs() -> None:

@@ -9,8 +9,7 @@ from chains.model import ControlKind
 from unit.rules_examples import BTC, NAMES, NOON, out, unknown, world
 from unit.rules_examples_signing import allowed, control
 from unit.rules_facts import MemoryFacts, World
-from walletwatch.domain.findings import Severity, Verdict, VerdictKind, violation
-from walletwatch.domain.ids import finding_id
+from walletwatch.domain.findings import Severity, Verdict, VerdictKind, finding_id, violation
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
 from walletwatch.rules import registry

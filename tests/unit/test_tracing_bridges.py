@@ -15,7 +15,7 @@ from chains.model import (
     TransferKind,
 )
 from walletwatch.domain.cases import Case, CaseState, Seed, TraceOptions
-from walletwatch.tracing.bridges import find_deposit, parse_memo, read_op_return
+from walletwatch.tracing.coinjoins import find_deposit, parse_memo, read_op_return
 from walletwatch.tracing.tracer import Tracer
 
 BITCOIN = "bip122:000000000019d6689c085ae165831e93"

@@ -21,8 +21,7 @@ from walletwatch.demo.evidence import render_tree
 from walletwatch.output.texts import percent, shorten
 from walletwatch.tracing.exports.drawings import render_svg
 from walletwatch.tracing.exports.files import FONTS, FORMATS, export_files
-from walletwatch.tracing.exports.layouts import MAX_PER_COLUMN, lay_out
-from walletwatch.tracing.exports.units import Unit, unit_of
+from walletwatch.tracing.exports.layouts import MAX_PER_COLUMN, Unit, lay_out, unit_of
 from walletwatch.tracing.traces import Trace, trace_as_json
 
 GOLDEN = Path(__file__).parents[1] / "golden"

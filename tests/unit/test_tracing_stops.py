@@ -25,7 +25,7 @@ from chains.model import UtxoTransaction
 from walletwatch.domain.cases import CaseEventKind, TaintModel
 from walletwatch.domain.labels import CATEGORIES, STOP_CATEGORIES, Label
 from walletwatch.tracing.flows import pick_label, stop_at_label
-from walletwatch.tracing.ranking import Standing, rank_places
+from walletwatch.tracing.results import Standing, rank_places
 from walletwatch.tracing.tracer import Tracer
 from walletwatch.tracing.traces import trace_as_json
 

@@ -6,7 +6,7 @@ import pytest
 
 from chains.model import ChainId
 from chains.registry import native_asset, open_source, parse_address
-from chains.specs import SourceSpec
+from chains.source import SourceSpec
 from chains.tron.addresses import MAINNET
 from chains.tron.addresses import parse_address as read_tron
 

@@ -10,8 +10,7 @@ from chains.model import TxId
 from walletwatch.alerts.ports import AlertNames
 from walletwatch.alerts.rendering import make_title, name_rule, order_findings
 from walletwatch.domain.alerts import Alert, AlertChange, AlertState, Decision, Silence
-from walletwatch.domain.findings import Finding, Severity
-from walletwatch.domain.ids import alert_id
+from walletwatch.domain.findings import Finding, Severity, alert_id
 from walletwatch.domain.outflows import Outflow, OutflowState
 
 SYSTEM = "system"

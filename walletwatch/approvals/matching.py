@@ -14,9 +14,8 @@ from heapq import merge
 from itertools import islice
 
 from chains.model import MAX_AMOUNT, TxId
-from walletwatch.approvals.assignments import assign
 from walletwatch.approvals.request_book import Requests, request_age
-from walletwatch.approvals.searches import STOPPED, UNREAD, Search
+from walletwatch.approvals.searches import STOPPED, UNREAD, Search, assign
 from walletwatch.approvals.settlements import Leeway, settle
 from walletwatch.domain.withdrawals import (
     Authorisation,

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from chains.model import MAX_AMOUNT
-from walletwatch.approvals.assignments import assign
-from walletwatch.approvals.searches import UNREAD, Search
+from walletwatch.approvals.searches import UNREAD, Search, assign
 from walletwatch.domain.withdrawals import Match, MatchTerms, Payment, Request
 
 _MOST_REQUESTS = 1_000

@@ -25,7 +25,7 @@ from walletwatch.cli.filters import (
 )
 from walletwatch.cli.sessions import STATES, Session, make_filter, not_found, session_of, show_object, show_rows
 from walletwatch.domain.alerts import Alert, Silence
-from walletwatch.domain.ids import stable_id
+from walletwatch.domain.findings import stable_id
 from walletwatch.domain.objects import alert_object, silence_object
 from walletwatch.domain.times import format_utc, utc_now
 from walletwatch.output.tables import Column, Format, Listing, Row, text_column, time_column

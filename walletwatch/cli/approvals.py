@@ -40,8 +40,8 @@ def verify(
     context: typer.Context, file: FileArgument, signatures: SignaturesOption = None, form: FormatOption = Format.TABLE
 ) -> None:
     """Check every line of an approval log. Form, signature, person, content; exit 1 if one is bad."""
+    from walletwatch.approvals.act_files import verify_file
     from walletwatch.approvals.act_sources import FeedUnreadable
-    from walletwatch.approvals.file_verification import verify_file
 
     feed = _open_feed(session_of(context).settings, file, signatures)
     try:

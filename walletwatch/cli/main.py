@@ -1,4 +1,4 @@
-"""`walletwatch [--config FILE] COMMAND`: every command, and the one place where errors become a block and a status.
+"""Every command, and the one place where errors become a block and a status.
 
 Modules of commands import what they need inside their functions, so that `--help` answers at once.
 """

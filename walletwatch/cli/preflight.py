@@ -78,7 +78,7 @@ def _judge(session: Session, file: str, chain: str, wallet: str | None, address:
 
 
 def _read(file: str) -> bytes:
-    from chains.unsigned_transactions import MAX_BYTES
+    from chains.family import MAX_BYTES
 
     if file == "-":
         return sys.stdin.buffer.read(MAX_BYTES + 1)

@@ -31,9 +31,8 @@ from walletwatch.store import UnitOfWork
 from walletwatch.store.cases import StoredCase
 from walletwatch.store.statements import Filter
 from walletwatch.tracing.exports.files import export_files
-from walletwatch.tracing.exports.layouts import kind_of
-from walletwatch.tracing.exports.units import Symbols, Unit, unit_of
-from walletwatch.tracing.ranking import rank_places
+from walletwatch.tracing.exports.layouts import Symbols, Unit, kind_of, unit_of
+from walletwatch.tracing.results import rank_places
 from walletwatch.tracing.tracer import Tracer
 from walletwatch.tracing.traces import Trace, TraceNode
 

@@ -32,7 +32,7 @@ from walletwatch.service.deployment import check_rule
 from walletwatch.settings import Settings, load
 from walletwatch.store import open_store
 from walletwatch.store.statements import Filter
-from walletwatch.watch.balances import keep_holdings, read_holdings
+from walletwatch.watch.opening_balances import keep_holdings, read_holdings
 from walletwatch.watch.worker import ChainWorker, Tick
 
 

@@ -12,7 +12,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from chains.model import Address, AssetId, BlockRef, ChainId, TxId
-from walletwatch.domain.ids import stable_id
+from walletwatch.domain.findings import stable_id
 
 
 class TaintModel(StrEnum):

@@ -18,7 +18,7 @@ from chains.model import (
     TxId,
     UtxoTransaction,
 )
-from walletwatch.domain.ids import outflow_id
+from walletwatch.domain.findings import outflow_id
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.domain.withdrawals import Payment
 

@@ -1,4 +1,4 @@
-"""What reading a label file gives: the good statements, and the bad ones by line."""
+"""What an import of labels found: good labels, bad rows with their reasons, addresses checked."""
 
 from __future__ import annotations
 
@@ -7,10 +7,80 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
+from functools import lru_cache
 
 from chains.model import Address, ChainId
+from chains.registry import find_family
 from walletwatch.domain.labels import Label
 from walletwatch.domain.times import parse_utc
+
+ANY_CHAIN = "*"
+_PLAUSIBLE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:+-]{7,127}\Z")
+_HEX = re.compile(r"0x[0-9a-f]{40}\Z", re.IGNORECASE)
+_BECH32 = re.compile(r"[a-z]{2,10}1[02-9ac-hj-np-z]{6,90}\Z", re.IGNORECASE)
+
+TEXTBOOK_EXAMPLES = frozenset(
+    {
+        "0x0000000000000000000000000000000000000000",  # nobody: tokens are minted from and burnt to it
+        "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",  # EIP-55
+        "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359",
+        "0xdbf03b407c01e7cd3cbea99509d93f8dddc8c6fb",
+        "0xd1220a0cf47c7b9be7a2e6ba89f429762e7b9adb",
+        "1BvBMSEYstWetqTFn5Au4m4GFg7xJaNVN2",  # Bitcoin wiki, "Address"
+        "3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy",
+        "bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq",
+        "16UwLL9Risc3QfPqBUvKofHmBQ7wMtjvM",  # Bitcoin wiki, "Technical background"
+        "1PMycacnJaSqwwJqjawXBErnLsZ7RkXUAs",
+        "17VZNX1SN5NtKa8UQFxwQbFeFc3iqRYhem",
+        "1BoatSLRHtKNngkdXEeobR76b53LETtpyT",
+        "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4",  # BIP 173
+        "bc1qrp33g0q5c5txsp9arysrx4k6zdkfs4nce4xj0gdcccefvpysxf3qccfmv3",
+        "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",  # BIP 350
+        "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr",  # BIP 86
+        "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",  # BIP 84
+        "37VucYSaXLCAsxYyAPfbSi9eh4iEcbShgf",  # BIP 49's kind of example
+    }
+)
+"""Addresses printed in standards and manuals: a label on one of them was copied, not found."""
+
+
+def fold_case(address: str) -> str:
+    """The text by which addresses compare: hex and bech32 without case, base58 exactly."""
+    if _HEX.match(address) or (_BECH32.match(address) and address in (address.lower(), address.upper())):
+        return address.lower()
+    return address
+
+
+def check_address(chain: str, address: str, parse: AddressParser) -> str:
+    """The address in its chain's usual text. Raises ValueError if it cannot be one, or is a textbook example.
+
+    Chains without a family here (and `*`) are only held to what an address can look like.
+    """
+    if fold_case(address) in TEXTBOOK_EXAMPLES:
+        raise ValueError(f"{address} is a textbook example, nobody's address")
+    if not _PLAUSIBLE.match(address):
+        raise ValueError(f"not an address: {address[:80]!r}")
+    if chain == ANY_CHAIN:
+        return address
+    network = ChainId.parse(chain)
+    return parse(network, address).text if _is_parsed(network) else address
+
+
+@lru_cache(maxsize=256)
+def _is_parsed(network: ChainId) -> bool:
+    """Whether a family knows addresses of `network`: forks of Bitcoin share its namespace, not its prefixes."""
+    family = find_family(network)
+    try:
+        return family is not None and family.native_id(network) is not None
+    except ValueError:
+        return False
+
+
+def keeps_coins(chain: str) -> bool:
+    """Whether the chain of a label (a CAIP-2 id or `*`) is of a family that keeps unspent outputs."""
+    family = None if chain == ANY_CHAIN else find_family(ChainId.parse(chain))
+    return family is not None and family.keeps_coins
+
 
 MAX_TEXT = 300
 """Characters of a label, a source or an address: longer is an attack or a mistake."""

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from chains.model import ChainId
 from walletwatch.domain.labels import Label
-from walletwatch.labels.addresses import ANY_CHAIN, fold_case
+from walletwatch.labels.imports import ANY_CHAIN, fold_case
 
 _Statement = tuple[str, str, str, str, int, datetime | None, datetime | None]
 """Chain, label, category, source, confidence, validity: what many addresses share."""

@@ -7,8 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from walletwatch.domain.labels import Label
-from walletwatch.labels.addresses import check_address
-from walletwatch.labels.imports import AddressParser, LabelFileError, LabelImport, read_moment
+from walletwatch.labels.imports import AddressParser, LabelFileError, LabelImport, check_address, read_moment
 
 BITCOIN = "bip122:000000000019d6689c085ae165831e93"
 ETHEREUM = "eip155:1"

@@ -8,8 +8,7 @@ from typing import Any
 import yaml
 
 from walletwatch.domain.labels import Label
-from walletwatch.labels.addresses import check_address, keeps_coins
-from walletwatch.labels.imports import MAX_TEXT, AddressParser, LabelFileError, LabelImport
+from walletwatch.labels.imports import MAX_TEXT, AddressParser, LabelFileError, LabelImport, check_address, keeps_coins
 from walletwatch.labels.ofac import BITCOIN, ETHEREUM, TRON
 
 MAX_DEPTH = 12

@@ -17,12 +17,14 @@ from walletwatch.domain.alerts import Alert, Silence
 from walletwatch.domain.cases import Case, CaseState
 from walletwatch.domain.findings import Finding, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow
-from walletwatch.reports.daily_books import DailyBook, WatchedWallet, read_books
 from walletwatch.reports.daily_limits import (
+    DailyBook,
     HotShare,
     LimitUse,
     PriceAt,
+    WatchedWallet,
     online_roles,
+    read_books,
     share_online,
     use_limits,
 )

@@ -12,8 +12,7 @@ from walletwatch.domain.cases import Case
 from walletwatch.domain.objects import Json, Names, silence_object, time_text
 from walletwatch.output.tables import write_csv
 from walletwatch.reports.daily import DailyReport
-from walletwatch.reports.daily_books import DailyBook
-from walletwatch.reports.daily_limits import HotShare, LimitUse
+from walletwatch.reports.daily_limits import DailyBook, HotShare, LimitUse
 
 REPORT_TYPE = "walletwatch.daily-report/v1"
 CSV_FIELDS = ("day", "section", "row", "field", "value")

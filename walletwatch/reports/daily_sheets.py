@@ -12,8 +12,7 @@ from walletwatch.domain.times import format_utc
 from walletwatch.output.tables import Heading
 from walletwatch.output.texts import one_line
 from walletwatch.reports.daily import DailyReport
-from walletwatch.reports.daily_books import DailyBook
-from walletwatch.reports.daily_limits import HotShare, LimitUse
+from walletwatch.reports.daily_limits import DailyBook, HotShare, LimitUse
 from walletwatch.reports.daily_objects import stolen_of
 
 AGREES, NOT_TOLD = "agrees", "not told"

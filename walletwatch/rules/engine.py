@@ -11,8 +11,7 @@ import orjson
 import rfc8785
 
 from chains.model import AssetId, ChainId
-from walletwatch.domain.findings import PASS, Finding, Verdict, VerdictKind, undetermined
-from walletwatch.domain.ids import finding_id
+from walletwatch.domain.findings import PASS, Finding, Verdict, VerdictKind, finding_id, undetermined
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
 from walletwatch.rules.facts import AwaitedRequest, Event, Facts, InternalTransfer

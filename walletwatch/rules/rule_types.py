@@ -1,20 +1,20 @@
-"""What a rule type is, and how one is written.
-
-A rule is a pure function `judge(subject, facts, params) -> Verdict` under `@rule(…)`; what it judges and which
-parameters it takes is read off its annotations. The decorated name is a `RuleType`, which `registry.py` lists. A type
-whose judging happens elsewhere (a node that lags, a balance that does not add up) is made by `declare`.
-"""
+"""What a rule type is, how one is written, and its parameters in words."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
+from pydantic.fields import FieldInfo
+
+from chains.model import format_units
 from walletwatch.domain.findings import Severity, Verdict
 from walletwatch.domain.outflows import Outflow
+from walletwatch.rules.evidence import say_duration
 from walletwatch.rules.facts import AwaitedRequest, ControlEvent, InternalTransfer, SentTransaction
-from walletwatch.rules.parameters import NoParams, Params
+from walletwatch.rules.parameters import NoParams, Params, parse_duration, parse_milli
 
 Judge = Callable[[Any, Any, Any], Verdict]
 
@@ -77,3 +77,44 @@ def declare(
     """A rule type that is judged elsewhere. Operation rules are on unless said otherwise."""
     on = family in ("authorisation", "operation") if default_on is None else default_on
     return RuleType(type, family, severity, description, source, params, None, None, on)
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One key of a `[[rule]]`. `default` is text as the configuration writes it, empty if there is none."""
+
+    name: str
+    default: str
+    required: bool
+
+
+def parameters_of(entry: RuleType) -> tuple[Parameter, ...]:
+    """The parameters of a rule type, required ones first."""
+    fields = entry.params.model_fields.items()
+    found = [Parameter(name, _default(field), field.is_required()) for name, field in fields]
+    return tuple(sorted(found, key=lambda p: not p.required))
+
+
+def meaning_of(entry: RuleType) -> str:
+    """What the parameters mean, in one paragraph; empty if there are none."""
+    return " ".join(inspect.cleandoc(entry.params.__doc__ or "").split()) if entry.params.model_fields else ""
+
+
+def _default(field: FieldInfo) -> str:
+    value = field.default
+    if field.is_required() or value is None:
+        return ""
+    if isinstance(value, tuple):
+        return "[" + ", ".join(f'"{item}"' for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    readers = set(_readers(field.metadata)) | set(_readers(get_args(field.annotation)))
+    if parse_duration in readers:
+        return '"' + say_duration(value).replace(" min", "m").replace(" ", "") + '"'
+    if parse_milli in readers:
+        return format_units(value, 3).replace(",", "")
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _readers(metadata: Any) -> Iterator[Any]:
+    return (getattr(mark, "func", None) for mark in metadata)

@@ -13,8 +13,7 @@ from chains.source import ChainSource
 from walletwatch import __version__
 from walletwatch.alerts.alert_writer import AlertWriter
 from walletwatch.alerts.console import ConsoleNotifier
-from walletwatch.alerts.dispatcher import Dispatcher, Sink
-from walletwatch.alerts.outbox import StoreOutbox
+from walletwatch.alerts.dispatcher import Dispatcher, Sink, StoreOutbox
 from walletwatch.alerts.ports import Notifier
 from walletwatch.alerts.slack import SlackNotifier
 from walletwatch.alerts.webhook import WebhookNotifier

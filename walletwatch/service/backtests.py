@@ -17,8 +17,8 @@ from walletwatch.deployment import Deployment
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
 from walletwatch.domain.outflows import Outflow
 from walletwatch.domain.prices import Unknown
-from walletwatch.history.backtest_history import BacktestHistory
 from walletwatch.history.facts import StoreFacts
+from walletwatch.history.what_if import BacktestHistory
 from walletwatch.labels.label_book import LabelBook
 from walletwatch.rules.engine import judge
 from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rule_type, rules_digest

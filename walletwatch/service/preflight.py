@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from chains.family import KnownBefore, NotATransaction, UnsignedTransaction
 from chains.model import AccountTransaction, Address, AssetId, ControlKind, UtxoTransaction
 from chains.registry import family_of, format_hash
-from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
 from walletwatch.approvals.act_sources import ActSource, FeedUnreadable
 from walletwatch.approvals.acts import hash_intent
 from walletwatch.deployment import WatchedChain
@@ -19,8 +19,8 @@ from walletwatch.domain.withdrawals import Match, MatchResult, NearMiss, Payment
 from walletwatch.service.application import Application
 from walletwatch.settings import Settings
 from walletwatch.store import Store, UnitOfWork
+from walletwatch.watch.block_batches import WatchMemory
 from walletwatch.watch.preflight import PreflightJudge, PreflightJudgement
-from walletwatch.watch.watch_memory import WatchMemory
 
 _MOST_LOOKS = 10_000
 _ACCOUNT_BYTES = 20

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from chains.source import ChainSource
-from chains.specs import SourceSpec
+from chains.source import ChainSource, SourceSpec
 from walletwatch.alerts.dispatcher import Dispatcher
 from walletwatch.service.application import Application
 from walletwatch.settings import SecretMissing, Settings, SettingsError

@@ -6,8 +6,8 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 from walletwatch.reports.daily import DailyInputs, DailyReport, build_daily
-from walletwatch.reports.daily_books import WatchedWallet
 from walletwatch.reports.daily_forms import render_daily
+from walletwatch.reports.daily_limits import WatchedWallet
 from walletwatch.service.deployment import rules_of
 from walletwatch.service.prices import open_prices
 from walletwatch.settings import Settings

@@ -16,8 +16,7 @@ from walletwatch.domain.policies import Group, Policy, Threshold
 from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Name, Table, ZoneName
 from walletwatch.settings.problems import Fault
-from walletwatch.settings.secrets import SecretField
-from walletwatch.settings.urls import StoreUrl, is_loopback
+from walletwatch.settings.secrets import SecretField, StoreUrl, is_loopback
 
 
 class GroupSettings(Table):

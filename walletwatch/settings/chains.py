@@ -10,11 +10,10 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, PlainSerializer, PlainValidator, ValidationInfo, model_validator
 
 from chains.registry import family_of, find_family
-from chains.specs import Endpoint
+from chains.source import Endpoint
 from walletwatch.settings.fields import AssetRef, ChainRef, Duration, Items, LocalPath, Name, Table, UsdE8
 from walletwatch.settings.problems import Fault
-from walletwatch.settings.secrets import Resolver, resolver_of
-from walletwatch.settings.urls import HttpUrl, Url, WebSocketUrl, plain_http, read_url
+from walletwatch.settings.secrets import HttpUrl, Resolver, Url, WebSocketUrl, plain_http, read_url, resolver_of
 
 MAX_CONFIRMATIONS = 10_000
 FINALITY_TAGS = ("finalized", "safe", "latest")

@@ -11,14 +11,13 @@ from typing import Any
 
 from chains.model import Address, ChainId
 from chains.registry import family_of, parse_address
-from chains.specs import Branch
+from chains.source import Branch
 from walletwatch.settings.amounts import AmountReader
-from walletwatch.settings.consistency import check_quorums, check_uniqueness
 from walletwatch.settings.documents import read_documents
 from walletwatch.settings.entries import Entry
 from walletwatch.settings.partial_settings import SINGLES, PartialSettings, coin_id_of, read_partial_settings
 from walletwatch.settings.problems import Problem, SettingsError
-from walletwatch.settings.references import check_references
+from walletwatch.settings.references import check_quorums, check_references, check_uniqueness
 from walletwatch.settings.settings import Settings
 
 MAX_FILE_BYTES = 256 * 1024 * 1024

@@ -17,8 +17,7 @@ from walletwatch.domain.findings import Severity
 from walletwatch.domain.people import Person, PersonKey
 from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Loudness, Moment, Name, Table
 from walletwatch.settings.problems import Fault
-from walletwatch.settings.secrets import SecretField
-from walletwatch.settings.urls import HttpUrl, StoreUrl, Url, plain_http
+from walletwatch.settings.secrets import HttpUrl, SecretField, StoreUrl, Url, plain_http
 
 ROLES = ("hot", "warm", "cold", "deposit")
 

@@ -14,7 +14,7 @@ from pydantic import PrivateAttr
 
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.registry import family_of, native_asset
-from chains.specs import Branch, SourceSpec
+from chains.source import Branch, SourceSpec
 from walletwatch.domain.people import People
 from walletwatch.domain.policies import Policy
 from walletwatch.domain.wallets import Perimeter, Wallet

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from chains.model import AccountTransaction, Address, AssetId, Transfer
 from walletwatch.domain.cases import CONSERVING_MODELS, Case, Opening, TaintModel
-from walletwatch.tracing.bridges import Deposit, find_deposit
+from walletwatch.tracing.coinjoins import Deposit, find_deposit
 from walletwatch.tracing.flows import (
     THRESHOLD,
     ChainMoment,

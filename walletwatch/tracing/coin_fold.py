@@ -7,8 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from chains.model import Address, AssetId, Outpoint, TxOutput, UtxoTransaction
 from walletwatch.domain.cases import CONSERVING_MODELS, Case, TaintModel
-from walletwatch.tracing.bridges import Deposit, find_deposit
-from walletwatch.tracing.coinjoins import recognise
+from walletwatch.tracing.coinjoins import Deposit, find_deposit, recognise
 from walletwatch.tracing.flows import (
     COINJOIN,
     Bounds,

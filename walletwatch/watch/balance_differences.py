@@ -9,14 +9,13 @@ from typing import Any
 from chains.model import Address, AssetId, BlockRef, format_units
 from chains.registry import format_hash
 from walletwatch.deployment import WatchedChain
-from walletwatch.domain.findings import Finding, Severity, VerdictKind
-from walletwatch.domain.ids import finding_id
+from walletwatch.domain.findings import Finding, Severity, VerdictKind, finding_id
 from walletwatch.rules.evidence import shown
 from walletwatch.rules.registry import RuleConfig
 from walletwatch.store import UnitOfWork
-from walletwatch.watch.balances import Pair
 from walletwatch.watch.findings import day_of
 from walletwatch.watch.judging import Judge
+from walletwatch.watch.opening_balances import Pair
 
 RULE = "unexplained_balance"
 

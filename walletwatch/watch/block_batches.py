@@ -1,19 +1,132 @@
-"""Catching up: several final blocks read in a row, to be judged in order and kept in one transaction."""
+"""Reading blocks for a worker: what is watched, descriptors' gap limit, several final blocks in a row."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
 from chains.errors import ChainError
-from chains.model import BlockFacts, BlockRef
-from chains.source import ChainSource
+from chains.model import (
+    Address,
+    BlockFacts,
+    BlockRef,
+    ChainTransaction,
+    Outpoint,
+    PendingFacts,
+    TxId,
+    TxOutput,
+    UtxoTransaction,
+)
+from chains.source import ChainSource, WatchSet
+from walletwatch.deployment import Deployment, WatchedChain
+from walletwatch.domain.wallets import Perimeter
+from walletwatch.rules.lookalikes import PayeeIndex
+from walletwatch.store import UnitOfWork
 from walletwatch.watch.case_follower import CaseFollower
-from walletwatch.watch.gap_limit import GapLimit
-from walletwatch.watch.watch_memory import WatchMemory
+
+
+class GapLimit:
+    """Reads for one chain's worker, until nothing that was read makes more addresses our own.
+
+    Nothing is stored: which addresses were used follows from the outputs in the books, and how far the gap reaches
+    from that alone (`AddressRange`).
+    """
+
+    def __init__(self, source: ChainSource, perimeter: Perimeter, memory: WatchMemory) -> None:
+        self._source = source
+        self._perimeter = perimeter
+        self._memory = memory
+
+    def read_block(self, height: int) -> BlockFacts:
+        """The block at `height`, again for every time the gap moved by it. Raises as `ChainSource.block`."""
+        while True:
+            facts = self._source.block(height, self._memory.watch)
+            if not self._move(facts.transactions):
+                return facts
+
+    def read_pending(self) -> PendingFacts:
+        """What waits in the mempool, in the same way. Raises as `ChainSource.pending`."""
+        while True:
+            pending = self._source.pending(self._memory.watch)
+            if not self._move(pending.transactions):
+                return pending
+
+    def _move(self, transactions: Iterable[ChainTransaction]) -> bool:
+        """Whether more is watched now. What was paid to those addresses before is not known until a node answers."""
+        new = self._perimeter.use(_keys_of(transactions)) if self._perimeter.ranges else ()
+        watch = self._memory.watch
+        watch.addresses.update(address.key for address in new)
+        watch.complete = watch.complete and not new
+        return bool(new)
+
+
+def _keys_of(transactions: Iterable[ChainTransaction]) -> Iterator[bytes]:
+    for tx in transactions:
+        if isinstance(tx, UtxoTransaction):
+            yield from (output.address.key for output in tx.outputs)
+            yield from (spent.address.key for spent in tx.inputs if spent.address is not None)
+
+
+@dataclass(slots=True)
+class Learned:
+    """What one block will have taught us, if its transaction commits."""
+
+    created: dict[Outpoint, TxOutput] = field(default_factory=dict)
+    spent: list[Outpoint] = field(default_factory=list)
+    payees: list[Address] = field(default_factory=list)
+    suspects: set[bytes] = field(default_factory=set)
+
+
+class WatchMemory:
+    """One chain's memory. Owned by its worker thread."""
+
+    def __init__(self, deployment: Deployment, chain: WatchedChain) -> None:
+        self._deployment = deployment
+        self._chain = chain
+        self.watch = WatchSet()
+        self.payees = PayeeIndex()
+        self.learned = Learned()
+        self.dull: set[TxId] = set()
+        """Pending transactions that do not concern us; forgotten with each block."""
+
+    def load(self, unit: UnitOfWork) -> None:
+        """Everything anew from the store."""
+        chain = self._chain.chain
+        self.learned = Learned()
+        if self._chain.perimeter.ranges:
+            used = set(unit.ledger.used_addresses(chain))
+            while self._chain.perimeter.use(used):  # what was used beyond the first gap is known once that has moved
+                pass
+        self.watch.addresses.clear()
+        self.watch.addresses.update(self._chain.perimeter.keys())
+        self.watch.outpoints.clear()
+        self.watch.outpoints.update(unit.ledger.unspent(chain))
+        self.payees = PayeeIndex(allowlisted=self._deployment.allowlisted.get(chain, ()))
+        for address, _at, _tx in unit.outflows.payees(chain):
+            self.payees.add(address)
+
+    def foresee(self, facts: BlockFacts) -> None:
+        """Look for the spending of what `facts` pays us in the blocks after it, though it is not kept yet."""
+        own = self._chain.perimeter.wallet_of
+        for tx in facts.transactions:
+            if isinstance(tx, UtxoTransaction):
+                self.watch.outpoints.update({Outpoint(tx.txid, o.vout): o for o in tx.outputs if own(o.address)})
+
+    def learn(self) -> None:
+        """What the block taught counts from the next one on. Whoever calls this within a transaction loads anew if that
+        fails.
+        """
+        learned, self.learned = self.learned, Learned()
+        self.watch.outpoints.update(learned.created)
+        for outpoint in learned.spent:
+            self.watch.outpoints.pop(outpoint, None)
+        self.watch.addresses.update(learned.suspects)
+        for address in learned.payees:
+            self.payees.add(address)
+
 
 MAX_BLOCKS: Final = 64
 MAX_TRANSACTIONS: Final = 200

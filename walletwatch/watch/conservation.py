@@ -22,8 +22,8 @@ from walletwatch.domain.findings import Finding
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.ledger import Balance
 from walletwatch.watch.balance_differences import AccountBalance, Difference, Reporter
-from walletwatch.watch.balances import Holdings, Pair, books_digest, read_holdings
 from walletwatch.watch.judging import Judge
+from walletwatch.watch.opening_balances import Holdings, Pair, books_digest, read_holdings
 
 _log = logging.getLogger(__name__)
 

@@ -13,8 +13,7 @@ from chains.model import ChainId, TxId, format_units
 from chains.registry import format_hash
 from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.cases import CaseEvent, CaseEventKind
-from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind
-from walletwatch.domain.ids import finding_id
+from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind, finding_id
 from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.rules.registry import RuleConfig
 from walletwatch.store import UnitOfWork

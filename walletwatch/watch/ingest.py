@@ -25,8 +25,8 @@ from walletwatch.rules.facts import ControlEvent, SentTransaction
 from walletwatch.store import UnitOfWork
 from walletwatch.store.chain_state import Cursor
 from walletwatch.store.ledger import StoredTransaction
+from walletwatch.watch.block_batches import WatchMemory
 from walletwatch.watch.judging import Judge, record_outflow
-from walletwatch.watch.watch_memory import WatchMemory
 
 _IN_CHAIN = (OutflowState.INCLUDED, OutflowState.FINAL)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from chains.family import UnsignedTransaction
 from chains.model import ChainTransaction, ControlChange, TxId
-from chains.unsigned_transactions import UnsignedTransaction
 from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow, OutflowState, by_asset, outflows_of

@@ -19,19 +19,16 @@ from walletwatch.domain.findings import Finding
 from walletwatch.domain.wallets import Perimeter
 from walletwatch.store import Store
 from walletwatch.store.chain_state import Cursor, CursorMoved
-from walletwatch.watch.balances import keep_holdings
-from walletwatch.watch.block_batches import BatchReader, BlockBatch, TipSnapshot
+from walletwatch.watch.block_batches import BatchReader, BlockBatch, GapLimit, TipSnapshot, WatchMemory
 from walletwatch.watch.case_follower import CaseFollower
 from walletwatch.watch.conservation import Conservation
 from walletwatch.watch.feed_reader import FeedReader
-from walletwatch.watch.gap_limit import GapLimit
 from walletwatch.watch.ingest import Ingestion
 from walletwatch.watch.judging import Judge
 from walletwatch.watch.mempool_tracker import MempoolTracker
-from walletwatch.watch.opening_balances import OpeningBalances
+from walletwatch.watch.opening_balances import OpeningBalances, keep_holdings
 from walletwatch.watch.second_opinions import SecondOpinions
 from walletwatch.watch.watch_health import WatchHealth
-from walletwatch.watch.watch_memory import WatchMemory
 
 _log = logging.getLogger(__name__)
 

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from walletwatch.approvals.act_writing import make_payload
+from walletwatch.approvals.act_files import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.approvals.vendors.records import (
     Record,

@@ -18,8 +18,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from walletwatch.approvals.act_files import write_unsigned
 from walletwatch.approvals.act_sources import FeedUnreadable, Taken
-from walletwatch.approvals.act_writing import write_unsigned
 from walletwatch.approvals.acts import Malformed, ParseAddress, malformed_line, parse_act
 from walletwatch.approvals.documents import Unreadable, parse_json
 from walletwatch.approvals.read_times import MAX_LATE

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from walletwatch.approvals.act_writing import make_payload
+from walletwatch.approvals.act_files import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.approvals.vendors.records import (
     Record,

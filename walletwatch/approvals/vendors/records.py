@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from chains.model import Asset, ChainId, parse_units
-from walletwatch.approvals.act_writing import make_intent
+from walletwatch.approvals.act_files import make_intent
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.domain.withdrawals import Grade
 

@@ -26,11 +26,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from chains.contract_signatures import SignatureKind
+from chains.family import KnownBefore, NotATransaction, SignatureKind, UnsignedTransaction
 from chains.model import AccountTransaction, Address, Asset, ChainId, Transfer
 from chains.registry import family_of, parse_address
-from chains.unsigned_transactions import KnownBefore, NotATransaction, UnsignedTransaction
-from walletwatch.approvals.act_writing import make_payload
+from walletwatch.approvals.act_files import make_payload
 from walletwatch.approvals.documents import Unreadable, take_text
 from walletwatch.approvals.signatures import INVALID_SIGNATURE
 from walletwatch.approvals.vendors.records import (

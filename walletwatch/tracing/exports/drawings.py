@@ -8,8 +8,7 @@ from xml.etree.ElementTree import Element
 
 from chains.registry import format_hash
 from walletwatch.output.texts import append, element, percent, shorten, to_svg
-from walletwatch.tracing.exports.layouts import BAR_WIDTH, Box, Layout, Ribbon, lay_out
-from walletwatch.tracing.exports.units import Symbols, Unit, unit_of
+from walletwatch.tracing.exports.layouts import BAR_WIDTH, Box, Layout, Ribbon, Symbols, Unit, lay_out, unit_of
 from walletwatch.tracing.traces import Totals, Trace
 
 COLOURS = {

@@ -11,10 +11,10 @@ import resvg_py
 
 from walletwatch.output.texts import to_svg
 from walletwatch.tracing.exports.drawings import draw
+from walletwatch.tracing.exports.layouts import Symbols
 from walletwatch.tracing.exports.pages import render_html
 from walletwatch.tracing.exports.stix import render_stix
 from walletwatch.tracing.exports.tables import render_csv, render_graphml
-from walletwatch.tracing.exports.units import Symbols
 from walletwatch.tracing.traces import Trace, trace_as_json
 
 FONTS = Path(__file__).parent / "fonts"

@@ -10,9 +10,8 @@ from chains.registry import format_hash
 from walletwatch.domain.cases import TaintModel
 from walletwatch.output.texts import Child, append, element, percent, shorten, to_html
 from walletwatch.tracing.exports.drawings import MEANINGS, colour_of, draw
-from walletwatch.tracing.exports.layouts import kind_of
-from walletwatch.tracing.exports.units import Symbols, Unit, unit_of
-from walletwatch.tracing.ranking import Resting, rank_places
+from walletwatch.tracing.exports.layouts import Symbols, Unit, kind_of, unit_of
+from walletwatch.tracing.results import Resting, rank_places
 from walletwatch.tracing.traces import Trace, TraceEdge, TraceNode
 
 STYLE = """

@@ -15,8 +15,8 @@ import orjson
 
 from chains.registry import format_hash
 from walletwatch.output.texts import clean
-from walletwatch.tracing.exports.units import Symbols, unit_of
-from walletwatch.tracing.ranking import Standing, rank_places
+from walletwatch.tracing.exports.layouts import Symbols, unit_of
+from walletwatch.tracing.results import Standing, rank_places
 from walletwatch.tracing.traces import Trace, TraceNode
 
 Stix = dict[str, Any]

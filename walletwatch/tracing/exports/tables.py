@@ -10,7 +10,7 @@ from chains.registry import format_hash
 from walletwatch.domain.times import format_utc
 from walletwatch.output.tables import write_csv
 from walletwatch.output.texts import append, element, to_xml
-from walletwatch.tracing.exports.units import Symbols, unit_of
+from walletwatch.tracing.exports.layouts import Symbols, unit_of
 from walletwatch.tracing.flows import Bounds
 from walletwatch.tracing.traces import Trace, TraceEdge, TraceNode
 

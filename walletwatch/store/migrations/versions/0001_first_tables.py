@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from alembic import op
 
 from walletwatch.store.columns import BaseUnits, JsonText, UtcTime
-from walletwatch.store.guards import create_guards
+from walletwatch.store.tables.base import create_guards
 
 revision = "0001"
 down_revision = None
