@@ -1,6 +1,6 @@
 """What judging remembers from outflow to outflow, so that its cost does not grow with history.
 
-Nothing here is believed longer than the database says it: windows and recent transactions follow the number of each
+Nothing here is used after the database has changed it: windows and recent transactions follow the number of each
 row's last change, sums of the books hold for the hash of the block they reach up to, and after a failed transaction
 everything is read anew. Where several processes write (PostgreSQL) memory lives for one transaction only.
 """
@@ -44,7 +44,7 @@ class LiveWindows(Windows):
             self._held = {row.id: row for series in self._series.values() for row in series.rows}
 
     def clear(self) -> None:
-        """Forget everything; what is asked for is read anew."""
+        """Forget everything; it is read again when needed."""
         self._series.clear()
         self._periods.clear()
         self._held.clear()

@@ -14,7 +14,7 @@ from walletwatch.store.history import LAST_ORDINAL, ChangedOutflow
 
 _MOST_TRAITS = 50_000
 _SLACK = 1_000
-"""So many more than were asked for may be held before the oldest are dropped."""
+"""How many more than needed are held before the oldest are dropped."""
 
 Version = tuple[str, TxId, bytes]
 """Chain, transaction, and the hash of its block (empty while in none): its content cannot change under this name."""
@@ -38,8 +38,8 @@ class RecentOfWallet:
     """The latest transactions of one wallet, oldest first, each with its time; none is older than `since`."""
 
     since: int
-    asked: int
-    """How many were asked for; it holds so many at least, if there are."""
+    least: int
+    """It holds at least so many, if the wallet has them."""
     entries: list[tuple[Version, Trait, int]] = field(default_factory=list)
     known: dict[tuple[str, TxId], bytes] = field(default_factory=dict)
     time: int = -1
@@ -59,8 +59,8 @@ class RecentOfWallet:
             return
         self.known[name] = version[2]
         self.entries.append((version, trait, at))
-        if len(self.entries) > 2 * self.asked + _SLACK:
-            self._drop(len(self.entries) - self.asked)
+        if len(self.entries) > 2 * self.least + _SLACK:
+            self._drop(len(self.entries) - self.least)
 
     def _drop(self, count: int) -> None:
         for version, _, _ in self.entries[:count]:
@@ -83,7 +83,7 @@ class RecentOfWallet:
 
 
 class RecentTransactions:
-    """The recent transactions of the wallets that rules asked about. Call `follow` with what changed first."""
+    """The recent transactions of each wallet a rule needs. Call `follow` with what changed first."""
 
     def __init__(self, upto: Callable[[], int] = lambda: LAST_ORDINAL) -> None:
         self._upto = upto
@@ -92,7 +92,7 @@ class RecentTransactions:
         self._traits: dict[Version, Trait] = {}
 
     def clear(self) -> None:
-        """Forget everything; what is asked for is read anew."""
+        """Forget everything; it is read again when needed."""
         self._by_wallet.clear()
         self._traits.clear()
 
@@ -129,15 +129,15 @@ class RecentTransactions:
 
     def _current(self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], limit: int) -> RecentOfWallet:
         recent = self._by_wallet.get(wallet)
-        if recent is not None and recent.asked >= limit:
+        if recent is not None and recent.least >= limit:
             try:
                 self._take(unit, recent, but)
             except Disturbed:
                 del self._by_wallet[wallet]
             else:
                 return recent
-        asked = limit if recent is None else max(limit, recent.asked)
-        recent = self._by_wallet[wallet] = self._load(unit, wallet, but, asked)
+        least = limit if recent is None else max(limit, recent.least)
+        recent = self._by_wallet[wallet] = self._load(unit, wallet, but, least)
         return recent
 
     def _take(self, unit: UnitOfWork, recent: RecentOfWallet, but: tuple[str, TxId]) -> None:
@@ -149,9 +149,9 @@ class RecentTransactions:
             else:
                 recent.add(version, self._trait(unit, version), ticks(change.row.broadcast_at), change.row.ordinal)
 
-    def _load(self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], asked: int) -> RecentOfWallet:
-        found = unit.history.past_of(wallet, but[1], NEVER, self._upto(), asked)
-        recent = RecentOfWallet(ticks(found[-1].broadcast_at) if len(found) >= asked else -1, asked)
+    def _load(self, unit: UnitOfWork, wallet: str, but: tuple[str, TxId], least: int) -> RecentOfWallet:
+        found = unit.history.past_of(wallet, but[1], NEVER, self._upto(), least)
+        recent = RecentOfWallet(ticks(found[-1].broadcast_at) if len(found) >= least else -1, least)
         for one in reversed(found):
             version = (one.chain, one.tx, one.block_hash)
             recent.known[version[:2]] = version[2]

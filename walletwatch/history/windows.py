@@ -15,7 +15,7 @@ from walletwatch.store.history import PastOutflow, PaymentReceived
 
 @dataclass(slots=True)
 class LongestWindow:
-    """The longest window over the payments to a destination that any rule asked for, in seconds: the next subject's
+    """The longest window over the payments to a destination that any rule needed, in seconds: the next subject's
     payments are read once for all rules.
     """
 
@@ -77,7 +77,7 @@ class Worth:
 
 @dataclass(slots=True)
 class Series:
-    """The outflows of one scope in order of (time, judging), with running sums in base units, and in USD once asked."""
+    """The outflows of one scope in order of (time, judging), with running sums: in base units, and in USD on demand."""
 
     since: int
     """Nothing at or before this time is held."""
@@ -87,34 +87,34 @@ class Series:
     worth: Worth | None = None
     disturbed: int = 0
     """Grows whenever the past changed and was not only continued."""
-    asked: int = 0
+    summed: int = 0
     """Up to where periods were summed up."""
 
     def add(self, at: int, row: PastOutflow, value: Callable[[PastOutflow], int | None]) -> None:
-        """Put a row of time `at` in its place; nearly always the last."""
+        """Insert a row of time `at`; nearly always at the end."""
         if at <= self.since:
             return
         if self.times and self.times[-1] >= at:
-            place = bisect_right(self.times, at)
-            while place and self.times[place - 1] == at and self.rows[place - 1].ordinal > row.ordinal:
-                place -= 1
-            if place < len(self.rows):
-                self._insert(place, at, row)
+            index = bisect_right(self.times, at)
+            while index and self.times[index - 1] == at and self.rows[index - 1].ordinal > row.ordinal:
+                index -= 1
+            if index < len(self.rows):
+                self._insert(index, at, row)
                 return
-        self.disturbed += at < self.asked
+        self.disturbed += at < self.summed
         self.times.append(at)
         self.rows.append(row)
         self.units.append(self.units[-1] + row.amount)
         if self.worth is not None:
             self.worth.add(value(row))
 
-    def _insert(self, place: int, at: int, row: PastOutflow) -> None:
+    def _insert(self, index: int, at: int, row: PastOutflow) -> None:
         self.disturbed += 1
         self.worth = None
-        self.times.insert(place, at)
-        self.rows.insert(place, row)
-        self.units.insert(place, self.units[place])
-        self.units[place + 1 :] = [total + row.amount for total in self.units[place + 1 :]]
+        self.times.insert(index, at)
+        self.rows.insert(index, row)
+        self.units.insert(index, self.units[index])
+        self.units[index + 1 :] = [total + row.amount for total in self.units[index + 1 :]]
 
     def value(self, edition: object, value: Callable[[PastOutflow], int | None]) -> Worth:
         """The sums in USD by the prices of `edition`."""
@@ -125,7 +125,7 @@ class Series:
         return self.worth
 
     def span(self, after: int, until: int) -> tuple[int, int]:
-        """The places of rows in (after, until]."""
+        """The range of rows in (after, until]: first index, and one past the last."""
         times = self.times
         high = len(times) if not times or times[-1] <= until else bisect_right(times, until)
         # Windows lie at the end: halving a year of times touches memory that nothing else has touched for a while.
@@ -150,7 +150,7 @@ class Series:
 
 
 class Windows:
-    """Every scope that was ever asked for. Prices may be believed as long as `edition` gives the same; while it gives
+    """Every scope that a rule has needed. Sums in USD are kept as long as `edition` gives the same; while it gives
     None each row is valued anew.
     """
 
@@ -243,7 +243,7 @@ class Windows:
     ) -> Periods:
         """Sums of whole periods: `bounds` are the seconds of a period, of the first one's begin and the last one's end.
 
-        Kept, and moved along as time goes on: asked for at every outflow with the same `history_secs`.
+        Kept and moved along with time: every outflow needs it with the same `history_secs`.
         """
         period, since, until = bounds
         series = self.series(at, int(at.timestamp()) - since + 1, wallet, asset)
@@ -255,7 +255,7 @@ class Windows:
             kept = self._periods[key] = _Summed(series.disturbed, since, since)
         if (since, until) != (kept.since, kept.until):
             kept.move(series, period, since, until, counts_only=asset is None)
-            series.asked = max(series.asked, until * _SECOND)
+            series.summed = max(series.summed, until * _SECOND)
         return kept.found
 
 
@@ -279,13 +279,13 @@ class _Summed:
 
 
 def _sums(series: Series, period: int, since: int, until: int, *, counts_only: bool) -> list[tuple[int, Spent]]:
-    found, place = [], bisect_left(series.times, since * _SECOND)
+    found, index = [], bisect_left(series.times, since * _SECOND)
     end = bisect_left(series.times, until * _SECOND)
-    while place < end:
+    while index < end:
         # From each outflow to the end of its period: empty periods cost nothing.
-        number = series.times[place] // _SECOND // period
-        after = bisect_left(series.times, (number + 1) * period * _SECOND, place, end)
-        total = 0 if counts_only else series.units[after] - series.units[place]
-        found.append((number, Spent(total, after - place)))
-        place = after
+        number = series.times[index] // _SECOND // period
+        after = bisect_left(series.times, (number + 1) * period * _SECOND, index, end)
+        total = 0 if counts_only else series.units[after] - series.units[index]
+        found.append((number, Spent(total, after - index)))
+        index = after
     return found

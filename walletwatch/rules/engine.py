@@ -1,4 +1,4 @@
-"""Asking every rule that applies, and keeping what each said."""
+"""Applies every rule that fits a subject, and makes findings of the verdicts."""
 
 from __future__ import annotations
 
@@ -97,22 +97,22 @@ def is_plain(value: Any) -> bool:
 
 
 OnError = Callable[[RuleConfig, Exception], None]
-"""Told of every rule that raised; wrap it in `OncePerRule` for a log."""
+"""Called for every rule that raised; wrap it in `OncePerRule` for a log."""
 
 
 @dataclass(slots=True)
 class OncePerRule:
     """Passes on the first error of each kind of each rule: a broken rule raises on every outflow, thousands a day."""
 
-    tell: OnError
-    _told: set[tuple[str, str]] = field(default_factory=set)
+    report: OnError
+    _reported: set[tuple[str, str]] = field(default_factory=set)
 
     def __call__(self, config: RuleConfig, error: Exception) -> None:
-        """Tell of `error` unless the same was told before."""
+        """Report `error` unless one of its kind was reported before."""
         key = (config.id, type(error).__name__)
-        if key not in self._told:
-            self._told.add(key)
-            self.tell(config, error)
+        if key not in self._reported:
+            self._reported.add(key)
+            self.report(config, error)
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +132,7 @@ class Judgement:
 
     @property
     def passes(self) -> tuple[RuleConfig, ...]:
-        """The rules that were asked and are satisfied."""
+        """The rules that apply and are satisfied."""
         return tuple(a.config for a in self.answers if a.verdict and a.verdict.kind is VerdictKind.PASS)
 
     def findings(self, digest: str, found_at: datetime) -> tuple[Finding, ...]:
@@ -213,7 +213,7 @@ def _ask(subject: Outflow | Event, facts: Facts, planned: Planned, on_error: OnE
                 rfc8785.dumps(evidence)
     except Unknown as unknown:
         return undetermined(str(unknown) or "the facts this rule needs are not known")
-    except Exception as error:  # noqa: BLE001 - a broken rule must not stop the others; it is told and kept
+    except Exception as error:  # noqa: BLE001 - a broken rule must not stop the others; it is reported and kept
         if on_error is not None:
             on_error(config, error)
         return undetermined(f"rule {config.id} ({config.type}) raised {type(error).__name__}")

@@ -164,7 +164,7 @@ def matches_json(asset: AssetId, facts: Facts, matches: Sequence[Match]) -> dict
 
 
 def _leeway_json(asset: AssetId, facts: Facts, match: Match) -> dict[str, Any]:
-    """What the policy's leeway was used for; nothing where the payment is what was asked for."""
+    """What the policy's leeway was used for; empty where the payment is what was requested."""
     if not match.short and not match.paid_before:
         return {}
     found: dict[str, Any] = {"part": match.part, "paid_before": amount_json(facts, asset, match.paid_before)}

@@ -80,7 +80,7 @@ _VARIABLES: dict[str, Callable[[Outflow, Facts], Any]] = {
     "at": lambda outflow, _: outflow.broadcast_at,
 }
 """What an expression may name. `usd` is whole dollars rounded down; `at` the broadcast time (UTC); `new`: a destination
-was never paid before. Only what an expression names is asked for.
+was never paid before. Only the facts an expression names are read.
 """
 
 
@@ -193,7 +193,7 @@ def _as_json(value: Any) -> Any:
 
 
 def _comparisons(outflow: Outflow, facts: Facts, named: frozenset[str]) -> dict[str, Callable[[str], bool]]:
-    """The exact comparisons. Prices are asked for before CEL runs: it would hide why one is missing."""
+    """The exact comparisons. Prices are read before CEL runs: it would hide why one is missing."""
     decimals = facts.symbol(outflow.asset)[1]
     given: dict[str, Callable[[str], bool]] = {"exceeds": lambda text: outflow.amount > parse_units(text, decimals)}
     if "exceeds_usd" in named:

@@ -1,4 +1,4 @@
-"""What rules are asked about beside outflows, and the port through which they ask about the past."""
+"""What rules judge beside outflows, and the port that answers their questions of the past."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class Spent:
 
 
 class Periods:
-    """What went out in each period that saw an outflow, oldest first. In order of size once that is asked for: many
-    rules look at one past.
+    """What went out in each period that saw an outflow, oldest first. Sorted by size on first use: many rules
+    read the same past.
     """
 
     def __init__(self, spent: Iterable[Spent] = ()) -> None:
@@ -134,8 +134,8 @@ def _reordered(ordered: Sequence[int], gone: Iterable[int], more: Iterable[int])
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """One outflow that counts in a window: `amount` base units of it count (where a destination is asked for, what was
-    paid to it, each payment once). `usd_e8` is its value at its own broadcast, None if that was not asked for.
+    """One outflow that counts in a window: `amount` base units of it count (with a destination, what was paid to it,
+    each payment once). `usd_e8` is its value at its own broadcast, None if it was not requested.
     """
 
     outflow: str

@@ -25,7 +25,7 @@ _SECS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
 class AmountParser(Protocol):
-    """Turns the names of a deployment into chains, assets and addresses. Given by whoever reads the configuration."""
+    """Turns the names of a deployment into chains, assets and addresses. Given by the reader of the configuration."""
 
     def chain(self, name: str) -> ChainId:
         """The chain with this configured name or CAIP-2 id. Raises ValueError if none is configured."""

@@ -22,7 +22,7 @@ _WEI_PER_MILLI_GWEI = 10**6
 
 
 def fee_rate(tx: ChainTransaction) -> int | None:
-    """What was paid for a unit of room, rounded down, in milli-units: thousandths of sat/vB, or of gwei for each gas.
+    """The fee for a unit of block space, rounded down, in milli-units: thousandths of sat/vB, or of gwei for each gas.
 
     None where it is not known. On account chains it is the price paid (`gas_used` known), of a waiting transaction the
     most that it offers: the legacy price, or the cap of EIP-1559, usually twice what it comes to.
@@ -47,7 +47,7 @@ _NO_HABIT = frozenset(
 _PRICES = frozenset({"feerate_milli", "max_fee_wei", "gas_price_wei"})
 """Follow the market; whether they are round does not."""
 _OF_THE_CALL = frozenset({"gas_limit", "calldata_bytes"})
-"""Hang on what is called: compared among calls of the same kind."""
+"""Depend on what is called: compared among calls of the same kind."""
 _SORTED_FROM = 3
 """Two things stand in order by chance every other time."""
 
@@ -57,7 +57,7 @@ Reading = tuple[str, str]
 
 @lru_cache(maxsize=20_000)
 def signing_features_of(signing: SigningFacts) -> tuple[Reading, ...]:
-    """The habits of whoever built and signed the transaction."""
+    """The habits of the software that built and signed the transaction."""
     return tuple(_read(signing.as_dict()))
 
 
@@ -156,7 +156,7 @@ class WalletProfile:
             self.signers[who] += by
             if not self.signers[who]:
                 del self.signers[who]
-        # No call for each: an outflow changes seven pasts by two transactions of five habits.
+        # Inlined: an outflow changes seven profiles by two transactions of five habits each.
         for habit, text in signing_features_of(signing):
             seen = self._features.get(habit)
             if seen is None:
@@ -182,7 +182,7 @@ class WalletProfile:
         return self.rates[(len(self.rates) - 1) // 2]
 
     def oddities(self, now: SigningFacts) -> tuple[Oddity, ...]:
-        """What in `now` surprises who knows this past, most surprising first.
+        """The features of `now` that are unusual for this profile, most unusual first.
 
         A value seen n times of N has odds (n + 1) of (N + 1). An unseen value has at least the odds of *any* unseen
         value: as many as values were seen just once (Good and Turing). A feature that changes every time, such as a

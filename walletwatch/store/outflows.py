@@ -13,7 +13,6 @@ from sqlalchemy import (
     bindparam,
     exists,
     func,
-    or_,
     select,
     update,
 )
@@ -151,7 +150,7 @@ class OutflowRepository:
 
     # --- history ------------------------------------------------------------------------------------------------------
 
-    def in_window(  # noqa: PLR0913 - filters, each by its name
+    def in_window(
         self,
         after: datetime,
         until: datetime,
@@ -160,19 +159,16 @@ class OutflowRepository:
         asset: AssetId | None = None,
         chain: ChainId | None = None,
         destination: Address | None = None,
-        limit: int | None = None,
-        own: TxId = b"",
         before: int | None = None,
     ) -> list[PastOutflow]:
         """Outflows in (after, until] that fit every filter given, newest first (of the same time: last judged first);
-        orphaned and replaced ones do not count, but for those of `own`, the transaction that is judged. With `before`
-        only those up to this place in the order of judging.
+        orphaned and replaced ones do not count. With `before` only those up to this ordinal in the order of judging.
 
         With a `destination` the amounts are what was paid to it, each payment once (on the first wallet that paid).
         """
         o = t.outflows.c
         query = select(o.id, o.wallet, o.asset, o.amount, o.broadcast_at, o.txid, o.ordinal).where(
-            o.broadcast_at > after, o.broadcast_at <= until, or_(o.state.not_in(_GONE), o.txid == own)
+            o.broadcast_at > after, o.broadcast_at <= until, o.state.not_in(_GONE)
         )
         if before is not None:
             query = query.where(o.ordinal <= before)
@@ -181,8 +177,8 @@ class OutflowRepository:
         if asset is not None:
             query = query.where(o.asset == str(asset))
         if destination is not None:
-            return self._to_destination(query, chain, destination)[:limit]
-        rows = self._c.execute(query.order_by(o.broadcast_at.desc(), o.ordinal.desc()).limit(limit))
+            return self._to_destination(query, chain, destination)
+        rows = self._c.execute(query.order_by(o.broadcast_at.desc(), o.ordinal.desc()))
         return [past_outflow(r) for r in rows]
 
     def _to_destination(self, query: Select[Any], chain: ChainId | None, destination: Address) -> list[PastOutflow]:

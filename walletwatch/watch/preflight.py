@@ -31,7 +31,7 @@ _BUILT = frozenset({"signing_fingerprint"})
 @dataclass(frozen=True, slots=True)
 class PreflightJudgement:
     """What the rules say of an unsigned transaction. `matches` hold what the approvals say, one for each asset that
-    leaves or moves; `not_judged` are ids of rules that need signatures to be asked.
+    leaves or moves; `not_judged` are ids of rules that need signatures.
     """
 
     outflows: tuple[Outflow, ...]
@@ -68,7 +68,7 @@ class PreflightJudge:
         outflows = self._outflows(tx, at, family[0])
         moves = internal_transfers_of(tx, self._watched.perimeter, self._watched.native.id, self._watched.chain, at)
         events = tuple(self._control_events(unsigned, at))
-        rules, left_out = _askable(self._deployment.rules, unsigned)
+        rules, left_out = _applicable(self._deployment.rules, unsigned)
         judged: list[tuple[Sequence[Outflow | InternalTransfer | ControlEvent], MatchResult | Unknown]] = []
         judged += [
             (some, self._match(spending_of(some, family, [at], fee=fee_of(some)), family[0]))
@@ -142,10 +142,10 @@ class PreflightJudge:
             yield ControlEvent(self._watched.chain, unsigned.transaction.txid, name, at, tuple(changes))
 
 
-def _askable(
+def _applicable(
     rules: Sequence[RuleConfig], unsigned: UnsignedTransaction
 ) -> tuple[tuple[RuleConfig, ...], tuple[str, ...]]:
-    """The rules that can be asked now, and the ids of those that only signatures can answer."""
+    """The rules that apply before signing, and the ids of those that need signatures."""
     signing = unsigned.transaction.signing
     closed = (_SIGNED_ONLY | _BUILT) if signing is None else (frozenset() if signing.signers else _SIGNED_ONLY)
     return tuple(c for c in rules if c.type not in closed), tuple(c.id for c in rules if c.type in closed)
