@@ -92,6 +92,7 @@ class BacktestHistory:
             books=self,
             reach=LongestWindow(),
         )
+        self._decoded: tuple[Outflow | None, ChainTransaction | None] = None, None
         self._payees = PayeeIndex()
         self._met: dict[Address, None] = {}
         self._paid: dict[tuple[ChainId, bytes], Span | None] = {}
@@ -112,11 +113,13 @@ class BacktestHistory:
             self.sources.recent.follow((change,), self.before)
 
     def transaction(self, outflow: Outflow) -> ChainTransaction | None:
-        """The transaction of an outflow, as last known."""
-        tx = self._unit.ledger.decode(str(outflow.chain), outflow.tx)
-        if tx is not None:
-            self.sources.recent.remember(str(outflow.chain), _block_hash(outflow), tx)
-        return tx
+        """The transaction of an outflow, as last known; that of the last outflow is kept, for all rules."""
+        if self._decoded[0] is not outflow:
+            tx = self._unit.ledger.decode(str(outflow.chain), outflow.tx)
+            if tx is not None:
+                self.sources.recent.remember(str(outflow.chain), _block_hash(outflow), tx)
+            self._decoded = outflow, tx
+        return self._decoded[1]
 
     def receipts(
         self, chain: ChainId, address: Address, after: datetime, until: datetime, tx: TxId

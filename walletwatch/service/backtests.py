@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from functools import cache
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -203,9 +203,8 @@ class _Backtest:
 
     def _ask(self, outflow: Outflow) -> tuple[Finding, ...]:
         history = self._history
-        facts = StoreFacts(
-            history.sources, outflow, cache(lambda: history.transaction(outflow)), _NOT_MATCHED, history.payees
-        )
+        transaction = partial(history.transaction, outflow)
+        facts = StoreFacts(history.sources, outflow, transaction, _NOT_MATCHED, history.payees)
         return judge(outflow, facts, self._rules, self._digest, outflow.broadcast_at)
 
     def _lead_time(self, chain: ChainId, span: list[datetime]) -> int | None:
