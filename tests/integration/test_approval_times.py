@@ -5,93 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
-from exchanges import ANVIL, ETH, Colleague, Exchange
+from exchanges import ANVIL, ETH, Exchange
+from played_exchanges import ETHER, THIEF, Played, played_on
 
 from nodes.anvils import Anvil
 from walletwatch.approvals.act_files import make_intent, make_payload
 from walletwatch.domain.alerts import AlertState
-from walletwatch.domain.findings import Finding
 from walletwatch.service.application import Application
 from walletwatch.store.statements import Filter
 
 pytestmark = pytest.mark.anvil
 
-ETHER = 10**18
-THIEF = "0x" + "7e" * 20
-
-
-class Played:
-    """An exchange on anvil whose worker the test drives, with a clock that it moves."""
-
-    def __init__(self, exchange: Exchange, node: Anvil, app: Application) -> None:
-        self.exchange, self.node, self.app, self.ahead = exchange, node, app, timedelta()
-        real = app.store.clock
-        app.store.clock = lambda: real() + self.ahead
-        (self.worker,) = app.workers()
-        self.turn()
-
-    @property
-    def now(self) -> datetime:
-        return datetime.now(UTC) + self.ahead
-
-    def turn(self) -> None:
-        """Until the worker has nothing more to do."""
-        for _ in range(60):
-            self.worker.tick()
-            if self.worker.synced:
-                break
-        assert self.worker.synced, self.worker.last_error
-        with self.app.approvals.held():
-            self.app.feeds.read()
-
-    def pay(self, amount: int, payee: str = THIEF) -> bytes:
-        tx = self.node.send(self.node.accounts[1], payee, value=amount)
-        self.node.mine(1)
-        self.turn()
-        return bytes.fromhex(tx[2:])
-
-    def write(self, *acts: tuple[Colleague, dict[str, Any]]) -> None:
-        with self.exchange.log.open("ab") as log:
-            log.write(b"".join(self.exchange._sign(who, payload) for who, payload in acts))
-        self.turn()
-
-    def request(self, amount: int, ago: timedelta, payee: str = THIEF) -> list[tuple[Colleague, dict[str, Any]]]:
-        """A request and its approvals, dated `ago` before now."""
-        at, x = self.now - ago, self.exchange
-        intent = make_intent(chain=ANVIL, asset=ETH, amount=amount, destination=payee)
-        asked = (x.asker, make_payload("request", f"W-{amount}", x.asker.id, at, intent=intent))
-        given = [(c, make_payload("approve", f"W-{amount}", c.id, at, intent=intent)) for c in x.checkers]
-        return [asked, *given]
-
-    def findings(self, tx: bytes) -> list[Finding]:
-        with self.app.store.reading() as unit:
-            resolved = unit.findings.resolutions([f.id for f in unit.findings.find(Filter(tx=tx))])
-            return [f for f in unit.findings.find(Filter(tx=tx)) if f.id not in resolved]
-
-    def alert_state(self) -> list[AlertState]:
-        with self.app.store.reading() as unit:
-            return [alert.state for alert in unit.alerts.find(Filter())]
-
 
 @pytest.fixture
 def played(fresh_anvil: Anvil, tmp_path: Path) -> Iterator[Played]:
-    chains = f"""[[chain]]
-name = "anvil"
-id = "{ANVIL}"
-endpoints = ["{fresh_anvil.url}"]
-finality = 1
-[[wallet]]
-name = "hot"
-role = "hot"
-chain = "anvil"
-addresses = ["{fresh_anvil.accounts[1]}"]
-"""
-    exchange = Exchange(tmp_path / "exchange", chains)
-    with Application.open(exchange.settings()) as app:
-        yield Played(exchange, fresh_anvil, app)
+    with played_on(fresh_anvil, tmp_path) as found:
+        yield found
 
 
 @pytest.mark.parametrize("ago", [timedelta(hours=2), timedelta(days=30)])

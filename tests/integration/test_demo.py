@@ -228,12 +228,12 @@ def test_the_report_command_reads_the_same_day_from_the_folder(shown: Shown) -> 
 def test_an_approval_that_comes_after_finality_still_explains_its_payment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A line of the approval log came three hours late, when its payment was final and the request already put aside.
+    """A line of the approval log came 45 minutes late, when its payment was final and the request already put aside.
     Judged again, the payment was held to have been paid twice: a critical `approval_reused`, by no first transaction.
     """
     acts = demo_plays.read_acts()
     late = next(n for n, (_, line) in enumerate(acts) if _is_act(line, "S-1007", "compliance-1"))
-    acts[late] = (acts[late][0] + timedelta(hours=3), acts[late][1])
+    acts[late] = (acts[late][0] + timedelta(minutes=45), acts[late][1])
     monkeypatch.setattr(demo_plays, "read_acts", lambda: sorted(acts))
     with played(tmp_path / "dmm", io.StringIO()) as app, app.store.reading() as unit:
         late_ones = [f for f in unit.findings.find(Filter()) if f.outflow is not None and f.tx != THEFT]

@@ -47,7 +47,9 @@ class Optimum:
         self.family = {TX, *world.spending.family}
         judge = judge_of(world)
         self.requests = sorted(book_of(world), key=lambda r: (r.requested.at, r.id))
-        self.concerned = [r for r in self.requests if r.intent.wallet in ("", *world.spending.wallets)]
+        self.concerned = [
+            r for r in self.requests if not r.intent.wallet or {r.intent.wallet} == set(world.spending.wallets)
+        ]
         self.usable = [r for r in self.concerned if world.spent.get(r.id, TX) in self.family]
         self.merits = {r.id: self._merit(r, judge(r)) for r in self.usable}
         if not merits_only:

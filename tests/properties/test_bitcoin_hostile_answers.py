@@ -74,7 +74,7 @@ ASKS: dict[str, Callable[[Client], object]] = {
     "unspent": lambda client: scan_unspent(
         MAINNET, client, {parse_address(MAINNET.chain, "1A1zP1eP5QGefi2DMPTfTL5SLmv7DivfNa")}, UtxoScans()
     ),
-    "mempool": lambda client: Mempool(MAINNET).look(client, WatchSet()),
+    "mempool": lambda client: Mempool(MAINNET).read(client, WatchSet()),
     "info": lambda client: client.chain_info(),
 }
 

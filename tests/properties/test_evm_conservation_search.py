@@ -42,6 +42,12 @@ class Past:
             raise Unsupported("missing trie node")
         return self.held[at.height]
 
+    def balances(self, addresses: Sequence[Address], asset: AssetId, at: BlockRef) -> list[int]:
+        return [self.balance(address, asset, at) for address in addresses]
+
+    def second_balances(self, _addresses: Sequence[Address], _asset: AssetId, _at: BlockRef) -> list[int]:
+        raise Unsupported("there is one node")
+
 
 moved = st.integers(-(10**20), 10**20)
 blocks = st.lists(st.tuples(moved, st.one_of(st.just(0), st.just(0), moved)), min_size=1, max_size=80)

@@ -213,7 +213,7 @@ def pay(desk: ApprovalService, store: Store, tx: bytes, amount: int, fee: int = 
     spending = Spending(BTC, tx, ASSET, ("hot",), payments, at, from_block_time_only=False, family=(tx,), fee=fee)
     with store.transaction() as unit:
         desk.refresh(unit)
-        result = desk.match_spending(unit, spending, tx)
+        result = desk.match_spending(unit, spending)
         desk.allocate(unit, result, tx)
     return result
 
@@ -273,6 +273,6 @@ def test_together_payments_rely_on_no_more_fee_than_there_was(store: Store) -> N
     spending = Spending(BTC, TX, ASSET, ("hot",), payments, at, from_block_time_only=False, family=(TX,), fee=5)
     with store.transaction() as unit:
         desk.refresh(unit)
-        result = desk.match_spending(unit, spending, TX)
+        result = desk.match_spending(unit, spending)
     assert len(result.matches) == 1
     assert [n.differs for n in result.near] == ["amount"]

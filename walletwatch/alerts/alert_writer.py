@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from walletwatch.alerts.lifecycle import changed, fold, resolve, wake
 from walletwatch.alerts.ports import AlertNames
@@ -36,7 +37,7 @@ class AlertWriter:
         every = {f.id: f for f in (*known, *new)}
         lost = {o.id: o for o in (*_known_outflows(unit, alert), *outflows)}
         folded = fold(
-            alert,
+            _without(alert, new),
             fingerprint,
             list(every.values()),
             list(lost.values()),
@@ -97,3 +98,11 @@ class AlertWriter:
 def _known_outflows(unit: UnitOfWork, alert: Alert | None) -> list[Outflow]:
     ids = () if alert is None else alert.outflows
     return [o for o in (unit.outflows.get(i) for i in ids) if o is not None]
+
+
+def _without(alert: Alert | None, new: Sequence[Finding]) -> Alert | None:
+    """The alert as it was before `new`: a finding that returned, or became another verdict, is news once more."""
+    ids = {f.id for f in new}
+    if alert is None or ids.isdisjoint(alert.findings):
+        return alert
+    return replace(alert, findings=tuple(known for known in alert.findings if known not in ids))

@@ -174,7 +174,7 @@ class _Matching(Search):
         if key not in self.ladders:
             named = [r for r in self.named.values() if r.intent.destination == payment.address]
             others = self.unnamed(self.book.paying(self.spending.asset, payment.address))
-            self.ladders[key] = _Ladder(named), _Ladder(others)
+            self.ladders[key] = _Ladder(self.may_be_near(named)), _Ladder(self.may_be_near(others))
         named_ladder, ladder = self.ladders[key]
         return self.best(count, named_ladder.nearest(payment.amount), ladder.nearest(payment.amount))
 
@@ -184,7 +184,8 @@ class _Matching(Search):
         if known is None:
             named = [r for r in self.named.values() if r.intent.amount == amount]
             others = self.unnamed(self.book.worth(self.spending.asset, amount))
-            known = self.equals[amount, count] = self.best(count, named, others)
+            near = self.may_be_near(named), self.may_be_near(others)
+            known = self.equals[amount, count] = self.best(count, *near)
         return known
 
     def _add_near_miss(self, payment: Payment, request: Request) -> None:

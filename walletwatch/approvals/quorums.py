@@ -43,16 +43,21 @@ class JudgementTime:
         """
         family = {spending.tx, *spending.family}
         told = [a.at for a in request.acts if a.kind is ActKind.BROADCAST and a.txid in family and not a.refused]
-        by_block = spending.from_block_time_only or spending.seen_at is not None
-        slack = family_of(spending.chain).block_time_slack(spending.chain) if by_block else timedelta(0)
-        seen = [spending.seen_at] if spending.seen_at is not None else []
-        approve_by = min([spending.broadcast_at + slack, *told, *seen])
-        return cls(min([spending.broadcast_at, *seen]), approve_by, spending.wallets)
+        seen = spending.broadcast_at if spending.seen_at is None else min(spending.broadcast_at, spending.seen_at)
+        return cls(seen, min([deadline_of(spending), *told]), spending.wallets)
 
     @classmethod
     def now(cls, at: datetime) -> JudgementTime:
         """As if the request were paid at `at`, by whatever wallet: for lists of requests."""
         return cls(at, at)
+
+
+def deadline_of(spending: Spending) -> datetime:
+    """The latest time by which an act may be dated and still come before the broadcast, by mempool and chain."""
+    by_block = spending.from_block_time_only or spending.seen_at is not None
+    slack = family_of(spending.chain).block_time_slack(spending.chain) if by_block else timedelta(0)
+    latest = spending.broadcast_at + slack
+    return latest if spending.seen_at is None else min(latest, spending.seen_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,8 +195,10 @@ def _ask(
     open_ones = [decision for decision in decisions if decision.missing]
     if not open_ones or len(open_ones) == len(decisions):
         return _Answer(decisions[0], "")
+    if not no_price and moment.wallets:
+        return _Answer(open_ones[0], "")  # several wallets paid: the strictest of their policies counts
     names = ", ".join(repr(policy.name) for policy in chosen)
-    why = no_price or "several wallets paid"
+    why = no_price or "the paying wallet is not known"
     return _Answer(open_ones[0], f"which of the policies {names} applies is not known: {why}")
 
 

@@ -168,6 +168,7 @@ class Search:
         self.unread = False
         self.stopped = self.blind = ""
         self.family = frozenset({spending.tx, *spending.family})
+        self.wallets = frozenset(spending.wallets)
         self.left = sorted(spending.payments, key=lambda p: p.ordinal)
         self.taken: set[str] = set()
         self.known: dict[str, Authorisation] = {}
@@ -185,7 +186,11 @@ class Search:
     def concerns(self, request: Request) -> bool:
         """Whether the request is about this asset and these wallets."""
         intent = request.intent
-        return intent.asset == self.spending.asset and intent.wallet in ("", *self.spending.wallets)
+        return intent.asset == self.spending.asset and (not intent.wallet or self.wallets == {intent.wallet})
+
+    def may_be_near(self, requests: Iterable[Request]) -> Iterator[Request]:
+        """Those of `requests` that were dated before the broadcast: a later one was no mistaken payment's."""
+        return (r for r in requests if r.requested.at <= self.spending.broadcast_at)
 
     def unnamed(self, requests: Iterable[Request]) -> Iterator[Request]:
         """Those of `requests` that are free and that no broadcast act gives to this transaction."""

@@ -168,9 +168,11 @@ def _hours_json(outflow: Outflow, local: datetime, params: OffHoursParams, why: 
     source="Bitget 2026-09-24: money still left 2 h 18 m after it was flagged",
 )
 def after_freeze(outflow: Outflow, facts: Facts, params: AfterFreezeParams) -> Verdict:
-    """Violated by more than `grace` after the freeze."""
+    """Violated by more than `grace` after the freeze, by what no approval explains: a withdrawal that people asked for
+    and approved is not the theft going on.
+    """
     frozen = facts.frozen_at(outflow.wallet)
-    if frozen is None or outflow.broadcast_at <= frozen + timedelta(seconds=params.grace):
+    if frozen is None or outflow.broadcast_at <= frozen + timedelta(seconds=params.grace) or _is_approved(facts):
         return PASS
     minutes = int((outflow.broadcast_at - frozen).total_seconds()) // 60
     said = say_amount(facts, outflow.asset, outflow.amount)
@@ -181,6 +183,16 @@ def after_freeze(outflow: Outflow, facts: Facts, params: AfterFreezeParams) -> V
         at=format_utc(outflow.broadcast_at),
         grace=say_duration(params.grace),
     )
+
+
+def _is_approved(facts: Facts) -> bool:
+    try:
+        result = facts.match()
+    except Unknown:
+        return False
+    if result.blind or result.near or result.reused or result.unexplained:
+        return False
+    return bool(result.matches) and all(match.authorisation.met for match in result.matches)
 
 
 class SigningFingerprintParams(Params):

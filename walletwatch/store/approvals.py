@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -74,17 +75,16 @@ _ALLOCATED = Statement(
         .order_by(_a.asset, _a.ordinal)
     )
 )
-_OF_OTHERS = (_a.request_id == bindparam("request_id"), _a.family != bindparam("family"))
+_OF_REQUEST = _a.request_id == bindparam("request_id")
 _SPENT_BY = Statement(
     lambda _: (
         select(_a.txid)
         .join(t.transactions, (_x.chain == _a.chain) & (_x.txid == _a.txid))
-        .where(*_OF_OTHERS)
+        .where(_OF_REQUEST)
         .order_by(_x.first_seen, _a.txid)
-        .limit(1)
     )
 )
-_PAID = Statement(lambda _: select(_a.txid, _a.amount).where(*_OF_OTHERS))
+_PAID = Statement(lambda _: select(_a.txid, _a.amount).where(_OF_REQUEST))
 _TROUBLE = Statement(lambda _: select(t.feeds.c.feed, t.feeds.c.trouble).where(t.feeds.c.trouble != ""))
 
 
@@ -225,22 +225,28 @@ class ApprovalRepository:
         """Forget what a transaction used up, before it is matched again."""
         _CLEAR.run(self._c, {"chain": str(chain), "txid": tx, "asset": str(asset)})
 
-    def spent_by(self, request_id: str, but_family: TxId) -> TxId | None:
-        """The first transaction outside `but_family` that used up this request, None if none did."""
-        row = _SPENT_BY.row(self._c, request_id=request_id, family=but_family)
-        txid: TxId | None = None if row is None else row[0]
-        return txid
+    def spent_by(self, request_id: str, but: AbstractSet[TxId]) -> TxId | None:
+        """The first transaction not in `but` that used up this request, None if none did."""
+        return next((txid for (txid,) in _SPENT_BY.rows(self._c, request_id=request_id) if txid not in but), None)
 
-    def paid_by_others(self, request_id: str, but_family: TxId) -> tuple[int | None, int]:
-        """(base units, transactions) that paid of it outside `but_family`; None if some of it is not known."""
-        rows = _PAID.rows(self._c, request_id=request_id, family=but_family)
+    def paid_by_others(self, request_id: str, but: AbstractSet[TxId]) -> tuple[int | None, int]:
+        """(base units, transactions) that paid of it, but for `but`; None if some of it is not known."""
+        rows = [(txid, amount) for txid, amount in _PAID.rows(self._c, request_id=request_id) if txid not in but]
         amounts = [amount for _, amount in rows]
         return None if None in amounts else sum(amounts), len({txid for txid, _ in rows})
 
-    def spent_ids(self, but_family: TxId) -> list[str]:
-        """Every request that a transaction outside `but_family` used up."""
+    def spent_ids(self, but: AbstractSet[TxId]) -> list[str]:
+        """Every request that a transaction not in `but` used up."""
         c = t.allocations.c
-        return list(self._c.execute(select(c.request_id).where(c.family != but_family).distinct()).scalars())
+        rows = self._c.execute(select(c.request_id, c.txid))
+        return sorted({r.request_id for r in rows if r.txid not in but})
+
+    def release(self, chain: ChainId, tx: TxId) -> list[str]:
+        """Free the requests that a transaction used up, which failed, was dropped, replaced or orphaned; their ids."""
+        freed = sorted({a.request_id for a in self.allocations_of(chain, tx)})
+        if freed:
+            self._c.execute(delete(t.allocations).where(_a.chain == str(chain), _a.txid == tx))
+        return freed
 
     def spent_on(self, request_ids: Iterable[str]) -> list[tuple[ChainId, TxId]]:
         """The transactions that used up any of these requests."""

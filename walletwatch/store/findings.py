@@ -26,11 +26,13 @@ _FIELDS = [
 ]
 
 
+_LIFE = ("id", "found_at", "resolved", "history")
+"""What another judgement of the same finding does not overwrite."""
 _f = t.findings.c
 _NEW = inserting_new(t.findings)
 _SETTLE = Statement(
     lambda _: update(t.findings).where(_f.id == bindparam("which"), _f.verdict == str(VerdictKind.UNDETERMINED)),
-    [c.name for c in t.findings.columns if c.name not in ("id", "found_at", "resolved")],
+    [c.name for c in t.findings.columns if c.name not in _LIFE],
 )
 
 
@@ -46,8 +48,35 @@ class FindingRepository:
 
     def settle(self, finding: Finding) -> bool:
         """An undetermined finding that can be judged now becomes the violation it is; False if nothing changed."""
-        row = {k: v for k, v in _row(finding).items() if k not in ("id", "found_at", "resolved")}
+        row = {k: v for k, v in _row(finding).items() if k not in _LIFE}
         return bool(_SETTLE.run(self._c, row | {"which": finding.id}))
+
+    def renew(self, finding: Finding) -> str:
+        """Make a kept finding what it is by the present judgement: `returned` if it was resolved, `severity` if it is
+        louder or quieter than before, else empty. What it was goes into its history.
+        """
+        row = self._c.execute(select(_f.severity, _f.resolved).where(_f.id == finding.id)).one()
+        if row.resolved is None and row.severity == str(finding.severity):
+            return ""
+        if row.resolved is not None:
+            self.add_history(
+                finding.id, {"what": "returned", "at": format_utc(finding.found_at), "after": row.resolved}
+            )
+        if row.severity != str(finding.severity):
+            past = {"what": "severity", "at": format_utc(finding.found_at), "before": row.severity}
+            self.add_history(finding.id, past)
+        values = {k: v for k, v in _row(finding).items() if k not in _LIFE}
+        self._c.execute(update(t.findings).where(_f.id == finding.id).values(**values, resolved=None))
+        return "severity" if row.resolved is None else "returned"
+
+    def add_history(self, finding_id: str, event: dict[str, Any]) -> None:
+        """Add to what a finding was before."""
+        known = self._c.execute(select(_f.history).where(_f.id == finding_id)).scalar_one() or []
+        self._c.execute(update(t.findings).where(_f.id == finding_id).values(history=[*known, event]))
+
+    def history(self, finding_id: str) -> list[dict[str, Any]]:
+        """What a finding was before, oldest first: `{what, at, …}`."""
+        return self._c.execute(select(_f.history).where(_f.id == finding_id)).scalar_one() or []
 
     def amend(self, finding_id: str, summary: str, evidence: dict[str, Any]) -> None:
         """Replace the evidence of a running finding (a feed's malformed lines of one day)."""
@@ -135,6 +164,7 @@ def _row(finding: Finding) -> dict[str, Any]:
         "rules_digest": finding.rules_digest,
         "found_at": finding.found_at,
         "resolved": None,
+        "history": None,
     }
 
 

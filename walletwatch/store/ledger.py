@@ -165,6 +165,15 @@ class LedgerRepository:
         """Every transaction of a family."""
         return tuple(row[0] for row in _FAMILY.rows(self._c, chain=str(chain), family=family))
 
+    def conflicts(self, chain: ChainId, txid: TxId, family: TxId) -> tuple[TxId, ...]:
+        """A transaction and those that conflict with it directly: t1 and t3, which both conflict with t2 and not with
+        each other, may both be mined, and share no request.
+        """
+        if len(self.family(chain, family)) <= 1:
+            return (txid,)
+        stored = self.transaction(chain, txid)
+        return (txid,) if stored is None else (txid, *self.rivals(chain, stored.tx))
+
     def at_height(self, chain: ChainId, height: int) -> tuple[TxId, ...]:
         """Transactions included at `height`."""
         c = t.transactions.c

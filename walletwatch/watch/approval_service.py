@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chains.model import MAX_AMOUNT, Address, AssetId, ChainId, TxId
+from chains.model import MAX_AMOUNT, AccountTransaction, Address, AssetId, ChainId, TxId
 from walletwatch.approvals.matching import match
 from walletwatch.approvals.policies import PolicyHistory, PolicyVersion
 from walletwatch.approvals.quorums import JudgementTime, authorise, authoriser, leeway_of
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.approvals.settlements import Leeway
-from walletwatch.domain.outflows import Outflow, OutflowState
+from walletwatch.domain.outflows import Outflow, OutflowState, other_readings
 from walletwatch.domain.people import People
 from walletwatch.domain.policies import Policy
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Request, Spending
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Payment, Request, Spending
 from walletwatch.rules.facts import InternalTransfer
 from walletwatch.store import UnitOfWork
 from walletwatch.store.approvals import Allocation
@@ -32,25 +33,25 @@ PriceOf = Callable[[AssetId, datetime], Price]
 
 
 class SpentRequests(Mapping[str, TxId]):
-    """Which transaction used up a request first, read on demand. The family of the transaction being
-    matched does not count.
+    """Which transaction used up a request first, read on demand. The transaction being matched does not count, nor do
+    those that conflict with it: of these only one can be mined.
     """
 
-    def __init__(self, unit: UnitOfWork, family: TxId) -> None:
+    def __init__(self, unit: UnitOfWork, conflicting: AbstractSet[TxId]) -> None:
         self._unit = unit
-        self._family = family
+        self._conflicting = conflicting
 
     def __getitem__(self, request_id: str) -> TxId:
-        found = self._unit.approvals.spent_by(request_id, self._family)
+        found = self._unit.approvals.spent_by(request_id, self._conflicting)
         if found is None:
             raise KeyError(request_id)
         return found
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._unit.approvals.spent_ids(self._family))
+        return iter(self._unit.approvals.spent_ids(self._conflicting))
 
     def __len__(self) -> int:
-        return len(self._unit.approvals.spent_ids(self._family))
+        return len(self._unit.approvals.spent_ids(self._conflicting))
 
 
 class ApprovalService:
@@ -151,12 +152,27 @@ class ApprovalService:
 
     def match(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> MatchResult:
         """What the approvals say of one transaction's outflows in one asset. Raises Unknown without any feed."""
-        result = self.match_spending(unit, self._spending(unit, outflows), outflows[0].family)
+        spending = self._spending(unit, outflows)
+        result = self.match_spending(unit, spending)
+        for payments in () if _explains(result) else self._other_readings(unit, spending):
+            other = self.match_spending(unit, replace(spending, payments=payments))
+            if _explains(other):
+                result = other
+                break
         if all(outflow.state is OutflowState.FINAL for outflow in outflows):
             self.retire(m.authorisation.request.id for m in result.matches)
         return result
 
-    def match_spending(self, unit: UnitOfWork, spending: Spending, family: TxId) -> MatchResult:
+    @staticmethod
+    def _other_readings(unit: UnitOfWork, spending: Spending) -> Iterator[tuple[Payment, ...]]:
+        """What else a transaction of an account chain may be said to have paid (CONTRACT §3): its net receivers take no
+        account of a payee that forwards at once, or that is paid twice.
+        """
+        stored = unit.ledger.transaction(spending.chain, spending.tx)
+        if stored is not None and isinstance(stored.tx, AccountTransaction):
+            yield from other_readings(stored.tx, spending.asset, spending.payments)
+
+    def match_spending(self, unit: UnitOfWork, spending: Spending) -> MatchResult:
         """What the approvals say of what one transaction paid in one asset. Raises Unknown without any feed."""
         if not self._configured:
             raise Unknown("no approval feed is configured")
@@ -169,20 +185,21 @@ class ApprovalService:
         # What paid a request for good may still be judged again, by a late act: a transaction's own payment does not
         # spend its request.
         self.reopen(a.request_id for tx in spending.family for a in unit.approvals.allocations_of(spending.chain, tx))
-        leeway = self._leeway(unit, spending, family)
+        conflicting = frozenset({spending.tx, *spending.family})
+        leeway = self._leeway(unit, spending, conflicting)
         result = match(
-            spending, self._book, SpentRequests(unit, family), authorise_one, unit.approvals.trouble(), leeway
+            spending, self._book, SpentRequests(unit, conflicting), authorise_one, unit.approvals.trouble(), leeway
         )
         return replace(result, void=self._void_for(result)) if result.unexplained and self._voided else result
 
-    def _leeway(self, unit: UnitOfWork, spending: Spending, family: TxId) -> Leeway | None:
+    def _leeway(self, unit: UnitOfWork, spending: Spending, conflicting: AbstractSet[TxId]) -> Leeway | None:
         price = self._price_of
         terms = leeway_of(spending, policies=self._policies, price_of=lambda a: price(a, spending.broadcast_at))
         if terms is None:
             return None
 
         def paid(request_id: str) -> tuple[int, int]:
-            amount, count = unit.approvals.paid_by_others(request_id, family)
+            amount, count = unit.approvals.paid_by_others(request_id, conflicting)
             return MAX_AMOUNT if amount is None else amount, count
 
         return Leeway(terms, paid)
@@ -228,7 +245,7 @@ class ApprovalService:
     @staticmethod
     def _spending(unit: UnitOfWork, outflows: Sequence[Outflow]) -> Spending:
         first = outflows[0]
-        family = unit.ledger.family(first.chain, first.family) or (first.tx,)
+        family = unit.ledger.conflicts(first.chain, first.tx, first.family)
         seen, blocks = [o.first_seen for o in outflows], [o.block_time for o in outflows]
         return spending_of(outflows, family, seen, blocks, fee_of(outflows))
 
@@ -263,3 +280,8 @@ def spending_of(
 def fee_of(outflows: Sequence[Outflow]) -> int:
     """What the network took in the asset of these outflows, which are of one transaction and asset."""
     return sum(o.fee for o in outflows) if outflows[0].asset.namespace == "slip44" else 0
+
+
+def _explains(result: MatchResult) -> bool:
+    """Whether each payment has its request, approved or not."""
+    return not (result.near or result.reused or result.unexplained)

@@ -16,11 +16,10 @@ from walletwatch.approvals.read_times import EVER, Reading, hold_to_reading
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import Act, ActKind
-from walletwatch.rules.registry import catalogue
 from walletwatch.store import Store, UnitOfWork
 from walletwatch.store.approvals import FeedState
 from walletwatch.watch.findings import Incident, day_of
-from walletwatch.watch.judging import Judge
+from walletwatch.watch.judging import AUTHORISATION_RULES, Judge
 
 MAX_LINES_SHOWN = 1_000
 
@@ -131,7 +130,6 @@ class FeedReader:
         self._judge = judge
         self._feeds = tuple(feeds)
         self._findings = FeedFindings(judge)
-        self._rules = tuple(t.name for t in catalogue() if t.family == "authorisation")
         self._looked: dict[str, datetime] = {}
         """By feed, when this process could last read it."""
 
@@ -295,17 +293,12 @@ class FeedReader:
         """Transactions that the new acts may explain, or whose explanation they may take away."""
         if not new and not everything:
             return []
-        found = dict.fromkeys(unit.approvals.spent_on({act.request_id for act in new}))
-        requests = [self._judge.approvals.book.get(act.request_id) for act in new]
-        intents = [r.intent for r in requests if r is not None]
-        destinations = {(i.asset, i.destination.key) for i in intents}
-        amounts = {(i.asset, i.amount) for i in intents}
+        ids = {act.request_id for act in new}
+        found = dict.fromkeys((*unit.approvals.spent_on(ids), *self._judge.concerned(unit, ids)))
         named = {act.txid for act in new if act.txid is not None}
-        for chain, txid in unit.findings.unresolved(self._rules):
-            payments = [(o.asset, p) for o in unit.outflows.of_tx(chain, txid) for p in o.payments]
-            fits = any((asset, p.address.key) in destinations or (asset, p.amount) in amounts for asset, p in payments)
-            if everything or txid in named or fits:
-                found[chain, txid] = None
+        if everything or named:
+            open_ones = unit.findings.unresolved(AUTHORISATION_RULES)
+            found |= dict.fromkeys(one for one in open_ones if everything or one[1] in named)
         return list(found)
 
 

@@ -15,7 +15,8 @@ from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.cases import CaseEvent, CaseEventKind
 from walletwatch.domain.findings import Finding, Mode, Severity, VerdictKind, finding_id
 from walletwatch.domain.outflows import Outflow, OutflowState
-from walletwatch.rules.registry import RuleConfig
+from walletwatch.domain.times import format_utc
+from walletwatch.rules.registry import RuleConfig, rule_type
 from walletwatch.store import UnitOfWork
 
 
@@ -88,13 +89,30 @@ class FindingWriter:
         for one in verdicts:
             new += [f for f in one.findings if self._add(unit, f)]
             holding = {f.id for f in one.findings}
+            over = [f for f in one.before if f.id not in holding]
+            unexplained = [f for f in one.findings if rule_type(f.rule).family == "authorisation"]
             late_secs = max(0, int((unit.now - one.at).total_seconds()))
-            resolved += sum(self.resolve(unit, f, late_secs) for f in one.before if f.id not in holding)
+            for finding in over:
+                # A theft that looked like another payment's mistake is no less a theft when that payment is made.
+                if unexplained and rule_type(finding.rule).family == "authorisation":
+                    self._turn(unit, finding, unexplained)
+                else:
+                    resolved += self.resolve(unit, finding, late_secs)
         if new:
             self.alert_writer.raise_alert(unit, fingerprint(chain, family), new, outflows)
         if resolved:
             self._close_if_explained(unit, chain, txid, family)
         return tuple(new)
+
+    def _turn(self, unit: UnitOfWork, finding: Finding, into: Sequence[Finding]) -> None:
+        """Record that a finding turned into other violations: it stays open."""
+        names = sorted(f.rule_id for f in into)
+        past = unit.findings.history(finding.id)
+        if past and past[-1].get("into") == names:
+            return
+        unit.findings.add_history(finding.id, {"what": "turned", "at": format_utc(unit.now), "into": names})
+        payload = {"finding": finding.id, "rule": finding.rule_id, "into": names}
+        unit.audit.append("walletwatch", "finding.turned", _subject_of(finding), payload)
 
     def keep(self, unit: UnitOfWork, findings: Iterable[Finding], key: str) -> tuple[Finding, ...]:
         """Keep findings that stand for themselves, and raise the alert `key` for the new ones, which are returned."""
@@ -136,9 +154,10 @@ class FindingWriter:
         return finding
 
     def _add(self, unit: UnitOfWork, finding: Finding) -> bool:
-        """Keep and record a finding; False if it is known (at most one for its key, whatever happens)."""
+        """Keep and record a finding; False if it is known as it is (at most one for its key, whatever happens)."""
         is_new = unit.findings.add(finding)
-        if not is_new and not (finding.verdict is VerdictKind.VIOLATION and unit.findings.settle(finding)):
+        settled = not is_new and finding.verdict is VerdictKind.VIOLATION and unit.findings.settle(finding)
+        if not is_new and not unit.findings.renew(finding) and not settled:
             return False
         payload = {
             "finding": finding.id,

@@ -29,6 +29,8 @@ from walletwatch.watch.block_batches import WatchMemory
 from walletwatch.watch.judging import Judge, record_outflow
 
 _IN_CHAIN = (OutflowState.INCLUDED, OutflowState.FINAL)
+_STANDING = (OutflowState.SEEN, *_IN_CHAIN)
+"""States in which a payment holds the requests it used up."""
 
 
 class Ingestion:
@@ -82,6 +84,8 @@ class Ingestion:
         for outflow in gone:
             unit.outflows.save(outflow)
             record_outflow(unit, "outflow.replaced", outflow)
+        if gone:
+            self.judge.release(unit, self.watched.chain, tx.txid)
         self._renew(unit, gone, {o.id: o.state for o in before})
 
     def _store_transaction(
@@ -132,17 +136,23 @@ class Ingestion:
     def _take(
         self, unit: UnitOfWork, tx: ChainTransaction, outflows: Sequence[Outflow], action: str
     ) -> tuple[Finding, ...]:
-        """Save outflows; judge those never seen before, renew the alert of the others."""
-        known = {o.id: o.state for o in unit.outflows.of_tx(self.watched.chain, tx.txid)}
+        """Save outflows; judge them where they were never seen before, move something else than was seen, or their
+        requests may have been given away meanwhile; renew the alert.
+        """
+        known = {o.id: o for o in unit.outflows.of_tx(self.watched.chain, tx.txid)}
+        standing = all(known[o.id].state in _STANDING for o in outflows if o.id in known)
+        # What the node dropped and a block holds all the same gave its requests away meanwhile.
+        standing = standing and bool(unit.approvals.allocations_of(self.watched.chain, tx.txid))
         for outflow in outflows:
             unit.outflows.save(outflow)
             record_outflow(unit, action, outflow)
-        fresh = [o for o in outflows if o.id not in known]
+        fresh = [o for o in outflows if o.id not in known or _moves(known[o.id]) != _moves(o)]
         if fresh:
             self.memory.learned.payees += [p.address for o in fresh for p in o.payments]
             return self.judge.judge_outflows(unit, outflows, tx, self.memory.payees)
-        self._renew(unit, outflows, known)
-        return ()
+        found = () if standing else self.judge.judge_outflows(unit, outflows)
+        self._renew(unit, outflows, {id_: o.state for id_, o in known.items()})
+        return found
 
     def _renew(self, unit: UnitOfWork, outflows: Sequence[Outflow], before: Mapping[str, OutflowState]) -> None:
         """Bring the alert up to date, if there is one, with what its outflows are now."""
@@ -159,6 +169,9 @@ class Ingestion:
                 if state is OutflowState.FINAL and outflow.block is None:
                     unit.outflows.save(outflow)  # retracted when its transaction ran: only that is final
             self._announce(unit, old)
+        if state is OutflowState.REPLACED:
+            for txid in txids:
+                self.judge.release(unit, self.watched.chain, txid)
 
     def _announce(self, unit: UnitOfWork, before: Sequence[Outflow]) -> None:
         if not before:
@@ -203,6 +216,10 @@ class Ingestion:
 
     def _see(self, unit: UnitOfWork, tx: ChainTransaction) -> tuple[Finding, ...]:
         known = unit.ledger.transaction(self.watched.chain, tx.txid)
+        if known is not None and known.state is OutflowState.ORPHANED:
+            # It waits again, so it holds its requests again; once a block is often enough to see that.
+            self.memory.dull.add(tx.txid)
+            return self.judge.judge_outflows(unit, unit.outflows.of_tx(self.watched.chain, tx.txid))
         if known is not None and known.state is not OutflowState.REPLACED:
             return ()
         result = self.watched.net(tx)
@@ -228,7 +245,7 @@ class Ingestion:
             if tx.txid in self.memory.dull:
                 continue
             known = unit.ledger.transaction(self.watched.chain, tx.txid)
-            if known is None or known.state is OutflowState.REPLACED:
+            if known is None or known.state in (OutflowState.REPLACED, OutflowState.ORPHANED):
                 return True
         return False
 
@@ -250,7 +267,6 @@ class Ingestion:
         lost = unit.ledger.at_height(chain, cursor.ref.height)
         before = [unit.outflows.of_tx(chain, txid) for txid in lost]
         unit.ledger.roll_back(chain, cursor.ref.height)
-        self.judge.approvals.reopen(a.request_id for txid in lost for a in unit.approvals.allocations_of(chain, txid))
         unit.cases.roll_back(chain, cursor.ref.height, parent)
         payload = {
             "height": cursor.ref.height,
@@ -261,3 +277,10 @@ class Ingestion:
         unit.audit.append("walletwatch", "chain.reorg", str(chain), payload)
         for old in before:
             self._announce(unit, old)
+        for txid in lost:
+            self.judge.release(unit, chain, txid)
+
+
+def _moves(outflow: Outflow) -> tuple[object, ...]:
+    """What an outflow moves, and where to; what it shows while it waits may be another."""
+    return outflow.amount, outflow.payments

@@ -10,7 +10,7 @@ from chains.model import AccountTransaction, ChainId, ChainTransaction, TxId
 from chains.registry import format_hash
 from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.findings import Finding
-from walletwatch.domain.outflows import Outflow, by_asset
+from walletwatch.domain.outflows import Outflow, OutflowState, by_asset
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.times import format_utc
 from walletwatch.domain.withdrawals import MatchResult
@@ -19,7 +19,7 @@ from walletwatch.history.history_cache import HistoryCache
 from walletwatch.rules.engine import OncePerRule, judge, judge_event
 from walletwatch.rules.facts import AwaitedRequest, Event, InternalTransfer
 from walletwatch.rules.lookalikes import PayeeIndex
-from walletwatch.rules.registry import RuleConfig, rule_type
+from walletwatch.rules.registry import RuleConfig, catalogue
 from walletwatch.store import UnitOfWork
 from walletwatch.store.ledger import StoredTransaction
 from walletwatch.watch.approval_service import ApprovalService, spending_of
@@ -27,6 +27,8 @@ from walletwatch.watch.findings import AlertRaiser, FindingWriter, Verdicts
 from walletwatch.watch.internal_transfers import internal_transfers_of
 
 _log = logging.getLogger(__name__)
+
+AUTHORISATION_RULES = tuple(t.name for t in catalogue() if t.family == "authorisation")
 
 
 class Judge:
@@ -39,7 +41,7 @@ class Judge:
         self.findings = FindingWriter(deployment, alert_writer)
         self._cache = HistoryCache(deployment, approvals.requests_to)
         self._on_error = OncePerRule(_log_broken_rule)
-        self._authorisation = tuple(c for c in deployment.rules if rule_type(c.type).family == "authorisation")
+        self._authorisation = tuple(c for c in deployment.rules if c.type in (*AUTHORISATION_RULES, "after_freeze"))
 
     # --- outflows and internal transfers ------------------------------------------------------------------------------
 
@@ -50,6 +52,31 @@ class Judge:
         if stored is not None and stored.block is not None:
             self.judge_internal_transfers(unit, stored, PayeeIndex())
 
+    def release(self, unit: UnitOfWork, chain: ChainId, txid: TxId) -> None:
+        """A transaction failed, was dropped, replaced or orphaned: its requests are free, and what was found for want
+        of them is judged again.
+        """
+        freed = unit.approvals.release(chain, txid)
+        self.approvals.reopen(freed)
+        for other_chain, other in self.concerned(unit, freed):
+            if other != txid:
+                self.judge_again(unit, other_chain, other)
+
+    def concerned(self, unit: UnitOfWork, request_ids: Iterable[str]) -> list[tuple[ChainId, TxId]]:
+        """Transactions with an authorisation finding that these requests may explain: by destination or amount."""
+        requests = [self.approvals.book.get(request_id) for request_id in request_ids]
+        intents = [r.intent for r in requests if r is not None]
+        if not intents:
+            return []
+        payees = {(i.asset, i.destination.key) for i in intents}
+        amounts = {(i.asset, i.amount) for i in intents}
+        found = []
+        for chain, txid in unit.findings.unresolved(AUTHORISATION_RULES):
+            paid = [(o.asset, p) for o in unit.outflows.of_tx(chain, txid) for p in o.payments]
+            if any((asset, p.address.key) in payees or (asset, p.amount) in amounts for asset, p in paid):
+                found.append((chain, txid))
+        return found
+
     def judge_outflows(
         self,
         unit: UnitOfWork,
@@ -57,8 +84,9 @@ class Judge:
         tx: ChainTransaction | None = None,
         payees: PayeeIndex | None = None,
     ) -> tuple[Finding, ...]:
-        """Match and judge the outflows of one transaction; the new findings. With `tx` it is first seen and every rule
-        applies. Without, its approvals changed: only authorisation rules apply, and replace what they found before.
+        """Match and judge the outflows of one transaction, in place of what was found before; the new findings. With
+        `tx` it is first seen, or moves something else than it showed, and every rule applies. Without, only its
+        approvals changed, and those rules apply that ask for them.
         """
         if not outflows:
             return ()
@@ -71,12 +99,14 @@ class Judge:
     ) -> Iterator[Verdicts]:
         again = tx is None
         rules = self._authorisation if again else self.deployment.rules
-        known = unit.findings.of_tx(outflows[0].chain, outflows[0].tx) if again else ()
-        before = [f for f in known if f.outflow is not None and rule_type(f.rule).family == "authorisation"]
+        known = unit.findings.of_tx(outflows[0].chain, outflows[0].tx)
+        types = {config.type for config in rules}
+        before = [f for f in known if f.outflow is not None and f.rule in types]
         for some in by_asset(outflows):
             result = _known(partial(self.approvals.match, unit, some))
             if isinstance(result, MatchResult):
-                self.approvals.allocate(unit, result, some[0].family)
+                if not again or _stands(unit, some[0]):
+                    self.approvals.allocate(unit, result, some[0].family)
             elif again:
                 continue  # without an answer of the approvals, what was found stands
             for outflow in some:
@@ -117,9 +147,9 @@ class Judge:
     def _match_transfers(
         self, unit: UnitOfWork, stored: StoredTransaction, moves: Sequence[InternalTransfer]
     ) -> MatchResult | Unknown:
-        family = unit.ledger.family(stored.chain, stored.family) or (stored.tx.txid,)
+        family = unit.ledger.conflicts(stored.chain, stored.tx.txid, stored.family)
         spending = spending_of(moves, family, [stored.first_seen], [stored.block_time])
-        result = _known(partial(self.approvals.match_spending, unit, spending, stored.family))
+        result = _known(partial(self.approvals.match_spending, unit, spending))
         if isinstance(result, MatchResult):
             outflows = unit.outflows.of_tx(stored.chain, stored.tx.txid)
             shared = any(o.asset == moves[0].asset for o in outflows)
@@ -159,6 +189,16 @@ class Judge:
         result: MatchResult | Unknown,
     ) -> StoreFacts:
         return StoreFacts(self._cache.sources(unit, subject, tx), subject, lambda: tx, result, lambda: payees)
+
+
+def _stands(unit: UnitOfWork, outflow: Outflow) -> bool:
+    """Whether a payment is waiting or in the chain: what failed, was dropped or replaced holds no request."""
+    if outflow.state is OutflowState.REPLACED:
+        return False
+    if outflow.state is not OutflowState.SEEN:
+        return True
+    stored = unit.ledger.transaction(outflow.chain, outflow.tx)
+    return stored is None or stored.tx.outlook is None or stored.tx.outlook.gone_since is None
 
 
 def _known(match: Callable[[], MatchResult]) -> MatchResult | Unknown:

@@ -81,6 +81,10 @@ class MempoolTracker:
             if was_gone != is_gone:
                 for outflow in unit.outflows.of_tx(self._chain, txid):
                     record_outflow(unit, "outflow.dropped" if is_gone else "outflow.seen", outflow)
+                if is_gone:
+                    self._judge.release(unit, self._chain, txid)
+                else:
+                    self._judge.judge_again(unit, self._chain, txid)
             what = "dropped from the mempool" if is_gone else "in the mempool again" if was_gone else "another outlook"
             key = fingerprint(self._chain, stored.family)
             self._judge.alert_writer.record_change(unit, key, what, notable=was_gone != is_gone)

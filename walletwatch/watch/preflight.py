@@ -71,10 +71,9 @@ class PreflightJudge:
         rules, left_out = _applicable(self._deployment.rules, unsigned)
         judged: list[tuple[Sequence[Outflow | InternalTransfer | ControlEvent], MatchResult | Unknown]] = []
         judged += [
-            (some, self._match(spending_of(some, family, [at], fee=fee_of(some)), family[0]))
-            for some in by_asset(outflows)
+            (some, self._match(spending_of(some, family, [at], fee=fee_of(some)))) for some in by_asset(outflows)
         ]
-        judged += [(some, self._match(spending_of(some, family, [at]), family[0])) for some in moves.values()]
+        judged += [(some, self._match(spending_of(some, family, [at]))) for some in moves.values()]
         matches = tuple(result for _, result in judged if isinstance(result, MatchResult))
         judged.append((events, Unknown("only outflows and own moves are matched to requests")))
         what_if = WhatIf(self._unit, outflows, frozenset({tx.txid, *family}))
@@ -124,11 +123,11 @@ class PreflightJudge:
         result = self._watched.net(tx)
         return outflows_of(tx, result, self._watched.chain, state=OutflowState.SEEN, first_seen=at, family=family)
 
-    def _match(self, spending: Spending, family: TxId) -> MatchResult | Unknown:
+    def _match(self, spending: Spending) -> MatchResult | Unknown:
         if self._blind:
             return Unknown(self._blind)
         try:
-            return self._approvals.match_spending(self._unit, spending, family)
+            return self._approvals.match_spending(self._unit, spending)
         except Unknown as unknown:
             return unknown
 

@@ -101,6 +101,7 @@ findings = Table(
     text("rules_digest"),
     Column("found_at", UtcTime, nullable=False),
     Column("resolved", JsonText),
+    Column("history", JsonText),
     Index(None, "chain", "txid"),
     Index(None, "outflow"),
     Index(None, "found_at"),
