@@ -2,7 +2,7 @@
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-.PHONY: help setup nodes unit alone test lint format check bench demo lock clean
+.PHONY: help setup nodes unit alone test worlds lint format check bench demo lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -49,6 +49,9 @@ alone: $(READY)  ## tests without nodes, each file in its own process, then all 
 
 test: $(READY) nodes  ## every test, on real nodes
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope
+
+worlds: $(READY)  ## 3,000 random worlds (WORLDS=N) held to the oracle of verdicts
+	@WALLETWATCH_WORLDS=$(or $(WORLDS),3000) $(BIN)/python -m pytest -n $(WORKERS) --dist load tests/oracle
 
 lint: $(READY)  ## ruff, mypy --strict and the layer contracts
 	@$(BIN)/ruff check .
