@@ -58,7 +58,7 @@ _KINDS: tuple[tuple[Any, str], ...] = (
     (fields.ChainRef, "chain id"),
     (fields.AssetRef, "asset id"),
     (fields.LocalPath, "path"),
-    (fields.Loudness, "severity"),
+    (fields.SeverityName, "severity"),
     (secrets.SecretField, "secret"),
     (secrets.HttpUrl, "URL"),
     (secrets.WebSocketUrl, "`ws` or `wss` URL"),

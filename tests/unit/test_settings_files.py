@@ -8,7 +8,7 @@ import pytest
 from settings_samples import BASE, problems_of
 
 from walletwatch.settings import Settings, SettingsError, load, refreshed, stamps
-from walletwatch.settings.loading import MAX_TOLD
+from walletwatch.settings.loading import MAX_REPORTED
 
 FIRST = "bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4"
 SECOND = "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0"
@@ -41,8 +41,8 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "words"),
     [
-        (b"a = 1\nb = = 2\n", 2, "not TOML"),
-        (b"a = 1\na = 2\n", 2, "not TOML"),
+        (b"a = 1\nb = = 2\n", 2, "invalid TOML"),
+        (b"a = 1\na = 2\n", 2, "invalid TOML"),
         (b"a = 1\nb = \xff\n", 2, "not UTF-8"),
         (b"a = " + b"[" * 5000, 0, "nested too deeply"),
     ],
@@ -85,7 +85,7 @@ def test_include_must_be_a_list_of_names(tmp_path: Path) -> None:
 def test_a_single_table_in_two_files_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "w.toml", f'include = ["more.toml"]\n{BASE}')
     write(tmp_path / "more.toml", '[store]\nurl = "sqlite:///other.db"\n')
-    with pytest.raises(SettingsError, match=r"\[store\] stands already at .*w\.toml:2"):
+    with pytest.raises(SettingsError, match=r"\[store\] is already defined at .*w\.toml:2"):
         read(path)
 
 
@@ -107,14 +107,14 @@ def test_a_bad_line_of_an_address_file_is_named(tmp_path: Path) -> None:
         read(write(tmp_path / "w.toml", BASE + WITH_FILE))
     told = [(p.file.name, p.line, p.message) for p in caught.value.problems]
     assert [t[:2] for t in told] == [("a.txt", 2), ("a.txt", 3)]
-    assert 'belongs to the wallet "btc-hot" already' in told[1][2]
+    assert 'already belongs to the wallet "btc-hot"' in told[1][2]
 
 
 def test_a_file_of_another_chain_is_told_in_a_few_lines(tmp_path: Path) -> None:
     write(tmp_path / "a.txt", "0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed\n" * 1000)
     with pytest.raises(SettingsError, match="1000 lines are wrong") as caught:
         read(write(tmp_path / "w.toml", BASE + WITH_FILE))
-    assert len(caught.value.problems) == MAX_TOLD + 1
+    assert len(caught.value.problems) == MAX_REPORTED + 1
 
 
 def test_an_address_file_is_not_read_for_who_needs_no_address(tmp_path: Path) -> None:

@@ -59,5 +59,5 @@ def _summary(settings: Settings) -> str:
         (len(settings.sinks), "sinks"),
     )
     lines.append("  " + ", ".join(f"{count} {what}" for count, what in counts))
-    lines += [f"note: {note}" for note in settings.notes()]
+    lines += [f"note: {note}" for note in settings.warnings()]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""What a deployment is told: models, a loader that tells every error at once, conversions to the domain."""
+"""The configuration of a deployment: models, a loader that reports every error at once, conversions to the domain."""
 
 from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.loading import RuleCheck, load, refreshed, stamps

@@ -1,4 +1,4 @@
-"""What the names of this deployment mean: chains, assets, addresses, and the amounts written with them."""
+"""Resolving the names of a configuration: chains, assets, addresses, and amounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ USD_DECIMALS = len(str(USD_SCALE)) - 1
 
 
 class UnknownName(Fault):
-    """No asset of the deployment is called that."""
+    """No configured asset has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Money:
 
     @property
     def text(self) -> str:
-        """For people: `50 BTC`."""
+        """The amount for display: `50 BTC`."""
         if self.asset is None:
             return f"{format_units(self.units, USD_DECIMALS)} USD"
         return f"{format_units(self.units, self.asset.decimals)} {self.asset.symbol}"
 
 
 class AmountReader:
-    """Reads names and amounts as the configuration writes them; every chain and asset it knows is configured."""
+    """Reads names and amounts as the configuration writes them, given the configured chains and assets."""
 
     def __init__(self, chains: Mapping[str, ChainId], assets: Iterable[Asset]) -> None:
         self._chains = dict(chains)
@@ -49,11 +49,11 @@ class AmountReader:
         raise Fault(f'no chain is called "{name[:80]}"', did_you_mean(name, self._chains))
 
     def asset(self, asset_id: AssetId) -> Asset | None:
-        """The known asset with this id."""
+        """The configured asset with this id, or None."""
         return self._assets.get(asset_id)
 
     def assets(self, name: str, chains: Collection[ChainId] = ()) -> Sequence[Asset]:
-        """Every known asset with this symbol or CAIP-19 id on `chains` (on all, if empty); none if unknown."""
+        """Every configured asset with this symbol or CAIP-19 id on `chains` (all chains if empty); empty if unknown."""
         if "/" in name:
             try:
                 found = self._assets.get(AssetId.parse(name))
@@ -65,7 +65,7 @@ class AmountReader:
         return tuple(asset for asset in candidates if not chains or asset.id.chain in chains)
 
     def addresses(self, text: str, chains: Collection[ChainId] = ()) -> Sequence[tuple[ChainId, Address]]:
-        """What `text` is on each of `chains` (all, if empty) where it is an address. Raises Fault if nowhere."""
+        """The address `text` on each of `chains` (all if empty) where it is valid. Raises Fault if there is none."""
         found: list[tuple[ChainId, Address]] = []
         reasons: list[str] = []
         for chain in sorted(set(chains or self._chains.values())):
@@ -74,15 +74,15 @@ class AmountReader:
             except ValueError as error:
                 reasons.append(f"{chain}: {error}")
         if not found:
-            raise Fault("is an address of no chain meant (" + "; ".join(reasons)[:400] + ")")
+            raise Fault("is not an address on any of these chains (" + "; ".join(reasons)[:400] + ")")
         return tuple(found)
 
     def read(self, text: str, chains: Collection[ChainId] = ()) -> Money:
-        """`"50 BTC"`, `"1000000 USD"`, `"5 eip155:1/erc20:0x…"`. Raises Fault; UnknownName for a symbol nobody has."""
+        """`"50 BTC"`, `"1000000 USD"`, `"5 eip155:1/erc20:0x…"`. Raises Fault; UnknownName for an unknown symbol."""
         number, _, name = text.strip().partition(" ")
         name = name.strip()
         if not name:
-            raise Fault("must be an amount and what it is of", 'write "50 BTC" or "100000 USD"')
+            raise Fault("must be an amount and its unit", 'write "50 BTC" or "100000 USD"')
         asset = None if name == "USD" else self.one_asset(name, chains)
         try:
             return Money(parse_units(number, USD_DECIMALS if asset is None else asset.decimals), asset)
@@ -90,12 +90,12 @@ class AmountReader:
             raise Fault(str(error), 'write "50 BTC" or "100000 USD"') from None
 
     def one_asset(self, name: str, chains: Collection[ChainId] = ()) -> Asset:
-        """The only asset called `name` on the chains meant. Raises Fault that names the ids to choose from."""
+        """The only asset called `name` on `chains` (all if empty). Raises Fault, which lists the ids of several."""
         found = self.assets(name, chains)
         if not found:
             symbols = {asset.symbol for asset in self._assets.values()}
-            raise UnknownName(f'no asset is called "{name[:120]}" on the chains meant', did_you_mean(name, symbols))
+            raise UnknownName(f'no asset is called "{name[:120]}" on the selected chains', did_you_mean(name, symbols))
         if len(found) > 1:
             ids = ", ".join(sorted(str(asset.id) for asset in found))
-            raise Fault(f'"{name}" may mean more than one asset', f"write one of: {ids}")
+            raise Fault(f'"{name}" is the symbol of more than one asset', f"write one of: {ids}")
         return found[0]

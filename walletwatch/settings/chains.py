@@ -1,4 +1,4 @@
-"""`[[chain]]`, `[[asset]]` and `[[price]]`: what is followed, by which nodes, and what it is worth."""
+"""`[[chain]]`, `[[asset]]` and `[[price]]`: the chains to follow, their nodes, tokens, and prices."""
 
 from __future__ import annotations
 
@@ -51,17 +51,17 @@ def _read_finality(value: object) -> str | int:
 
 
 class EndpointSettings(Table):
-    """One node: a URL, or a table with the URL and what belongs to it."""
+    """One node: a URL, or a table with the URL and its options."""
 
     url: Annotated[Url, PlainValidator(_read_endpoint_url), PlainSerializer(lambda u: u.reference())]
     cookie: LocalPath | None = None
-    """bitcoind's `.cookie` file, read anew whenever the node refuses the last one."""
+    """bitcoind's `.cookie` file, read again whenever the node refuses the cookie."""
     zmq: Annotated[str, AfterValidator(_check_notifier)] = ""
-    """Doorbell of bitcoind: its `zmqpubhashblock` and `zmqpubhashtx`."""
+    """Block notifier of bitcoind: the address of `zmqpubhashblock` and `zmqpubhashtx`."""
     rest: bool = False
-    """Ask bitcoind's REST interface (`-rest`) for blocks: half the bytes. What it does not give comes by RPC."""
+    """Ask bitcoind's REST interface (`-rest`) for blocks: half the bytes. Everything else comes by RPC."""
     ws: WebSocketUrl | None = None
-    """Doorbell of an EVM node: `eth_subscribe` for new heads. Only a hint to ask; it is never believed."""
+    """Block notifier of an EVM node: `eth_subscribe` for new heads. Only a hint to poll; its data is not used."""
     insecure: bool = False
 
     @model_validator(mode="before")
@@ -80,14 +80,17 @@ class EndpointSettings(Table):
         return Path(self.url.reveal()).name if recorded else self.url.shown.rpartition("//")[2]
 
     def endpoint(self, taken: int = 0) -> Endpoint:
-        """The endpoint; the `taken`-th of its public name gets a number. Raises SecretMissing."""
+        """The endpoint. `taken` endpoints before it have the same public name: if any, a number is appended.
+
+        Raises SecretMissing.
+        """
         name = f"{self.public_name}#{taken + 1}" if taken else self.public_name
-        doorbell = self.zmq or (self.ws.reveal() if self.ws else "")
-        return Endpoint(name, self.url.reveal(), self.cookie, doorbell, self.rest)
+        notifier_url = self.zmq or (self.ws.reveal() if self.ws else "")
+        return Endpoint(name, self.url.reveal(), self.cookie, notifier_url, self.rest)
 
 
 class ChainSettings(Table):
-    """One chain. A block is final with `confirmations`, or where the network's own tag `finality` says so."""
+    """One chain. A block is final after `confirmations`, or when the network's tag `finality` covers it."""
 
     name: Name
     id: ChainRef
@@ -98,15 +101,15 @@ class ChainSettings(Table):
     poll: Duration = timedelta(seconds=2)
     max_reorg: Annotated[int, Field(ge=1, le=100_000)] = 100
     check_balances: Duration = timedelta(minutes=5)
-    """How often, at most, the books are held to what the node says the wallets hold (account chains)."""
+    """How often, at most, the books are compared with the balances that the node reports (account chains)."""
     prove: bool = False
-    """Prove every block's transactions, receipts and logs by its header: for nodes that are not one's own (EVM)."""
+    """Check every block's transactions, receipts and logs against its header: for third-party nodes (EVM)."""
     history: HttpUrl | None = None
-    """An explorer's Esplora API: where our nodes have pruned a block it tells what stolen coins did in it (Bitcoin)."""
+    """An explorer's Esplora API, asked about stolen coins in blocks that our nodes have pruned (Bitcoin)."""
     insecure: bool = False
 
     def faults(self) -> Iterator[Fault]:
-        """Finality said twice or by a word the chain does not know; no node; plain http."""
+        """Finality given twice or by a tag that the chain does not have; no node; plain http."""
         if self.confirmations is not None and self.finality is not None:
             hint = "keep one of the two"
             yield Fault(
@@ -116,9 +119,7 @@ class ChainSettings(Table):
         if isinstance(self.finality, str) and family is not None and self.finality not in family.finality_tags:
             yield Fault(f"{family.name} has no such tag", "write confirmations = 6", key="finality", involves=("id",))
         if not self.endpoints:
-            yield Fault(
-                "is empty: nobody tells what happens on this chain", 'endpoints = ["http://…"]', key="endpoints"
-            )
+            yield Fault("is empty: a chain needs at least one node", 'endpoints = ["http://…"]', key="endpoints")
         for key, given in (("prove", self.prove), ("history", self.history is not None)):
             if given and family is not None and key not in family.options.chain:
                 yield Fault(f"has no meaning on {family.name} chains", f"remove {key}", key=key, involves=("id",))
@@ -139,14 +140,14 @@ class ChainSettings(Table):
                 yield Fault(message, f"remove {key}", key=("endpoints", n, key), involves=("id",))
 
     def history_endpoint(self) -> Endpoint | None:
-        """The explorer, under its host's name. Raises SecretMissing."""
+        """The explorer's endpoint, named after its host; None without one. Raises SecretMissing."""
         if self.history is None:
             return None
         return Endpoint(self.history.shown.rpartition("//")[2], self.history.reveal())
 
     @property
     def final_after(self) -> tuple[int, str | None]:
-        """(confirmations, tag): by default as the chain's family says (6 on Bitcoin, `finalized` on EVM networks)."""
+        """(confirmations, tag); by default those of the chain's family (6 on Bitcoin, `finalized` on EVM networks)."""
         if isinstance(self.finality, str):
             return 1, self.finality
         if self.finality is not None or self.confirmations is not None:
@@ -156,7 +157,7 @@ class ChainSettings(Table):
 
 
 class AssetSettings(Table):
-    """A token, or the coin of a network that is not listed (`/slip44:60`). The coins of listed networks are known."""
+    """A token, or the coin of a network that is not built in (`/slip44:60`)."""
 
     id: AssetRef
     symbol: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[A-Za-z0-9.$+_-]+$")]
@@ -164,21 +165,21 @@ class AssetSettings(Table):
 
 
 class PriceSettings(Table):
-    """What one whole unit is worth: fixed (`usd`), from a CSV file (`path`), or from a Chainlink feed (`feed`)."""
+    """The value of one whole unit: fixed (`usd`), from a CSV file (`path`), or from a Chainlink feed (`feed`)."""
 
     asset: Annotated[str, Field(min_length=1, max_length=300)]
-    """A symbol (then every configured asset of that symbol) or a CAIP-19 id."""
+    """A symbol (for every configured asset that has it) or a CAIP-19 id."""
     usd: UsdE8 | None = None
     source: Literal["fixed", "file", "chainlink"] = "fixed"
     path: LocalPath | None = None
     feed: str | None = None
     chain: str | None = None
-    """The chain the feed's contract lies on; by default the asset's own, if that has contracts."""
+    """The chain of the feed's contract; by default the asset's own, if that has contracts."""
     max_age: Duration | None = None
-    """A price older than this is no price."""
+    """A price older than this is not used."""
 
     def faults(self) -> Iterator[Fault]:
-        """A source without what it needs, or with what another one needs."""
+        """A source without the key it needs, or with a key of another source."""
         needed = {"fixed": "usd", "file": "path", "chainlink": "feed"}[self.source]
         for key in ("usd", "path", "feed"):
             given = getattr(self, key) is not None

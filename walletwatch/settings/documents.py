@@ -1,4 +1,4 @@
-"""TOML files with the line of every key, and what they include."""
+"""Reading TOML files with the line of every key, and the files they include."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _STRINGS = (
 
 
 def key_lines(text: str) -> dict[KeyPath, int]:
-    """Line, from 1, of every table header, key and array element, by key path. Raises ValueError for text that is
-    no TOML in a way that the scanner cannot follow.
+    """Line, from 1, of every table header, key and array element, by key path. Raises ValueError for invalid
+    TOML that the scanner cannot follow.
     """
     scanner = _Scanner(text)
     scanner.document()
@@ -50,7 +50,7 @@ class _Scanner:
             self._skip(_BETWEEN)
 
     def _header(self) -> KeyPath:
-        """`[a.b]` or `[[a.b]]`: the path of the table that begins."""
+        """Scan `[a.b]` or `[[a.b]]`; returns the path of the table."""
         line = self._line()
         brackets = 2 if self.text.startswith("[[", self.at) else 1
         self.at += brackets
@@ -67,7 +67,7 @@ class _Scanner:
         return path
 
     def _pair(self, table: KeyPath) -> KeyPath:
-        """`key = value` within `table`; gives back `table`."""
+        """Scan `key = value` within `table`; returns `table`."""
         line = self._line()
         path = table
         for part in self._key():
@@ -133,7 +133,7 @@ class _Scanner:
             self._skip(_BETWEEN)
 
     def _until(self, end: str) -> bool:
-        """False, and past it, when `end` comes next."""
+        """Whether more comes before `end`; if not, skips `end`."""
         if self.at >= len(self.text):
             raise ValueError(f"missing {end!r} at the end")
         if self.text[self.at] != end:
@@ -158,21 +158,21 @@ class _Scanner:
 
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Of one file. Long address lists belong into `addresses_file`."""
+"""Size limit of one file. Long address lists belong in `addresses_file`."""
 
 _LINE_IN_MESSAGE = re.compile(r"\s*\(at line ([0-9]+), column [0-9]+\)")
 
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """One TOML file as read. `data` never shows in repr: a literal secret may stand in it by mistake."""
+    """One TOML file as read. `data` is left out of repr: it may contain a literal secret by mistake."""
 
     path: Path
     data: Mapping[str, Any] = field(repr=False)
     lines: Mapping[KeyPath, int] = field(repr=False)
 
     def line(self, key: KeyPath) -> int:
-        """The line of `key`, or of the nearest table around it."""
+        """The line of `key`, or of the nearest enclosing table."""
         for size in range(len(key), 0, -1):
             if key[:size] in self.lines:
                 return self.lines[key[:size]]
@@ -184,34 +184,34 @@ class Document:
 
 
 @dataclass(slots=True)
-class Reading:
-    """The documents read so far, in order, and what went wrong on the way."""
+class ReadDocuments:
+    """The documents read so far, in order, and the problems found."""
 
     documents: list[Document] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     seen: set[Path] = field(default_factory=set)
 
 
-def read_documents(path: Path) -> Reading:
-    """Read `path` and everything it includes. Problems are gathered, not raised."""
-    reading = Reading()
+def read_documents(path: Path) -> ReadDocuments:
+    """Read `path` and everything it includes. Problems are collected, not raised."""
+    reading = ReadDocuments()
     _read(path, reading, lambda message, hint: Problem(path, 0, "", message, hint))
     return reading
 
 
-Blame = Callable[[str, str], Problem]
+ProblemMaker = Callable[[str, str], Problem]
 
 
-def _read(path: Path, reading: Reading, blame: Blame) -> None:
-    """Read one file and its includes; `blame(message, hint)` makes the problem of a file that cannot be opened."""
+def _read(path: Path, reading: ReadDocuments, make_problem: ProblemMaker) -> None:
+    """Read one file and its includes; `make_problem(message, hint)` reports a file that cannot be opened."""
     reading.seen.add(path.resolve())
     try:
         if path.stat().st_size > MAX_BYTES:
-            reading.problems.append(blame(f"{path} is larger than {MAX_BYTES} bytes", "put addresses into a file"))
+            reading.problems.append(make_problem(f"{path} is larger than {MAX_BYTES} bytes", "use addresses_file"))
             return
         raw = path.read_bytes()
     except OSError as error:
-        reading.problems.append(blame(f"cannot read {path}: {error.strerror}", "check the name and who may read it"))
+        reading.problems.append(make_problem(f"cannot read {path}: {error.strerror}", "check path and permissions"))
         return
     document = _parse(path, raw, reading)
     if document is not None:
@@ -219,7 +219,7 @@ def _read(path: Path, reading: Reading, blame: Blame) -> None:
         _follow_includes(document, reading)
 
 
-def _parse(path: Path, raw: bytes, reading: Reading) -> Document | None:
+def _parse(path: Path, raw: bytes, reading: ReadDocuments) -> Document | None:
     try:
         text = raw.decode("utf-8").replace("\r\n", "\n")
         return Document(path, tomllib.loads(text), key_lines(text))
@@ -229,18 +229,18 @@ def _parse(path: Path, raw: bytes, reading: Reading) -> Document | None:
     except tomllib.TOMLDecodeError as error:
         reading.problems.append(_syntax_problem(path, str(error)))
     except RecursionError:
-        reading.problems.append(Problem(path, 0, "", "tables or lists are nested too deeply", "write it flatter"))
+        reading.problems.append(Problem(path, 0, "", "tables or lists are nested too deeply", "use fewer levels"))
     return None
 
 
 def _syntax_problem(path: Path, message: str) -> Problem:
     found = _LINE_IN_MESSAGE.search(message)
-    words = _LINE_IN_MESSAGE.sub("", message)
-    hint = "text stands in double quotes, lists in [ ], a table begins with [name]"
-    return Problem(path, int(found[1]) if found else 0, "", f"not TOML: {words}", hint)
+    reason = _LINE_IN_MESSAGE.sub("", message)
+    hint = "write text in double quotes, lists in [ ], and [name] before a table"
+    return Problem(path, int(found[1]) if found else 0, "", f"invalid TOML: {reason}", hint)
 
 
-def _follow_includes(document: Document, reading: Reading) -> None:
+def _follow_includes(document: Document, reading: ReadDocuments) -> None:
     names = document.data.get("include", [])
     if not isinstance(names, list) or not all(isinstance(n, str) for n in names):
         hint = 'include = ["wallets.toml", "rules.toml"]'
@@ -250,6 +250,6 @@ def _follow_includes(document: Document, reading: Reading) -> None:
         key: KeyPath = ("include", n)
         target = document.path.parent / name
         if target.resolve() in reading.seen:
-            reading.problems.append(document.problem(key, f"{target} is read already", "include each file once"))
+            reading.problems.append(document.problem(key, f"{target} is included twice", "include each file once"))
         else:
             _read(target, reading, partial(document.problem, key))

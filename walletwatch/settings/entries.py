@@ -1,5 +1,5 @@
-"""One table of the configuration, validated: what is right about it is kept even where something is wrong, so that the
-checks across tables miss nothing and one reading tells everything.
+"""One validated table of the configuration. Valid keys are kept even if others are invalid, so that the checks across
+tables can still run and all errors are reported at once.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[T]):
-    """A table, where it stands, and which of its keys are wrong by themselves (`bad`)."""
+    """A table, its position in the file, and its invalid keys (`bad`)."""
 
     document: Document
     path: KeyPath
@@ -38,8 +38,13 @@ class Entry(Generic[T]):
     bad: frozenset[str] = frozenset()
 
     def has(self, *keys: str) -> bool:
-        """Whether these keys can be relied on."""
+        """Whether all these keys are valid."""
         return self.bad.isdisjoint(keys)
+
+    @property
+    def location(self) -> str:
+        """`FILE:LINE` of the table."""
+        return f"{self.document.path}:{self.document.line(self.path)}"
 
     def problem(self, key: str | KeyPath, message: str, hint: str = "") -> Problem:
         """A problem at `key` within this table."""
@@ -71,7 +76,7 @@ def read_entry(
 
 
 def _salvage(model: type[T], raw: Mapping[str, Any], resolver: Resolver, bad: set[str]) -> T:
-    """What can be used of a table with wrong keys: these are None if required, else at their default."""
+    """The table without its invalid keys: these are None if required, else their default."""
     values: dict[str, Any] = {}
     for name, info in model.model_fields.items():
         if name in raw and name not in bad:
@@ -85,7 +90,7 @@ def _salvage(model: type[T], raw: Mapping[str, Any], resolver: Resolver, bad: se
 
 
 def _problem_of(document: Document, path: KeyPath, model: type[BaseModel], detail: Any) -> Problem:
-    """One of pydantic's errors in our words. Its input is not looked at: it may be a secret."""
+    """One of pydantic's errors in our words. The input is not quoted: it may be a secret."""
     loc: KeyPath = tuple(detail["loc"])
     kind, context = detail["type"], detail.get("ctx", {})
     fault = context.get("error")
@@ -101,7 +106,7 @@ def _problem_of(document: Document, path: KeyPath, model: type[BaseModel], detai
 
 
 def _fields_at(model: type[BaseModel], loc: KeyPath) -> tuple[str, ...]:
-    """The keys known to the table at `loc` below `model`."""
+    """The valid keys of the table at `loc` below `model`."""
     for part in loc:
         if isinstance(part, str) and part in model.model_fields:
             model = _model_within(model.model_fields[part].annotation) or model

@@ -1,4 +1,4 @@
-"""Kinds of values that stand in a configuration, and how they are read."""
+"""Types of values in a configuration, and how they are read."""
 
 from __future__ import annotations
 
@@ -36,28 +36,28 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 class Table(BaseModel):
-    """A table of the configuration: unknown keys refused, nothing converted, nothing changed later."""
+    """A table of the configuration: strict types, no unknown keys, immutable."""
 
     model_config = ConfigDict(
         strict=True, frozen=True, extra="forbid", hide_input_in_errors=True, arbitrary_types_allowed=True
     )
 
     def faults(self) -> Iterator[Fault]:
-        """What is wrong between the keys of this table. Also asked of a table some of whose keys are wrong by
-        themselves; those stand at None or their default then, and faults that involve them are not told.
+        """Faults between the keys of this table. Also called for a table with invalid keys: these are then None or
+        their default, and faults that involve them are not reported.
         """
         yield from ()
 
 
 def parse_duration(text: object) -> timedelta:
-    """`"90s"`, `"24h"`, `"1h30m"`, `"500ms"`; longer than nothing, at most ten years. Raises Fault."""
+    """`"90s"`, `"24h"`, `"1h30m"`, `"500ms"`; more than zero, at most ten years. Raises Fault."""
     if isinstance(text, timedelta):
         return text
     if not isinstance(text, str) or not _DURATION.match(text):
         raise Fault("must be a duration", 'write a number and a unit (ms, s, m, h, d, w): "30s", "24h", "1h30m"')
     millis = sum(int(number) * _MILLIS[unit] for number, unit in _PART.findall(text[:200]))
     if not 0 < millis <= _MAX_DURATION // _MILLISECOND:
-        raise Fault("the duration must be longer than nothing and at most ten years")
+        raise Fault("the duration must be more than zero and at most ten years")
     return millis * _MILLISECOND
 
 
@@ -113,12 +113,15 @@ def _check_name(text: str) -> str:
     return text
 
 
-def _check_zone(text: str) -> str:
+def check_zone(text: object) -> str:
+    """The name of a time zone, as given. Raises Fault for an unknown one."""
     try:
-        ZoneInfo(text)
+        if isinstance(text, str):
+            ZoneInfo(text)
+            return text
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise Fault("no such time zone", 'write "Asia/Tokyo", "Europe/London" or "UTC"') from None
-    return text
+        pass  # reported below
+    raise Fault("no such time zone", 'write "Asia/Tokyo", "Europe/London" or "UTC"')
 
 
 def _read_path(value: Any, info: ValidationInfo) -> Path:
@@ -127,7 +130,7 @@ def _read_path(value: Any, info: ValidationInfo) -> Path:
     return resolver_of(info).path(value)
 
 
-def _check_base_units(value: object) -> str:
+def _check_amount_text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise Fault("must be an amount in quotes", 'write "50 BTC" or "100000 USD"')
     return value.strip()
@@ -141,10 +144,10 @@ Name = Annotated[str, AfterValidator(_check_name)]
 Duration = Annotated[timedelta, PlainValidator(parse_duration), PlainSerializer(show_duration)]
 Moment = Annotated[datetime, PlainValidator(parse_moment), PlainSerializer(format_utc)]
 UsdE8 = Annotated[int, BeforeValidator(parse_usd)]
-AmountText = Annotated[str, PlainValidator(_check_base_units)]
-"""An amount whose symbol is looked up once every asset is known."""
+AmountText = Annotated[str, PlainValidator(_check_amount_text)]
+"""An amount whose symbol is looked up after all assets have been read."""
 ChainRef = Annotated[ChainId, PlainValidator(_read_chain_id), PlainSerializer(str)]
 AssetRef = Annotated[AssetId, PlainValidator(_read_asset_id), PlainSerializer(str)]
 LocalPath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(str)]
-ZoneName = Annotated[str, AfterValidator(_check_zone)]
-Loudness = Annotated[Severity, Field(strict=False)]
+ZoneName = Annotated[str, AfterValidator(check_zone)]
+SeverityName = Annotated[Severity, Field(strict=False)]

@@ -1,4 +1,4 @@
-"""From files to settings: every error at once, addresses from lists and descriptors."""
+"""Loading a configuration: all errors at once, addresses from lists, files and descriptors."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from walletwatch.settings.settings import Settings
 
 MAX_FILE_BYTES = 256 * 1024 * 1024
 MAX_LINE_CHARS = 200
-MAX_TOLD = 20
-"""Problems told of one file; a file of another chain would have a million."""
+MAX_REPORTED = 20
+"""Problems reported for one file; an address file of another chain would have a million."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileStamp:
-    """By what a changed file is known."""
+    """Modification time, size and inode of a file, by which changes are detected."""
 
     mtime_ns: int
     size: int
@@ -36,7 +36,7 @@ class FileStamp:
 
     @classmethod
     def of(cls, path: Path) -> FileStamp | None:
-        """The stamp of `path`, None if it cannot be looked at."""
+        """The stamp of `path`, None if the file cannot be accessed."""
         try:
             stat = path.stat()
         except OSError:
@@ -46,27 +46,27 @@ class FileStamp:
 
 @dataclass(slots=True)
 class AddressBook:
-    """Whose each address is. A million addresses lie in it once, so it keeps no second copy."""
+    """The wallet that owns each address. Holds each address once, since there may be a million."""
 
     by_wallet: dict[str, list[Address]] = field(default_factory=dict)
     owners: dict[ChainId, dict[bytes, str]] = field(default_factory=dict)
     branches: dict[str, list[Branch]] = field(default_factory=dict)
-    """Ranged descriptors by wallet. Only their first address is derived here: a listing command needs no other."""
+    """Ranged descriptors by wallet. Only their first address is derived here."""
 
     def add(self, wallet: str, chain: ChainId, text: str) -> str:
-        """Count `text` as an address of `wallet`. Gives back what is wrong with it, empty if nothing is."""
+        """Add the address `text` to `wallet`. Returns an error message, empty on success."""
         try:
             address = parse_address(chain, text[:MAX_LINE_CHARS])
         except ValueError as error:
-            return f"is no address of {chain}: {error}"
+            return f"is not an address of {chain}: {error}"
         return self._own(wallet, chain, address)
 
     def add_descriptor(self, wallet: str, chain: ChainId, text: str) -> str:
-        """Count the addresses of an output descriptor as `wallet`'s. Gives back what is wrong with it, or nothing."""
+        """Add the addresses of an output descriptor to `wallet`. Returns an error message, empty on success."""
         try:
             branches = family_of(chain).open_branches(chain, text)
         except ValueError as error:
-            return f"is no descriptor to watch: {error}"
+            return f"is not a usable descriptor: {error}"
         self.branches.setdefault(wallet, []).extend(branch for branch in branches if branch.ranged)
         faults = [self._own(wallet, chain, address) for branch in branches for address in branch.derive(0, 1)]
         return next((fault for fault in faults if fault), "")
@@ -77,27 +77,27 @@ class AddressBook:
         if owner is None:
             owners[address.key] = wallet
             self.by_wallet.setdefault(wallet, []).append(address)
-        return _belongs(address, owner) if owner is not None and owner != wallet else ""
+        return _conflict(address, owner) if owner is not None and owner != wallet else ""
 
     def add_file(self, wallet: str, chain: ChainId, path: Path) -> Iterator[Problem]:
-        """Count every line of `path`; yields what is wrong with it, by line, up to `MAX_TOLD`."""
-        wrong = 0
+        """Add the addresses in `path` to `wallet`; yields a problem for each bad line, at most `MAX_REPORTED`."""
+        bad_lines = 0
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 yield Problem(path, 0, "", f"the file is larger than {MAX_FILE_BYTES} bytes", "split it")
                 return
             with path.open(encoding="utf-8", errors="replace") as lines:
                 for number, message in self._add_lines(wallet, chain, lines):
-                    wrong += 1
-                    if wrong <= MAX_TOLD:
+                    bad_lines += 1
+                    if bad_lines <= MAX_REPORTED:
                         yield Problem(path, number, "", message, "one address a line; # begins a comment")
         except OSError as error:
             yield Problem(path, 0, "", f"cannot read: {error.strerror}", "check addresses_file")
-        if wrong > MAX_TOLD:
-            yield Problem(path, 0, "", f"{wrong} lines are wrong; the first {MAX_TOLD} are told")
+        if bad_lines > MAX_REPORTED:
+            yield Problem(path, 0, "", f"{bad_lines} lines are wrong; only the first {MAX_REPORTED} are listed")
 
     def _add_lines(self, wallet: str, chain: ChainId, lines: Iterable[str]) -> Iterator[tuple[int, str]]:
-        """Count the address of each line; yields the lines that are wrong, and why. 4 s for a million."""
+        """Add the address on each line; yields (line number, message) for the bad ones. 4 s for a million lines."""
         parse, owners = family_of(chain).address_parser(chain), self.owners.setdefault(chain, {})
         own = self.by_wallet.setdefault(wallet, [])
         for number, line in enumerate(lines, start=1):
@@ -107,36 +107,36 @@ class AddressBook:
             try:
                 address = parse(text[:MAX_LINE_CHARS])
             except ValueError as error:
-                yield number, f"is no address of {chain}: {error}"
+                yield number, f"is not an address of {chain}: {error}"
                 continue
             owner = owners.get(address.key)
             if owner is None:
                 owners[address.key] = wallet
                 own.append(address)
             elif owner != wallet:
-                yield number, _belongs(address, owner)
+                yield number, _conflict(address, owner)
 
     def addresses(self) -> dict[str, tuple[Address, ...]]:
         """Every wallet's addresses, each once."""
         return {name: tuple(found) for name, found in self.by_wallet.items()}
 
 
-def _belongs(address: Address, owner: str) -> str:
-    return f'{address.text} belongs to the wallet "{owner}" already'
+def _conflict(address: Address, owner: str) -> str:
+    return f'{address.text} already belongs to the wallet "{owner}"'
 
 
 DEFAULT_ORIGIN = "audit.exchange.example/log"
 
 
 def render_template(origin: str = DEFAULT_ORIGIN) -> str:
-    """A commented configuration that loads as it stands and watches nothing yet. `origin` names the audit log."""
+    """A commented configuration that is valid and watches nothing yet. `origin` is the name of the audit log."""
     text = files("walletwatch.settings").joinpath("template.toml").read_text(encoding="utf-8")
     return text.replace("@ORIGIN@", origin)
 
 
 RuleCheck = Callable[[Mapping[str, Any], AmountReader], Iterable[tuple[str, str]]]
-"""Reads one `[[rule]]` table and gives (key, message) for everything wrong with it: the rule catalogue stands beside
-the settings, so whoever knows both hands its check in.
+"""Reads one `[[rule]]` table and returns (key, message) for each error. Passed in by the caller, because settings may
+not import the rule catalogue.
 """
 
 _ATTRIBUTES = {
@@ -163,23 +163,23 @@ def load(
     """Read and check a configuration. Raises SettingsError with every problem of every file.
 
     With `need_secrets` False a missing secret is an error only when it is used: listing commands need none. With
-    `need_addresses` False the wallets' address files are not read, for whoever never asks for an address: a million
-    of them take seconds.
+    `need_addresses` False the wallets' address files are not read, because a million addresses take seconds.
     """
     partial, problems = _examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
     if partial is None:
         raise SettingsError(problems)
-    book, wrong = resolve_addresses(partial, files=need_addresses)
-    if problems or wrong:
-        raise SettingsError([*problems, *wrong])
+    book, address_problems = resolve_addresses(partial, files=need_addresses)
+    if problems or address_problems:
+        raise SettingsError([*problems, *address_problems])
     settings = _build(partial)
     unread = frozenset(w.name for w in settings.wallets if w.addresses_file is not None and not need_addresses)
     return settings.with_addresses(book.addresses(), book.branches, unread)
 
 
 def refreshed(settings: Settings, since: Mapping[str, FileStamp | None]) -> Settings:
-    """The settings with the address files read again; the same object if the `stamps` are still those of `since`.
-    Raises SettingsError if a file became unusable: the old addresses then stay in force.
+    """The settings with the address files read again; the same object if the `stamps` still equal `since`.
+
+    Raises SettingsError if a file became unusable; the caller keeps the old addresses then.
     """
     if stamps(settings) == since:
         return settings
@@ -199,7 +199,7 @@ def refreshed(settings: Settings, since: Mapping[str, FileStamp | None]) -> Sett
 
 
 def stamps(settings: Settings) -> dict[str, FileStamp | None]:
-    """By which the wallets' address files are known to have changed."""
+    """The stamp of each wallet's address file, by wallet name."""
     return {w.name: FileStamp.of(w.addresses_file) for w in settings.wallets if w.addresses_file is not None}
 
 
@@ -217,18 +217,18 @@ def _examine(
     return partial, problems
 
 
-def _check_rules(partial: PartialSettings, rule_check: RuleCheck, told: set[tuple[Path, str]]) -> Iterator[Problem]:
-    """Faults of the rules' own parameters; what was told already about a key is not told twice."""
+def _check_rules(partial: PartialSettings, rule_check: RuleCheck, reported: set[tuple[Path, str]]) -> Iterator[Problem]:
+    """Faults of the rules' own parameters, except for keys that already have a reported problem."""
     for entry in partial.lists["rule"]:
         table, n = entry.path
         for key, message in rule_check(entry.document.data[str(table)][n], partial.reader):
             problem = entry.problem(tuple(key.split(".")), message)
-            if not any(file == problem.file and text.startswith(problem.key) for file, text in told):
+            if not any(file == problem.file and text.startswith(problem.key) for file, text in reported):
                 yield problem
 
 
 def resolve_addresses(partial: PartialSettings, *, files: bool = True) -> tuple[AddressBook, list[Problem]]:
-    """The addresses of every wallet, those in files only with `files`; an address that is none, or that two wallets
+    """The addresses of every wallet, those in files only with `files`; an invalid address, or one that two wallets
     claim, is a problem.
     """
     book = AddressBook()
@@ -247,9 +247,9 @@ def _resolve_wallet(book: AddressBook, entry: Entry[Any], chain: ChainId) -> Ite
     for n, text in enumerate(wallet.addresses if entry.has("addresses") else ()):
         message = book.add(wallet.name, chain, text)
         if message:
-            yield entry.problem(("addresses", n), message, "copy it again, whole, and keep it in one wallet")
-    told_already = family_of(chain).descriptor_reader is None or not entry.has("descriptors")
-    for n, text in enumerate(() if told_already else wallet.descriptors):
+            yield entry.problem(("addresses", n), message, "copy the whole address again; list it in one wallet only")
+    reported = family_of(chain).descriptor_reader is None or not entry.has("descriptors")
+    for n, text in enumerate(() if reported else wallet.descriptors):
         message = book.add_descriptor(wallet.name, chain, text)
         if message:
             yield entry.problem(("descriptors", n), message, "see docs/configuration.md, [[wallet]]")

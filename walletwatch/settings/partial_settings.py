@@ -1,4 +1,4 @@
-"""All tables of all files, read one by one, before they are held against each other."""
+"""All tables of all files, validated one by one, before the checks across tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from chains.model import Asset, AssetId, ChainId
 from chains.registry import family_of, find_family, native_asset
@@ -16,8 +15,8 @@ from walletwatch.settings.approvals import FeedSettings, PolicySettings
 from walletwatch.settings.chains import AssetSettings, ChainSettings, PriceSettings
 from walletwatch.settings.documents import Document
 from walletwatch.settings.entries import Entry, read_entry
-from walletwatch.settings.fields import Table
-from walletwatch.settings.problems import Problem, did_you_mean
+from walletwatch.settings.fields import Table, check_zone
+from walletwatch.settings.problems import Fault, Problem, did_you_mean
 from walletwatch.settings.secrets import Resolver
 from walletwatch.settings.sections import (
     AuditSettings,
@@ -54,7 +53,7 @@ _SCALARS = ("timezone", "include")
 
 @dataclass
 class PartialSettings:
-    """What was read. Entries are of their table's type in `LISTS` and `SINGLES`."""
+    """The tables as far as they could be read. Entries have the model of their table in `LISTS` and `SINGLES`."""
 
     documents: list[Document]
     problems: list[Problem] = field(default_factory=list)
@@ -64,11 +63,11 @@ class PartialSettings:
 
     @property
     def main(self) -> Document:
-        """The file that was named; the others are included."""
+        """The file passed to `load`; the others are included from it."""
         return self.documents[0]
 
     def named(self, table: str, key: str = "name") -> set[str]:
-        """What entries of `table` call themselves, broken ones included: a reference to one of them is no error."""
+        """The names of the entries of `table`, invalid entries included: a reference to one of them is not an error."""
         rows = [row for d in self.documents for row in _rows(d, table) if isinstance(row, Mapping)]
         return {row[key] for row in rows if isinstance(row.get(key), str)}
 
@@ -79,17 +78,17 @@ class PartialSettings:
 
     @cached_property
     def reader(self) -> AmountReader:
-        """The names of the deployment, as far as they could be read."""
+        """The names of chains and assets, as far as they could be read."""
         tokens = [e.value for e in self.lists["asset"] if not e.bad]
         return AmountReader(self.chain_ids, known_assets(self.chain_ids.values(), tokens))
 
     def chain_of(self, ref: str) -> ChainId | None:
-        """The id of the chain with this name or id, None if there is none."""
+        """The id of the chain with this name or id, or None."""
         return self.chain_ids.get(ref) or next((c for c in self.chain_ids.values() if str(c) == ref), None)
 
 
 def coin_of(chain: ChainId) -> Asset | None:
-    """The coin of `chain`, None if its family does not know it, or no family knows such a chain."""
+    """The coin of `chain`, None if its family does not know it or the chain has no family."""
     try:
         return native_asset(chain)
     except ValueError:
@@ -97,7 +96,7 @@ def coin_of(chain: ChainId) -> Asset | None:
 
 
 def coin_id_of(chain: ChainId) -> AssetId | None:
-    """The id of the coin of `chain`, None if no family knows such a chain."""
+    """The id of the coin of `chain`, None if the chain has no family."""
     try:
         return family_of(chain).native_id(chain)
     except ValueError:
@@ -105,13 +104,13 @@ def coin_id_of(chain: ChainId) -> AssetId | None:
 
 
 def has_price_oracles(chain: ChainId) -> bool:
-    """Whether contracts of `chain` can be read as price feeds."""
+    """Whether `chain` has price oracles."""
     family = find_family(chain)
     return family is not None and family.oracle_opener is not None
 
 
 def known_assets(chains: Iterable[ChainId], tokens: Iterable[AssetSettings]) -> Iterator[Asset]:
-    """The coin of each chain as far as its family knows it, and the configured assets."""
+    """The coin of each chain, if its family knows it, and the configured assets."""
     coins = (coin_of(chain) for chain in sorted(set(chains)))
     yield from (coin for coin in coins if coin is not None)
     for token in tokens:
@@ -121,7 +120,7 @@ def known_assets(chains: Iterable[ChainId], tokens: Iterable[AssetSettings]) -> 
 def read_partial_settings(
     documents: list[Document], environ: Mapping[str, str], *, need_secrets: bool
 ) -> PartialSettings:
-    """Validate every table by itself; problems are gathered in the partial."""
+    """Validate every table by itself; problems are collected in the result."""
     partial = PartialSettings(documents)
     for document in documents:
         resolver = Resolver(Path(document.path).resolve().parent, environ, need_secrets)
@@ -136,7 +135,10 @@ def _read_key(partial: PartialSettings, document: Document, key: str, resolver: 
     elif key in SINGLES:
         _read_single(partial, document, key, resolver)
     elif key == "timezone":
-        _read_zone(partial, document)
+        try:
+            partial.timezone = check_zone(document.data[key])
+        except Fault as fault:
+            partial.problems.append(document.problem((key,), str(fault), fault.hint))
     elif key not in _SCALARS:
         hint = did_you_mean(key, (*LISTS, *SINGLES, *_SCALARS))
         partial.problems.append(document.problem((key,), f'unknown key "{key}"', hint))
@@ -149,7 +151,7 @@ def _rows(document: Document, table: str) -> list[Any]:
 
 def _read_list(partial: PartialSettings, document: Document, key: str, resolver: Resolver) -> None:
     if not isinstance(document.data[key], list):
-        partial.problems.append(document.problem((key,), "there may be several of these", f"write [[{key}]]"))
+        partial.problems.append(document.problem((key,), "must be an array of tables", f"write [[{key}]]"))
         return
     for n, raw in enumerate(_rows(document, key)):
         for outcome in read_entry(document, (key, n), raw, LISTS[key], resolver):
@@ -161,27 +163,14 @@ def _read_list(partial: PartialSettings, document: Document, key: str, resolver:
 
 def _read_single(partial: PartialSettings, document: Document, key: str, resolver: Resolver) -> None:
     if isinstance(document.data[key], list):
-        partial.problems.append(document.problem((key,), "there is only one of these", f"write [{key}]"))
+        partial.problems.append(document.problem((key,), "must be a single table", f"write [{key}]"))
         return
     if key in partial.singles:
-        first = partial.singles[key]
-        place = f"{first.document.path}:{first.document.line(first.path)}"
-        partial.problems.append(document.problem((key,), f"[{key}] stands already at {place}", "keep one of the two"))
+        message = f"[{key}] is already defined at {partial.singles[key].location}"
+        partial.problems.append(document.problem((key,), message, "keep one of the two"))
         return
     for outcome in read_entry(document, (key,), document.data[key], SINGLES[key], resolver):
         if isinstance(outcome, Problem):
             partial.problems.append(outcome)
         else:
             partial.singles[key] = outcome
-
-
-def _read_zone(partial: PartialSettings, document: Document) -> None:
-    zone = document.data["timezone"]
-    try:
-        if not isinstance(zone, str):
-            raise ValueError  # noqa: TRY301, TRY004 - the same sentence as for a name nobody knows
-        ZoneInfo(zone)
-        partial.timezone = zone
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        hint = 'write "Asia/Tokyo", "Europe/London" or "UTC"'
-        partial.problems.append(document.problem(("timezone",), "no such time zone", hint))

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, where, and what to do: gathered, so that all of it is told at once."""
+"""Problems of a configuration: message, position and hint, collected so that all are reported at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ KeyPath = tuple[str | int, ...]
 
 
 class Fault(ValueError):
-    """Something in a table is not acceptable. `hint` says what to write instead; a value is never quoted if it may be
-    a secret. `key` is the key it is about within the table, `involves` are others that were looked at.
+    """A value in a table is not acceptable. `hint` says what to write instead; a value that may be a secret is never
+    quoted. `key` is the key within the table, `involves` are other keys that the check used.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class Fault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One error: `line` counts from 1, 0 where there is none; `key` is the path in the file."""
+    """One error. `line` counts from 1 (0: the whole file); `key` is the path in the file."""
 
     file: Path
     line: int
@@ -36,8 +36,8 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}" if self.line else str(self.file)
-        head = f"{place}  {self.key}" if self.key else place
+        location = f"{self.file}:{self.line}" if self.line else str(self.file)
+        head = f"{location}  {self.key}" if self.key else location
         return f"{head}\n  {self.message}" + (f"\n  -> {self.hint}" if self.hint else "")
 
 
@@ -50,7 +50,7 @@ class SettingsError(Exception):
 
 
 def show_key(path: KeyPath) -> str:
-    """("wallet", 0, "addresses", 2) -> `wallet[1].addresses[3]`: people count from 1."""
+    """("wallet", 0, "addresses", 2) -> `wallet[1].addresses[3]`: indices are shown from 1."""
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -61,7 +61,7 @@ def show_key(path: KeyPath) -> str:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """`did you mean "x"?`, or the known words if none is near and they are few, or nothing."""
+    """`did you mean "x"?`; without a close match the known words, if there are at most 30; else empty."""
     words = sorted(set(known))
     near = difflib.get_close_matches(word, words, n=1)
     if near:

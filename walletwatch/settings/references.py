@@ -1,4 +1,4 @@
-"""References between tables of the configuration: names used once and known, quorums that can be met."""
+"""Checks across tables of the configuration: references resolve, names are unique, quorums can be met."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from walletwatch.settings.problems import Fault, KeyPath, Problem, did_you_mean
 from walletwatch.settings.sections import ROLES, SELECTORS, PersonSettings
 
 APPROVER = "approver"
-"""Whose approval counts where a policy names no group."""
+"""The role whose approvals count where a policy names no group."""
 
 
 def check_quorums(partial: PartialSettings) -> Iterator[Problem]:
-    """Departments and roles nobody belongs to, and quorums larger than the people there are."""
+    """Departments and roles without members, and quorums that exceed the number of people."""
     entries = partial.lists["person"]
     if any(not e.has("department", "roles") for e in entries):
-        return  # who belongs where is not known until those tables are right
+        return  # memberships are unknown until these tables are valid
     people = [e.value for e in entries]
     for entry in partial.lists["approval_policy"]:
         if entry.has("groups"):
@@ -45,7 +45,7 @@ def _check_groups(entry: Entry[Any], people: list[PersonSettings]) -> Iterator[P
             message = f'nobody has the role "{group.role}"'
             yield entry.problem(("groups", n, "role"), message, did_you_mean(group.role, roles))
         elif len(_members(group, people)) < group.min:
-            message = f"asks for {group.min} people, and {len(_members(group, people))} belong to this group"
+            message = f"requires {group.min} people, but this group has {len(_members(group, people))}"
             yield entry.problem(("groups", n), message, "lower min, or add people")
 
 
@@ -54,7 +54,7 @@ def _check_quorum(entry: Entry[Any], people: list[PersonSettings]) -> Iterator[P
     groups = policy.groups or (GroupSettings(role=APPROVER),)
     able = {p.id for group in groups for p in _members(group, people)}
     if entry.has("quorum") and policy.quorum > len(able):
-        message = f"asks for {policy.quorum} people, and only {len(able)} may approve under this policy"
+        message = f"requires {policy.quorum} people, but only {len(able)} may approve under this policy"
         yield entry.problem("quorum", message, "lower the quorum, or give more people the role or department")
 
 
@@ -74,7 +74,7 @@ _KEYS: tuple[tuple[str, str, str, Callable[[Any], object]], ...] = (
 
 
 def check_uniqueness(partial: PartialSettings) -> Iterator[Problem]:
-    """Everything that is used twice."""
+    """Names, ids, keys, feeds and symbols that are used twice."""
     for table, key, what, read in _KEYS:
         uses = [(e, (key,), str(read(e.value))) for e in partial.lists[table] if e.has(key)]
         yield from _repeated(uses, what)
@@ -94,23 +94,18 @@ def check_uniqueness(partial: PartialSettings) -> Iterator[Problem]:
 
 
 def _shared_keys(partial: PartialSettings) -> Iterator[Problem]:
-    """One public key of two people would make a quorum of two out of one signer (thumbprints of RFC 7638)."""
+    """Public keys of two people (compared by RFC 7638 thumbprint): one signer would count as a quorum of two."""
     first: dict[str, Entry[Any]] = {}
     for entry in (e for e in partial.lists["person"] if e.has("id", "keys")):
         for n, key in enumerate(entry.value.person().keys):
             other = first.setdefault(key.thumbprint, entry)
             if other is not entry:
-                place = f"{other.document.path}:{other.document.line(other.path)}"
-                message = f'the key "{key.kid}" is also a key of "{other.value.id}" ({place})'
-                yield entry.problem(
-                    ("keys", n, "jwk"),
-                    message,
-                    "give each person a key of their own",
-                )
+                message = f'the key "{key.kid}" is also a key of "{other.value.id}" ({other.location})'
+                yield entry.problem(("keys", n, "jwk"), message, "give each person a key of their own")
 
 
 def _symbols(partial: PartialSettings) -> Iterator[Use]:
-    """A second token of one symbol on one chain can only be a mistake, or a counterfeit."""
+    """The symbols of each chain: a second token with the same symbol is a mistake or a counterfeit."""
     for entry in partial.lists["asset"]:
         if entry.has("id", "symbol"):
             yield entry, ("symbol",), f"{entry.value.symbol} ({entry.value.id.chain})"
@@ -120,14 +115,13 @@ def _repeated(uses: Iterable[Use], what: str) -> Iterator[Problem]:
     first: dict[str, Entry[Any]] = {}
     for entry, key, text in uses:
         if text in first:
-            other = first[text]
-            place = f"{other.document.path}:{other.document.line(other.path)}"
-            yield entry.problem(key, f'{what} "{text}" stands already at {place}', "keep one of the two, or rename it")
+            message = f'{what} "{text}" is already used at {first[text].location}'
+            yield entry.problem(key, message, "keep one of the two, or rename it")
         first.setdefault(text, entry)
 
 
 def check_references(partial: PartialSettings) -> Iterator[Problem]:
-    """Every reference that leads nowhere."""
+    """A problem for every unresolved reference, missing table and missing file."""
     yield from _needed_tables(partial)
     for entry in partial.lists["chain"]:
         yield from _check_chain(partial, entry)
@@ -156,16 +150,16 @@ def _needed_tables(partial: PartialSettings) -> Iterator[Problem]:
 
 
 def _check_chain(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
-    """Only a chain whose blocks can be followed, and whose coin has a name."""
+    """The chain must be of a family that can be followed, and its coin must be known."""
     if not entry.has("id"):
         return
     chain: ChainId = entry.value.id
     family, coin = find_family(chain), coin_id_of(chain)
     if family is None:
         known = ", ".join(f'"{namespace}:…"' for namespace in sorted(FAMILIES))
-        yield entry.problem("id", f"chains of {chain.namespace} are not known", f"known: {known}")
+        yield entry.problem("id", f"unknown chain namespace {chain.namespace}", f"known: {known}")
     elif coin is None:
-        yield entry.problem("id", f"{family.name} knows no network {chain}", f'write "{family.example}"')
+        yield entry.problem("id", f"{chain} is not a known {family.name} network", f'write "{family.example}"')
     elif family.source_opener is None:
         message = f"{family.name} blocks cannot be followed by this version"
         hint = "remove the chain; its addresses are understood in labels and cases"
@@ -176,7 +170,7 @@ def _check_chain(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Proble
 
 
 def unknown_chain(partial: PartialSettings, entry: Entry[Any], key: str | KeyPath, ref: str) -> Iterator[Problem]:
-    """A problem if `ref` is neither name nor id of a configured chain, broken ones included."""
+    """A problem if `ref` is neither name nor id of a configured chain, invalid ones included."""
     names = partial.named("chain")
     if ref not in names | partial.named("chain", "id"):
         yield entry.problem(key, f'no chain is called "{ref}"', did_you_mean(ref, names))
@@ -191,7 +185,7 @@ def _check_asset(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Proble
         yield entry.problem("id", f"no [[chain]] has the id {asset.chain}", did_you_mean(str(asset.chain), ids))
     coin = coin_of(asset.chain)
     if coin is not None and coin.id == asset:
-        yield entry.problem("id", f"is {coin.symbol}, the chain's own coin, which is known", "remove this table")
+        yield entry.problem("id", f"is {coin.symbol}, the chain's coin, which is built in", "remove this table")
 
 
 def _check_price(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
@@ -209,12 +203,12 @@ def _check_price(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Proble
 
 
 def _check_feed(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
-    """The contract of a price feed must lie on a chain that has contracts."""
+    """The contract of a price feed must be on a chain that has price oracles."""
     price = entry.value
     chain = price_chain(partial, entry)
     if chain is None:
         if not price.chain:
-            yield entry.problem("feed", "on which chain this feed lies is not clear", 'add chain = "ethereum"')
+            yield entry.problem("feed", "the chain of this feed is ambiguous", 'add chain = "ethereum"')
         return
     try:
         partial.reader.addresses(price.feed, [chain])
@@ -223,7 +217,7 @@ def _check_feed(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem
 
 
 def price_chain(partial: PartialSettings, entry: Entry[Any]) -> ChainId | None:
-    """The chain a feed lies on: the one named, else the asset's own if it has contracts, else the only such chain."""
+    """A price feed's chain: the configured one, else the asset's own if it has contracts, else the only such chain."""
     if entry.value.chain:
         return partial.chain_of(entry.value.chain)
     own = {asset.id.chain for asset in partial.reader.assets(entry.value.asset)}
@@ -235,7 +229,7 @@ def price_chain(partial: PartialSettings, entry: Entry[Any]) -> ChainId | None:
 
 
 def _perhaps_known(partial: PartialSettings, name: str) -> bool:
-    """Whether a broken table may define the asset `name`: then its absence is told there."""
+    """Whether an invalid table may define the asset `name`: then only that table's problem is reported."""
     if name in partial.named("asset", "symbol") | partial.named("asset", "id"):
         return True
     return any(not e.has("id") for e in partial.lists["chain"])
@@ -272,7 +266,7 @@ def _check_selectors(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Pr
 
 
 def _check_approval_feed(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]:
-    """Whom and what the words of a vendor stand for."""
+    """The people, wallets and assets that a vendor's names are mapped to must exist."""
     feed = entry.value
     if feed.chain is not None and entry.has("chain"):
         yield from unknown_chain(partial, entry, "chain", feed.chain)
@@ -285,11 +279,11 @@ def _check_approval_feed(partial: PartialSettings, entry: Entry[Any]) -> Iterato
                 yield entry.problem((key, theirs), f'no {what} is called "{ours}"', did_you_mean(ours, known))
     for theirs, ours in ((feed.assets or {}) if entry.has("assets") else {}).items():
         if len(partial.reader.assets(ours)) != 1 and not _perhaps_known(partial, ours):
-            yield entry.problem(("assets", theirs), f'"{ours}" is not one known asset', "its CAIP-19 id")
+            yield entry.problem(("assets", theirs), f'"{ours}" does not name exactly one asset', "write its CAIP-19 id")
 
 
 def chains_meant(partial: PartialSettings, entry: Entry[Any]) -> tuple[ChainId, ...]:
-    """The chains a rule or policy is about: those it names, or those of its wallets; empty for all."""
+    """The chains a rule or policy applies to: those it names, or those of its wallets; empty for all."""
     named = [partial.chain_of(ref) for ref in entry.value.chains or ()]
     if not named and entry.value.wallets:
         own = [e.value for e in partial.lists["wallet"] if e.has("name", "chain")]
@@ -330,7 +324,7 @@ def _check_amount(
 
 
 def _check_paths(partial: PartialSettings) -> Iterator[Problem]:
-    """Files that must be there. An approval log may be written later, its folder may not."""
+    """Files and folders that must exist. An approval log may be created later, but not its folder."""
     for entry in partial.lists["approval_feed"]:
         if entry.has("path") and entry.value.path is not None and not entry.value.path.parent.is_dir():
             yield entry.problem("path", f"there is no folder {entry.value.path.parent}", "check the path")

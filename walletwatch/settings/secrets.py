@@ -1,4 +1,4 @@
-"""Secrets by environment or file, and URLs that may hold them."""
+"""Secrets from the environment or a file, and URLs, which may be secrets."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ _FORM = '{ env = "NAME" } or { file = "PATH" }'
 
 
 class SecretMissing(Exception):
-    """A secret is needed now and was not to be had; the message names its source, never a value."""
+    """A secret is needed but could not be read. The message names its source, never a value."""
 
 
 class Secret:
-    """A value that no text form, copy or pickle gives away. `reveal` is the only way to it.
+    """A value that repr, str, copy and pickle do not reveal. Only `reveal` returns it.
 
     `source` is safe to show: `env NAME` or `file PATH`.
     """
@@ -45,7 +45,7 @@ class Secret:
         return self._reveal()
 
     def reference(self) -> dict[str, str]:
-        """How the configuration names it: {"env": "NAME"}."""
+        """The secret as the configuration refers to it: {"env": "NAME"}."""
         kind, _, name = self.source.partition(" ")
         return {kind: name}
 
@@ -70,15 +70,15 @@ class Secret:
         return self
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError(f"a secret is not pickled ({self.source})")
+        raise TypeError(f"a secret cannot be pickled ({self.source})")
 
 
 @dataclass(frozen=True, slots=True)
 class Resolver:
-    """How the values of one file are resolved. With `need_secrets` False a missing secret is no error yet."""
+    """Resolves the paths and secrets of one file. With `need_secrets` False a missing secret is not an error yet."""
 
     base: Path
-    """Relative paths start here: the folder of the file that names them."""
+    """The folder of the file; relative paths start here."""
     environ: Mapping[str, str] = field(repr=False)
     need_secrets: bool = True
 
@@ -89,17 +89,17 @@ class Resolver:
         return self.base / Path(text).expanduser()
 
     def secret(self, value: object) -> Secret:
-        """Read `{ env = … }` or `{ file = … }`. Raises Fault for a literal, or for a secret that is not there."""
+        """Read `{ env = … }` or `{ file = … }`. Raises Fault for a literal, or for a missing secret."""
         if not isinstance(value, Mapping):
             raise Fault("a secret is never written into the configuration", f"write {_FORM}")
         if len(value) != 1 or next(iter(value)) not in ("env", "file"):
-            raise Fault("a secret is taken from the environment or a file", f"write {_FORM}")
+            raise Fault("a secret comes from the environment or a file", f"write {_FORM}")
         kind, name = next(iter(value.items()))
         if not isinstance(name, str) or not name:
             raise Fault(f"{kind} must be text", f"write {_FORM}")
         text, missing = self._from_env(name) if kind == "env" else self._from_file(name)
         if text is None and self.need_secrets:
-            raise Fault(missing, "set it before the start" if kind == "env" else "check the path and who may read it")
+            raise Fault(missing, "set it before the start" if kind == "env" else "check the path and its permissions")
         return Secret(f"{kind} {name}", text, missing)
 
     def _from_env(self, name: str) -> tuple[str | None, str]:
@@ -120,18 +120,18 @@ class Resolver:
 
 
 def resolver_of(info: ValidationInfo) -> Resolver:
-    """The resolver handed to validation as its context."""
+    """The resolver passed to validation as its context."""
     if not isinstance(info.context, Resolver):
         raise TypeError("settings are validated with a Resolver as context")
     return info.context
 
 
-def _read_secret(value: Any, info: ValidationInfo) -> Secret:
-    return resolver_of(info).secret(value)
-
-
-SecretField = Annotated[Secret, PlainValidator(_read_secret), PlainSerializer(lambda s: s.reference())]
-"""A secret in a model: validated from its reference, dumped as its reference."""
+SecretField = Annotated[
+    Secret,
+    PlainValidator(lambda value, info: resolver_of(info).secret(value)),
+    PlainSerializer(lambda s: s.reference()),
+]
+"""A secret in a model: read from its reference, and serialised as its reference."""
 
 
 HTTP, WEBSOCKET = ("http", "https"), ("ws", "wss")
@@ -139,7 +139,7 @@ _SECRET_PARAMETERS = frozenset({"password", "passwd", "pwd", "token", "secret"})
 
 
 class Url:
-    """A URL. `shown` is safe everywhere: scheme, host and port of a literal, or the source of a secret one."""
+    """A URL. `shown` is safe to display: scheme, host and port of a literal, or the source of a secret."""
 
     __slots__ = ("_literal", "secret", "shown")
 
@@ -153,7 +153,7 @@ class Url:
         return self.secret.reveal() if self.secret else self._literal
 
     def reference(self) -> object:
-        """How the configuration names it. A literal's path may hold an access key, so it goes into digests only."""
+        """The URL as the configuration has it. For digests only: a literal's path may hold an access key."""
         return self.secret.reference() if self.secret else self._literal
 
     def __repr__(self) -> str:
@@ -167,7 +167,7 @@ class Url:
 
 
 def public_part(url: str) -> str:
-    """Scheme, host and port of a URL: what may be shown of it. A SQLite URL is a path and is shown whole."""
+    """Scheme, host and port of a URL, which are safe to display; all of a SQLite URL, which is a path."""
     parts = urlsplit(url)
     host = parts.netloc.rpartition("@")[2]
     if parts.scheme == "sqlite":
@@ -176,7 +176,7 @@ def public_part(url: str) -> str:
 
 
 def is_loopback(host: str) -> bool:
-    """True for a name or number of this very machine."""
+    """Whether `host` is a name or IP address of this machine."""
     if host == "localhost" or host.endswith(".localhost"):
         return True
     try:
@@ -186,9 +186,7 @@ def is_loopback(host: str) -> bool:
 
 
 def check_url(url: str, schemes: tuple[str, str], *, literal: bool) -> None:
-    """Raise Fault unless `url` has one of `schemes` (plain, encrypted) and a host, and no userinfo if it stands in the
-    file literally.
-    """
+    """Raise Fault unless `url` has one of `schemes` (plain, encrypted) and a host, and, if `literal`, no userinfo."""
     example = f'write "{schemes[1]}://node.example"'
     try:
         parts = urlsplit(url)
@@ -199,21 +197,21 @@ def check_url(url: str, schemes: tuple[str, str], *, literal: bool) -> None:
         raise Fault(f"must be an {schemes[0]} or {schemes[1]} URL", example)
     if literal and "@" in parts.netloc:
         raise Fault(
-            "a URL in the configuration may carry no user or password",
+            "a URL in the configuration must not contain a user or password",
             'put the whole URL into the environment: { env = "NODE_URL" }',
         )
 
 
 def needs_insecure(url: str) -> bool:
-    """True for plain http to another machine: anybody on the way reads and changes it."""
+    """Whether `url` is plain http (or ws) to another machine, which can be read and changed in transit."""
     parts = urlsplit(url)
     return parts.scheme in ("http", "ws") and not is_loopback(parts.hostname or "")
 
 
 def plain_http(url: Url, key: KeyPath, involves: tuple[str, ...] = ()) -> Iterator[Fault]:
-    """A fault at `key` if `url` is plain http to another machine; none if it comes from a secret not loaded."""
+    """A fault at `key` if `url` is plain http to another machine. A secret that is not loaded is not checked."""
     if (url.secret is None or url.secret.is_loaded) and needs_insecure(url.reveal()):
-        message = "plain http to another machine can be read and changed on the way"
+        message = "plain http to another machine can be read and changed in transit"
         yield Fault(message, "use https, or insecure = true", key=key, involves=involves)
 
 
@@ -242,7 +240,9 @@ def read_store_url(value: Any, resolver: Resolver) -> Url:
     literal = _checked_store_url(value, resolver)
     parts = urlsplit(literal)
     if parts.password or _SECRET_PARAMETERS & {name for name, _ in parse_qsl(parts.query)}:
-        raise Fault("a password never stands in the configuration", 'write { env = "DATABASE_URL" } for the whole URL')
+        raise Fault(
+            "a password is never written into a configuration", 'write { env = "DATABASE_URL" } for the whole URL'
+        )
     return Url(literal)
 
 
@@ -250,13 +250,13 @@ def _checked_store_url(url: str, resolver: Resolver) -> str:
     if url.startswith("sqlite:///"):
         name = url.removeprefix("sqlite:///")
         if not name or name == ":memory:":
-            raise Fault("a database in memory forgets everything at the end", '"sqlite:///walletwatch.db"')
+            raise Fault("a database in memory loses its data at the end", '"sqlite:///walletwatch.db"')
         return f"sqlite:///{resolver.path(name)}"
     try:
         if urlsplit(url).scheme == "postgresql" and urlsplit(url).path.strip("/"):
             return url
     except ValueError:
-        pass  # not even a URL: said in the same words below
+        pass  # not a URL: reported below
     raise Fault("must be a database URL", '"sqlite:///walletwatch.db" or "postgresql://host/database"')
 
 

@@ -15,7 +15,7 @@ from pydantic import AfterValidator, ConfigDict, Field, PlainValidator, model_va
 from walletwatch.domain.cases import TaintModel
 from walletwatch.domain.findings import Severity
 from walletwatch.domain.people import Person, PersonKey
-from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Loudness, Moment, Name, Table
+from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Moment, Name, SeverityName, Table
 from walletwatch.settings.problems import Fault
 from walletwatch.settings.secrets import HttpUrl, SecretField, StoreUrl, Url, plain_http
 
@@ -52,22 +52,23 @@ _MAX_JWK_CHARS = 4096
 
 
 def _read_jwk(value: Any) -> dict[str, str]:
-    """A public key as in RFC 7517, of a kind the approval log knows. The key itself is never quoted."""
+    """A public key (RFC 7517) of a type that the approval log supports. The key itself is never quoted."""
     if not isinstance(value, Mapping) or not all(isinstance(v, str) for v in value.values()):
-        raise Fault("must be a table of texts", 'write { kty = "OKP", crv = "Ed25519", x = "…" }')
+        raise Fault("must be a table of strings", 'write { kty = "OKP", crv = "Ed25519", x = "…" }')
     if len(json.dumps(dict(value))) > _MAX_JWK_CHARS:
         raise Fault(f"the key is longer than {_MAX_JWK_CHARS} characters")
     if _PRIVATE & set(value):
         raise Fault(
-            "this is a private key: whoever reads the file could sign", "put the public key here, make a new pair"
+            "this is a private key: anyone who reads this file could sign",
+            "make a new pair, and put only the public key here",
         )
     curves = _KEY_TYPES.get(value.get("kty", ""), ())
     if value.get("crv") not in curves:
-        raise Fault("the kind of key is not known", "known: OKP with Ed25519, EC with P-256 or secp256k1")
+        raise Fault("unknown type of key", "known: OKP with Ed25519, EC with P-256 or secp256k1")
     try:
-        import_key(dict(value)).public_key  # noqa: B018 - computing it proves that the point lies on the curve
+        import_key(dict(value)).public_key  # noqa: B018 - checks that the point is on the curve
     except (JoseError, ValueError):
-        raise Fault("the key's numbers are not a public key of this kind", "copy the JWK again") from None
+        raise Fault("the values are not a public key of this type", "copy the JWK again") from None
     return dict(value)
 
 
@@ -82,12 +83,12 @@ class KeySettings(Table):
     @model_validator(mode="after")
     def _check(self) -> KeySettings:
         if self.valid_from and self.valid_until and self.valid_from >= self.valid_until:
-            raise Fault("valid_until must lie after valid_from")
+            raise Fault("valid_until must be after valid_from")
         return self
 
 
 class PersonSettings(Table):
-    """Somebody with a say in withdrawals."""
+    """A person who may request or approve withdrawals."""
 
     id: Name
     department: Name
@@ -95,7 +96,7 @@ class PersonSettings(Table):
     keys: Items[KeySettings] = ()
 
     def person(self) -> Person:
-        """The person in the words of the domain."""
+        """The person as the domain's type."""
         keys = tuple(PersonKey(k.kid, k.jwk, k.valid_from, k.valid_until) for k in self.keys)
         return Person(self.id, self.department, self.roles, keys)
 
@@ -104,13 +105,13 @@ SELECTORS = ("wallets", "roles", "chains", "assets")
 
 
 class RuleSettings(Table):
-    """The keys every rule has. What else stands in the table belongs to its type."""
+    """The keys that every rule has. All other keys are parameters of its type."""
 
     model_config = ConfigDict(extra="allow")
 
     type: Annotated[str, Field(min_length=1, max_length=64)]
     id: Name | None = None
-    severity: Loudness | None = None
+    severity: SeverityName | None = None
     mode: Literal["enforce", "shadow"] = "enforce"
     wallets: Items[str] = ()
     roles: Items[str] = ()
@@ -119,16 +120,16 @@ class RuleSettings(Table):
 
     @property
     def rule_id(self) -> str:
-        """Its id; by default its type."""
+        """The id; by default the type."""
         return self.id or self.type
 
     @property
     def params(self) -> dict[str, Any]:
-        """What belongs to the type: not checked here."""
+        """The parameters of its type, not validated here."""
         return dict(self.model_extra or {})
 
     def table(self) -> dict[str, Any]:
-        """The table as the rule catalogue reads it: plain TOML values."""
+        """The table as plain TOML values, for the rule catalogue."""
         table: dict[str, Any] = {"type": self.type, "id": self.rule_id, "mode": self.mode, **self.params}
         if self.severity is not None:
             table["severity"] = str(self.severity)
@@ -145,21 +146,21 @@ _KEYS = {
 
 
 class SinkSettings(Table):
-    """One place alerts go to; those below `min_severity` are kept and shown, and not sent there."""
+    """A destination of alerts. Alerts below `min_severity` are kept and shown, but not sent to it."""
 
     type: Literal["slack", "webhook", "console"]
     name: Name | None = None
-    min_severity: Loudness = Severity.INFO
+    min_severity: SeverityName = Severity.INFO
     token: SecretField | None = None
     channel: str | None = None
     base_url: HttpUrl | None = None
     url: HttpUrl | None = None
     secret: SecretField | None = None
-    """Signs what is sent to a webhook."""
+    """The key that signs the requests to a webhook."""
     insecure: bool = False
 
     def faults(self) -> Iterator[Fault]:
-        """A sink without what it needs, or with what another one needs; plain http."""
+        """A sink without a key it needs, or with a key of another type; plain http."""
         if self.type is None:
             return
         needed, optional = _KEYS[self.type]
@@ -174,7 +175,7 @@ class SinkSettings(Table):
                 yield from plain_http(url, (key,), ("insecure",))
 
     def slack_url(self) -> Url:
-        """Where Slack's Web API answers."""
+        """The base URL of Slack's Web API."""
         return self.base_url or Url(SLACK_API)
 
 
@@ -200,7 +201,7 @@ class StoreSettings(Table):
 
 
 class AuditSettings(Table):
-    """The audit log. `origin` is its name for ever: it stands in every checkpoint."""
+    """The audit log. `origin` is its permanent name: it is part of every checkpoint."""
 
     origin: Annotated[str, AfterValidator(_check_origin)]
     signing_key: SecretField
@@ -214,7 +215,7 @@ class LabelsSettings(Table):
 
 
 class TraceSettings(Table):
-    """How thefts are followed. `auto_open`: findings at least this loud open a case; `never` leaves it to people."""
+    """How thefts are followed. `auto_open`: findings of at least this severity open a case; with `never` people do."""
 
     auto_open: Literal["critical", "high", "medium", "low", "info", "never"] = "critical"
     model: Annotated[TaintModel, Field(strict=False)] = TaintModel.FIFO
@@ -226,4 +227,4 @@ class RunSettings(Table):
     """The daemon."""
 
     give_up_after: Duration = timedelta(seconds=60)
-    """`run --until-synced` ends with 3 when a node or sink stays unreachable for so long."""
+    """`run --until-synced` exits with 3 when a node or sink stays unreachable for this long."""
