@@ -39,7 +39,7 @@ def test_every_optional_column_is_read() -> None:
     [
         ("address,label,category,colour", "'colour'"),
         ("address,label", "category"),
-        ("address,label,category,label", "twice"),
+        ("address,label,category,label", "duplicate"),
         ("", "address, label, category"),
     ],
 )

@@ -65,7 +65,7 @@ def pack(tags: str, header: str = "label: x\ncurrency: BTC\ncategory: exchange\n
         (b"title: no tags\n", "no list of tags"),
         (b"- 1\n", "no list of tags"),
         (b"---\ntags: []\n---\ntags: []\n", "more than one document"),
-        (b"? [a]\n: b\ntags: []\n", "key must be a text"),
+        (b"? [a]\n: b\ntags: []\n", "key must be a string"),
     ],
 )
 def test_what_is_no_plain_tagpack_is_refused_whole(text: bytes, reason: str) -> None:
@@ -76,7 +76,7 @@ def test_what_is_no_plain_tagpack_is_refused_whole(text: bytes, reason: str) -> 
 def test_python_objects_in_a_pack_are_only_text() -> None:
     text = pack("- address: !!python/object/apply:os.system ['true']\n")
     result = read_tagpack(text, "pack.yaml", parse_address)
-    assert (result.labels, result.problems[0].text) == ([], "address must be a text")
+    assert (result.labels, result.problems[0].text) == ([], "address must be a string")
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,9 @@
-"""What an import of labels found: good labels, bad rows with their reasons, addresses checked."""
+"""The result of reading label files (labels, and bad rows with reasons), and the check of addresses."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -21,7 +21,7 @@ _BECH32 = re.compile(r"[a-z]{2,10}1[02-9ac-hj-np-z]{6,90}\Z", re.IGNORECASE)
 
 TEXTBOOK_EXAMPLES = frozenset(
     {
-        "0x0000000000000000000000000000000000000000",  # nobody: tokens are minted from and burnt to it
+        "0x0000000000000000000000000000000000000000",  # nobody's: tokens are minted from and burnt to it
         "0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed",  # EIP-55
         "0xfb6916095ca1df60bb79ce92ce3ea74c37c5d359",
         "0xdbf03b407c01e7cd3cbea99509d93f8dddc8c6fb",
@@ -38,26 +38,26 @@ TEXTBOOK_EXAMPLES = frozenset(
         "bc1p0xlxvlhemja6c4dqv22uapctqupfhlxm9h8z3k2e72q4k9hcz7vqzk5jj0",  # BIP 350
         "bc1p5cyxnuxmeuwuvkwfem96lqzszd02n6xdcjrs20cac6yqjjwudpxqkedrcr",  # BIP 86
         "bc1qcr8te4kr609gcawutmrza0j4xv80jy8z306fyu",  # BIP 84
-        "37VucYSaXLCAsxYyAPfbSi9eh4iEcbShgf",  # BIP 49's kind of example
+        "37VucYSaXLCAsxYyAPfbSi9eh4iEcbShgf",  # an example address in the form of BIP 49
     }
 )
-"""Addresses printed in standards and manuals: a label on one of them was copied, not found."""
+"""Addresses printed in standards and manuals: a label on one of them is a copying error."""
 
 
 def fold_case(address: str) -> str:
-    """The text by which addresses compare: hex and bech32 without case, base58 exactly."""
+    """The text by which addresses are compared: hex and bech32 in lower case, base58 unchanged."""
     if _HEX.match(address) or (_BECH32.match(address) and address in (address.lower(), address.upper())):
         return address.lower()
     return address
 
 
 def check_address(chain: str, address: str, parse: AddressParser) -> str:
-    """The address in its chain's usual text. Raises ValueError if it cannot be one, or is a textbook example.
+    """The address in its chain's usual text form. Raises ValueError if it is invalid or a textbook example.
 
-    Chains without a family here (and `*`) are only held to what an address can look like.
+    On chains without a family (and for `*`) only the characters and the length are checked.
     """
     if fold_case(address) in TEXTBOOK_EXAMPLES:
-        raise ValueError(f"{address} is a textbook example, nobody's address")
+        raise ValueError(f"{address} is a textbook example, not a real address")
     if not _PLAUSIBLE.match(address):
         raise ValueError(f"not an address: {address[:80]!r}")
     if chain == ANY_CHAIN:
@@ -66,9 +66,23 @@ def check_address(chain: str, address: str, parse: AddressParser) -> str:
     return parse(network, address).text if _is_parsed(network) else address
 
 
+def find_chain(chains: Sequence[str], address: str, parse: AddressParser) -> tuple[str, str]:
+    """(chain, address) for the first of `chains` on which the address is valid, in its usual text form.
+
+    Raises the ValueError of the first chain if it is valid on none.
+    """
+    errors: list[ValueError] = []
+    for chain in chains:
+        try:
+            return chain, check_address(chain, address, parse)
+        except ValueError as error:
+            errors.append(error)
+    raise errors[0]
+
+
 @lru_cache(maxsize=256)
 def _is_parsed(network: ChainId) -> bool:
-    """Whether a family knows addresses of `network`: forks of Bitcoin share its namespace, not its prefixes."""
+    """Whether a family can parse addresses of `network`: forks of Bitcoin share its namespace, not its prefixes."""
     family = find_family(network)
     try:
         return family is not None and family.native_id(network) is not None
@@ -83,23 +97,23 @@ def keeps_coins(chain: str) -> bool:
 
 
 MAX_TEXT = 300
-"""Characters of a label, a source or an address: longer is an attack or a mistake."""
+"""Longest label, source or address, in characters."""
 MAX_PROBLEMS = 10_000
-"""Problems kept in full; a file with more is broken as a whole, and their number is still told."""
+"""Problems kept in full; further ones are only counted."""
 
 AddressParser = Callable[[ChainId, str], Address]
-"""Reads an address of a chain; raises ValueError that says what is wrong with it."""
+"""Reads an address of a chain; raises ValueError with the reason if it is invalid."""
 Progress = Callable[[int, int], None]
-"""Called with (bytes read, bytes in all)."""
+"""Called with (bytes read, total bytes)."""
 
 
 class LabelFileError(ValueError):
-    """The file as a whole cannot be read: unknown column, no TagPack, too large."""
+    """The whole file cannot be read: unknown column, not a TagPack, too large."""
 
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One bad row: `file` and `line` (from 1; 0 where it has none) say where, `text` what."""
+    """One bad row: its `file`, `line` (from 1; 0 for the whole file), and the reason (`text`)."""
 
     file: str
     line: int
@@ -111,8 +125,8 @@ class RowProblem:
 
 @dataclass(slots=True)
 class LabelImport:
-    """`labels` are good; `problems` name the bad rows; `skipped` counts statements about chains we cannot name, which
-    are no mistake.
+    """`labels` are the valid labels, `problems` the bad rows; `skipped` counts labels by currency that has no CAIP-2 id
+    here, which are not errors.
     """
 
     labels: list[Label] = field(default_factory=list)
@@ -121,22 +135,22 @@ class LabelImport:
     skipped: dict[str, int] = field(default_factory=dict)
 
     def refuse(self, file: str, line: int, text: str) -> None:
-        """Note a bad row."""
+        """Record a bad row."""
         self.problem_count += 1
         if len(self.problems) < MAX_PROBLEMS:
             self.problems.append(RowProblem(file, line, text))
 
-    def skip(self, what: str) -> None:
-        """Note a statement about a chain that has no CAIP-2 id here."""
-        self.skipped[what] = self.skipped.get(what, 0) + 1
+    def skip(self, currency: str) -> None:
+        """Count a label of a currency that has no CAIP-2 id here."""
+        self.skipped[currency] = self.skipped.get(currency, 0) + 1
 
     def add(self, other: LabelImport) -> None:
-        """Take in what another file gave."""
+        """Add the result of another file."""
         self.labels += other.labels
         self.problem_count += other.problem_count
         self.problems += other.problems[: MAX_PROBLEMS - len(self.problems)]
-        for what, count in other.skipped.items():
-            self.skipped[what] = self.skipped.get(what, 0) + count
+        for currency, count in other.skipped.items():
+            self.skipped[currency] = self.skipped.get(currency, 0) + count
 
 
 _CONFIDENCE = re.compile(r"(?:0|1)?(?:\.[0-9]{0,12})?\Z")
@@ -146,12 +160,12 @@ _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}\Z")
 def read_confidence(text: str) -> int:
     """'0.75' -> 750: thousandths, rounded down. Raises ValueError outside 0 to 1."""
     if not text or text == "." or not _CONFIDENCE.match(text) or Decimal(text) > 1:
-        raise ValueError(f"confidence must lie between 0 and 1, not {text[:40]!r}")
+        raise ValueError(f"confidence must be between 0 and 1, not {text[:40]!r}")
     return int(Decimal(text) * 1000)
 
 
 def read_moment(text: str) -> datetime:
-    """A time with its offset, or a date (its first moment in UTC). Raises ValueError otherwise."""
+    """A time with its UTC offset, or a date (midnight UTC). Raises ValueError otherwise."""
     if _DATE.match(text):
         day = date.fromisoformat(text)
         return datetime(day.year, day.month, day.day, tzinfo=UTC)

@@ -1,4 +1,4 @@
-"""The label book: every statement about an address, in little memory."""
+"""The label book: all labels by address, stored compactly."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from walletwatch.domain.labels import Label
 from walletwatch.labels.imports import ANY_CHAIN, fold_case
 
 _Statement = tuple[str, str, str, str, int, datetime | None, datetime | None]
-"""Chain, label, category, source, confidence, validity: what many addresses share."""
+"""Chain, label, category, source, confidence, validity: the part of a label that many addresses share."""
 
 
 class LabelBook:
-    """Finds what is said of an address. Statements are kept once and addresses point at them: 141,706 labels of
+    """Finds the labels of an address. Each statement is stored once and addresses refer to it: 141,706 labels of
     published packs take 17.5 MB.
     """
 
@@ -29,12 +29,12 @@ class LabelBook:
         return self._size
 
     def extend(self, labels: Iterable[Label]) -> None:
-        """Add statements; an exact repeat is nothing."""
+        """Add labels; exact duplicates are ignored."""
         for label in labels:
             self.add(label)
 
     def add(self, label: Label) -> None:
-        """Add one statement; an exact repeat is nothing."""
+        """Add one label; an exact duplicate is ignored."""
         statement: _Statement = (
             label.chain,
             label.label,
@@ -62,9 +62,7 @@ class LabelBook:
         self._size += 1
 
     def lookup(self, chain: ChainId, address: str, moment: datetime) -> tuple[Label, ...]:
-        """What was held true of `address` at `moment`, the surest first. Several labels may contradict each other: all
-        are given.
-        """
+        """The labels of `address` that are valid at `moment`, highest confidence first. They may disagree."""
         wanted = (str(chain), ANY_CHAIN)
         found = [s for s in self._of(address) if s[0] in wanted]
         labels = (Label(s[0], address, *s[1:]) for s in found)
@@ -72,7 +70,7 @@ class LabelBook:
         return tuple(sorted(valid, key=lambda v: (-v.confidence_milli, v.category, v.label, v.source)))
 
     def history(self, address: str) -> tuple[Label, ...]:
-        """Everything ever said of `address` on any chain, expired or not."""
+        """All labels of `address` on any chain, expired ones included."""
         return tuple(Label(s[0], address, *s[1:]) for s in self._of(address))
 
     def _of(self, address: str) -> Iterator[_Statement]:
@@ -82,6 +80,6 @@ class LabelBook:
 
 
 def find_conflicts(labels: Iterable[Label]) -> tuple[str, ...]:
-    """The categories that labels of one address contradict each other with; empty if they agree."""
+    """The categories of one address's labels if they differ; empty if they agree."""
     categories = sorted({label.category for label in labels})
     return tuple(categories) if len(categories) > 1 else ()

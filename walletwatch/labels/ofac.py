@@ -1,4 +1,4 @@
-"""The sanctions list of the United States' OFAC, as address lists by asset and as a dated history."""
+"""Reading the sanctions list of the United States' OFAC: address lists by asset, and a dated history."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from walletwatch.domain.labels import Label
-from walletwatch.labels.imports import AddressParser, LabelFileError, LabelImport, check_address, read_moment
+from walletwatch.labels.imports import AddressParser, LabelFileError, LabelImport, find_chain, read_moment
 
 BITCOIN = "bip122:000000000019d6689c085ae165831e93"
 ETHEREUM = "eip155:1"
@@ -31,8 +31,8 @@ ASSET_CHAINS = {
     "XVG": ("bip122:00000fc63692467faeb20cdb3b53200d",),
     "XRP": ("xrpl:0",),
 }
-"""OFAC files an address under an asset, not a chain: XBT and USDT hold addresses of several chains. The first chain of
-which the text is a valid address is taken.
+"""OFAC lists addresses by asset, not by chain: XBT and USDT contain addresses of several chains. The first chain on
+which the address is valid is used.
 """
 _FILE = re.compile(r"sanctioned_addresses_([A-Z0-9]{2,8})\.(?:txt|json)\Z")
 _HISTORY_COLUMNS = ["date", "commit", "asset", "op", "address"]
@@ -41,13 +41,13 @@ MAX_LINE = 1_000
 
 
 def asset_of_file(name: str) -> str | None:
-    """`sanctioned_addresses_ETH.txt` -> 'ETH'; None for a file that is no OFAC list."""
+    """`sanctioned_addresses_ETH.txt` -> 'ETH'; None for any other file name."""
     match = _FILE.match(name)
     return match[1] if match else None
 
 
 def read_list(addresses: Iterable[str], asset: str, file: str, parse: AddressParser) -> LabelImport:
-    """Read the addresses of one list, one a line."""
+    """Read one list, with one address on each line."""
     result = LabelImport()
     for line, text in enumerate(addresses, start=1):
         address = text.strip()
@@ -71,29 +71,18 @@ def _add(
         result.skip(asset)
         return
     try:
-        chain, text = _sort_out(chains, address, parse)
+        if len(address) > MAX_LINE:
+            raise ValueError("line too long")  # noqa: TRY301 - a bad row, reported like any other
+        chain, text = find_chain(chains, address, parse)
     except ValueError as error:
         result.refuse(file, line, str(error))
         return
     result.labels.append(Label(chain, text, LABEL, "sanctioned", f"OFAC SDN list, {asset}", 1000, *validity))
 
 
-def _sort_out(chains: tuple[str, ...], address: str, parse: AddressParser) -> tuple[str, str]:
-    """(chain, text) of the first chain on which the address is valid. Raises the first chain's complaint."""
-    if len(address) > MAX_LINE:
-        raise ValueError("line too long")
-    complaints: list[ValueError] = []
-    for chain in chains:
-        try:
-            return chain, check_address(chain, address, parse)
-        except ValueError as error:
-            complaints.append(error)
-    raise complaints[0]
-
-
 def read_history(lines: Iterable[str], file: str, parse: AddressParser) -> LabelImport:
-    """Read additions and removals (`date commit asset op address`, tab-separated, oldest first) as labels valid from
-    and until those days. What stood on the first day may be older and is open to the past.
+    """Read additions and removals (`date commit asset op address`, tab-separated, oldest first) as labels with these
+    days as validity. Additions of the first day may be older and get no `valid_from`.
     """
     result = LabelImport()
     opened: dict[tuple[str, str], tuple[datetime | None, int]] = {}
@@ -102,7 +91,7 @@ def read_history(lines: Iterable[str], file: str, parse: AddressParser) -> Label
         cells = text.rstrip("\r\n").split("\t")
         if line == 1:
             if cells != _HISTORY_COLUMNS:
-                raise LabelFileError(f"{file}:1: not the OFAC history's header")
+                raise LabelFileError(f"{file}:1: not the header of an OFAC history")
             continue
         try:
             day, asset, operation, address = _read_change(cells)
@@ -114,7 +103,7 @@ def read_history(lines: Iterable[str], file: str, parse: AddressParser) -> Label
         if operation == "+":
             opened[asset, address] = known or (None if day == first else day, line)
         elif known is None:
-            result.refuse(file, line, f"{address} was removed and never added")
+            result.refuse(file, line, f"{address} was removed but never added")
         else:
             _add(result, asset, address, file, line, parse, (known[0], day))
     for (asset, address), (since, line) in opened.items():

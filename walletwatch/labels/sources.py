@@ -1,4 +1,4 @@
-"""Label sources: what a file is, read by the reader it needs; CSV among them."""
+"""Importing label sources: files and folders, whose format is recognised by file name; label CSV is read here."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ DEFAULT_CONFIDENCE_MILLI = 500
 
 
 def read_csv(lines: Iterable[str], file: str, parse: AddressParser) -> LabelImport:
-    """Read label CSV, good rows and bad. Raises LabelFileError for a header that is not as CONTRACT says."""
+    """Read label CSV; bad rows are reported in the result. Raises LabelFileError for a bad header (CONTRACT §2)."""
     result = LabelImport()
     rows = csv.reader(_bounded_rows(lines), strict=True)
     header = _read_header(rows, file)
@@ -52,7 +52,7 @@ def read_csv(lines: Iterable[str], file: str, parse: AddressParser) -> LabelImpo
 
 
 def _bounded_rows(lines: Iterable[str]) -> Iterator[str]:
-    """The lines, none of them long: csv would buffer a file without line ends whole. A bad one is an empty line."""
+    """The lines, with overlong ones replaced by a line that csv refuses: csv has no limit of its own."""
     for line in lines:
         yield line if len(line) <= MAX_LINE else '"too long"x\n'
 
@@ -68,7 +68,7 @@ def _read_header(rows: Iterator[list[str]], file: str) -> list[str]:
             known = ", ".join(REQUIRED + OPTIONAL)
             raise LabelFileError(f"{file}:1: unknown column {column[:80]!r} (known: {known})")
         if header.count(column) > 1:
-            raise LabelFileError(f"{file}:1: column {column!r} stands twice")
+            raise LabelFileError(f"{file}:1: duplicate column {column!r}")
     missing = [column for column in REQUIRED if column not in header]
     if missing:
         raise LabelFileError(f"{file}:1: missing column {', '.join(missing)}")
@@ -77,7 +77,7 @@ def _read_header(rows: Iterator[list[str]], file: str) -> list[str]:
 
 def _read_row(header: list[str], row: list[str], parse: AddressParser) -> Label:
     if len(row) != len(header):
-        raise ValueError(f"{len(row)} cells, the header has {len(header)}")
+        raise ValueError(f"{len(row)} cells, but the header has {len(header)}")
     cells = {name: cell.strip() for name, cell in zip(header, row, strict=True)}
     for name, cell in cells.items():
         if len(cell) > MAX_TEXT:
@@ -109,9 +109,9 @@ MAX_CSV_BYTES = 1024 * 1024 * 1024
 def import_source(path: Path, parse: AddressParser, progress: Progress | None = None) -> LabelImport:
     """Read every label in a file, or in the label files of a folder and its subfolders.
 
-    `.csv` is label CSV, `.yaml` a TagPack, `sanctioned_addresses_*.txt|json` and `ofac_history.tsv` OFAC's lists. A
-    folder's other files (notes, licences, actor packs) are left alone; a file given by name must be one of these.
-    Raises LabelFileError for a file that cannot be read at all; in a folder that is a problem of that file.
+    `.csv` is label CSV, `.yaml` a TagPack, `sanctioned_addresses_*.txt|json` and `ofac_history.tsv` OFAC's lists. Other
+    files in a folder (READMEs, licences, actor packs) are ignored; a file given by name must be one of these.
+    Raises LabelFileError for a file that cannot be read; in a folder it is a problem of that file only.
     """
     if not path.is_dir():
         if not _is_label_file(path):
@@ -122,7 +122,7 @@ def import_source(path: Path, parse: AddressParser, progress: Progress | None = 
     files = sorted(file for file in _walk(path) if _is_label_file(file))
     if not files:
         raise LabelFileError(f"{path}: no label files in this folder")
-    if _has_history(files):  # it says more than the lists beside it: since when
+    if any(file.name == "ofac_history.tsv" for file in files):  # has the same addresses as the lists, with dates
         files = [file for file in files if asset_of_file(file.name) is None]
     return _import_files(files, parse, progress, alone=False)
 
@@ -135,10 +135,6 @@ def _walk(folder: Path) -> list[Path]:
         if len(files) > MAX_FILES:
             raise LabelFileError(f"{folder}: more than {MAX_FILES} files")
     return files
-
-
-def _has_history(files: list[Path]) -> bool:
-    return any(file.name == "ofac_history.tsv" for file in files)
 
 
 def _is_label_file(path: Path) -> bool:
@@ -191,7 +187,7 @@ def _import_file(file: Path, size: int, parse: AddressParser) -> LabelImport:
 
 
 def _bounded(file: IO[str]) -> Iterator[str]:
-    """Lines, an endless one in pieces: the readers refuse what is too long."""
+    """The lines, an overlong one in pieces: the readers refuse those."""
     while line := file.readline(MAX_LINE + 1):
         yield line
 

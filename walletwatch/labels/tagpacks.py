@@ -1,4 +1,4 @@
-"""GraphSense TagPacks: a YAML file whose header fields every tag inherits unless it says otherwise."""
+"""Reading GraphSense TagPacks: YAML files whose header fields are defaults for every tag."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 from walletwatch.domain.labels import Label
-from walletwatch.labels.imports import MAX_TEXT, AddressParser, LabelFileError, LabelImport, check_address, keeps_coins
+from walletwatch.labels.imports import MAX_TEXT, AddressParser, LabelFileError, LabelImport, find_chain, keeps_coins
 from walletwatch.labels.ofac import BITCOIN, ETHEREUM, TRON
 
 MAX_DEPTH = 12
@@ -18,23 +18,23 @@ MAX_NODES = 8_000_000
 _NULLS = frozenset({"", "~", "null", "Null", "NULL"})
 
 
-class Mapping(dict[str, Any]):
-    """A mapping that remembers the line (from 1) on which it begins."""
+class YamlMapping(dict[str, Any]):
+    """A mapping with the line (from 1) on which it begins."""
 
     line: int = 0
 
 
 def read_yaml(text: bytes, file: str) -> Any:
-    """The one document in `text`. Raises LabelFileError for anything but plain data."""
+    """The single document in `text`. Raises LabelFileError for anything but plain data."""
     try:
         events = yaml.parse(text, Loader=yaml.CSafeLoader)
-        return _Builder(file).build(iter(events))
+        return _YamlBuilder(file).build(iter(events))
     except yaml.YAMLError as error:
         raise LabelFileError(f"{file}: not YAML: {' '.join(str(error).split())[:300]}") from error
 
 
-class _Builder:
-    """Turns events into data, without recursion on the input's depth beyond MAX_DEPTH."""
+class _YamlBuilder:
+    """Builds data from YAML events; recursion is limited to MAX_DEPTH."""
 
     def __init__(self, file: str) -> None:
         self.file = file
@@ -72,13 +72,13 @@ class _Builder:
             items.append(self._node(event, events, depth + 1))
         return items
 
-    def _mapping(self, events: Iterator[yaml.Event], depth: int, line: int) -> Mapping:
-        found = Mapping()
+    def _mapping(self, events: Iterator[yaml.Event], depth: int, line: int) -> YamlMapping:
+        found = YamlMapping()
         found.line = line
         while not isinstance(event := next(events), yaml.MappingEndEvent):
             key = self._node(event, events, depth + 1)
             if not isinstance(key, str):
-                raise LabelFileError(f"{self.file}:{_line_of(event)}: a key must be a text")
+                raise LabelFileError(f"{self.file}:{_line_of(event)}: a key must be a string")
             found[key] = self._node(next(events), events, depth + 1)
         return found
 
@@ -110,8 +110,8 @@ CATEGORY_OF = {
     "defi_bridge": "bridge",
     "bridge": "bridge",
 }
-"""GraphSense's entity concepts as our categories; the rest is `other`. A miner or payment processor mixes funds of many
-people and is a `service`.
+"""Our category for each of GraphSense's entity concepts; others become `other`. Miners and payment processors mix funds
+of many people and are a `service`.
 """
 ABUSE_OF = {
     "sanction": "sanctioned",
@@ -147,7 +147,7 @@ CONFIDENCE_MILLI = {
     "heuristic": 100,
     "unknown": 50,
 }
-"""How surely GraphSense's grades of evidence hold, in thousandths; a tag without a grade counts as unknown."""
+"""Confidence for each of GraphSense's levels, in thousandths; a tag without a level counts as unknown."""
 CHAINS_OF = {
     "BTC": (BITCOIN,),
     "ETH": (ETHEREUM,),
@@ -172,23 +172,23 @@ CHAINS_OF = {
     "ZEC": ("bip122:00040fe8ec8471911baa1db1266ea15d",),
     "XRP": ("xrpl:0",),
 }
-"""Where a currency's (or network's) addresses live; the first chain of which the text is a valid address is taken."""
+"""The chains of a currency (or network); the first on which the address is valid is used."""
 
 
 def read_tagpack(text: bytes, file: str, parse: AddressParser) -> LabelImport:
-    """Read one TagPack, good tags and bad. Raises LabelFileError for what is none."""
+    """Read one TagPack; bad tags are reported in the result. Raises LabelFileError if it is not a TagPack."""
     if len(text) > MAX_BYTES:
         raise LabelFileError(f"{file}: larger than {MAX_BYTES >> 20} MiB")
     pack = read_yaml(text, file)
-    tags = pack.get("tags") if isinstance(pack, Mapping) else None
-    if not isinstance(pack, Mapping) or not isinstance(tags, list):
-        raise LabelFileError(f"{file}: no TagPack: it has no list of tags")
+    tags = pack.get("tags") if isinstance(pack, YamlMapping) else None
+    if not isinstance(pack, YamlMapping) or not isinstance(tags, list):
+        raise LabelFileError(f"{file}: not a TagPack: no list of tags")
     if len(tags) > MAX_TAGS:
         raise LabelFileError(f"{file}: more than {MAX_TAGS} tags")
     header = {key: value for key, value in pack.items() if key != "tags"}
     result = LabelImport()
     for tag in tags:
-        if not isinstance(tag, Mapping):
+        if not isinstance(tag, YamlMapping):
             result.refuse(file, pack.line, "a tag must be a mapping")
             continue
         try:
@@ -203,7 +203,7 @@ def _text(tag: dict[str, Any], name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(f"{name} must be a text")  # noqa: TRY004 - a bad row, reported like any other
+        raise ValueError(f"{name} must be a string")  # noqa: TRY004 - a bad row, reported like any other
     text = " ".join(value.split())
     if len(text) > MAX_TEXT and name != "source":
         raise ValueError(f"{name} is longer than {MAX_TEXT} characters")
@@ -211,7 +211,7 @@ def _text(tag: dict[str, Any], name: str) -> str:
 
 
 def _read_tag(tag: dict[str, Any], result: LabelImport, parse: AddressParser) -> None:
-    """Append the labels that a tag makes: one for who it is, one for what it did."""
+    """Append the labels of a tag: one for its category, one for its abuse type."""
     label, address = _text(tag, "label"), _text(tag, "address")
     if not label or not address:
         raise ValueError("a tag needs an address and a label")
@@ -221,26 +221,17 @@ def _read_tag(tag: dict[str, Any], result: LabelImport, parse: AddressParser) ->
     if currency not in CHAINS_OF:
         result.skip(currency)
         return
-    chain, text = _sort_out(CHAINS_OF[currency], address, parse)
-    grade = _text(tag, "confidence") or "unknown"
-    confidence = CONFIDENCE_MILLI.get(grade, CONFIDENCE_MILLI["unknown"])
+    chain, text = find_chain(CHAINS_OF[currency], address, parse)
+    confidence = CONFIDENCE_MILLI.get(_text(tag, "confidence"), CONFIDENCE_MILLI["unknown"])
     source = _text(tag, "source") or _text(tag, "creator")
     for category in _categories(tag, chain):
         result.labels.append(Label(chain, text, label, category, source, confidence))
 
 
-def _sort_out(chains: tuple[str, ...], address: str, parse: AddressParser) -> tuple[str, str]:
-    complaints: list[ValueError] = []
-    for chain in chains:
-        try:
-            return chain, check_address(chain, address, parse)
-        except ValueError as error:
-            complaints.append(error)
-    raise complaints[0]
-
-
 def _categories(tag: dict[str, Any], chain: str) -> tuple[str, ...]:
-    """`market` is a darknet market on coin chains (Hydra, AlphaBay …) and a shop for tokens on Ethereum."""
+    """Our categories of a tag. `market` is a darknet market on coin chains (Hydra, AlphaBay …), and a token shop on
+    Ethereum.
+    """
     named = _text(tag, "category").lower()
     abuse = _text(tag, "abuse").lower()
     found: list[str] = []
