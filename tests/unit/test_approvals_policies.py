@@ -62,9 +62,9 @@ def test_what_a_policy_does_not_use_leaves_its_digest_as_it_was() -> None:
 
 
 def test_tolerances_are_of_coins_and_parts_are_counted() -> None:
-    with pytest.raises(ValueError, match="tolerances in coins"):
+    with pytest.raises(ValueError, match="tolerances amounts of an asset"):
         Policy("fiat", tolerance=(Threshold(100),))
-    with pytest.raises(ValueError, match="one part at least"):
+    with pytest.raises(ValueError, match="parts must be at least 1"):
         Policy("none", parts=0)
 
 
@@ -122,7 +122,7 @@ def test_hours_and_leeway_are_read_from_the_configuration(tmp_path: Path) -> Non
     [
         ('hours = "9-18"', "hours are written like"),
         ('hours = "09:00-09:00"', "different times"),
-        ('days = ["monday"]', "must name days"),
+        ('days = ["monday"]', "must list days"),
         ('holidays = "XX"', "no holiday calendar"),
         ('closed = ["2026-02-30"]', "day is out of range"),
         ('tolerance = ["1 USD"]', "must be an amount of an asset"),

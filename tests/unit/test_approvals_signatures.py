@@ -225,8 +225,8 @@ def test_keys_that_are_none_are_refused_at_once() -> None:
     for bad, words in (
         (ED, "private key"),
         ({"kty": "oct", "k": "AA"}, "kty must be OKP or EC"),
-        ({"kty": "OKP", "crv": "Ed25519", "x": "AA"}, "no usable public key"),
-        ({"kty": "EC", "crv": "P-256", "x": P256["x"], "y": P256["x"]}, "no usable public key"),
+        ({"kty": "OKP", "crv": "Ed25519", "x": "AA"}, "not a usable public key"),
+        ({"kty": "EC", "crv": "P-256", "x": P256["x"], "y": P256["x"]}, "not a usable public key"),
     ):
         with pytest.raises(ValueError, match=words):
             KeyRing(People((Person("x", "d", (), (PersonKey("k", bad),)),)))

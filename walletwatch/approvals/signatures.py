@@ -94,7 +94,7 @@ def _import_public(key: PersonKey) -> jwk.Key:
     try:
         return jwk.import_key({name: key.jwk[name] for name in ("kty", "crv", "x", "y") if name in key.jwk})
     except (JoseError, ValueError, KeyError, TypeError) as error:
-        raise ValueError(f"key {key.kid} is no usable public key: {error}") from None
+        raise ValueError(f"key {key.kid} is not a usable public key: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)

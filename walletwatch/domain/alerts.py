@@ -1,4 +1,4 @@
-"""What people are told: one alert gathers the findings about one transaction family (or one trouble)."""
+"""Alerts: each collects the findings about one transaction family or one incident."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from walletwatch.domain.findings import Severity
 
 
 class AlertState(StrEnum):
-    """`silenced` alerts are kept and shown, and not delivered."""
+    """The state of an alert. `silenced` alerts are kept and shown, but not delivered."""
 
     OPEN = "open"
     ACKNOWLEDGED = "acknowledged"
@@ -19,7 +19,7 @@ class AlertState(StrEnum):
 
 
 class Outcome(StrEnum):
-    """What became of telling one sink. `muted`: below the sink's severity, or silenced."""
+    """The result of delivering to one sink. `muted`: below the sink's severity, or silenced."""
 
     DELIVERED = "delivered"
     RETRYING = "retrying"
@@ -29,7 +29,7 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The last word of one sink about one alert. `remote_id` is the sink's own name for the message (Slack `ts`)."""
+    """The latest delivery of one alert to one sink. `remote_id` is the sink's id of the message (Slack `ts`)."""
 
     sink: str
     outcome: Outcome
@@ -40,7 +40,7 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Who acknowledged, closed or silenced, when and why."""
+    """Who acknowledged, closed or silenced an alert, when and why."""
 
     by: str
     at: datetime
@@ -49,8 +49,8 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class AlertChange:
-    """What `version` of an alert brought, in words for a person. `notable`: worth an answer in the message's thread
-    beside the change in place; `loud`: the channel should see that answer too.
+    """What changed in `version` of an alert, as text. `notable`: also posted as a reply in the message's thread, beside
+    the update in place; `loud`: the reply is shown in the channel too.
     """
 
     version: int
@@ -62,8 +62,8 @@ class AlertChange:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """`severity` is the loudest of its findings. `version` grows with every change worth telling; a sink that was told
-    an older one is told again, in place. `changes` are the latest of those, oldest first.
+    """`severity` is the highest of its findings. `version` grows with every change that is to be delivered; a sink with
+    an older version is updated in place. `changes` are the latest changes, oldest first.
     """
 
     id: str
@@ -83,8 +83,8 @@ class Alert:
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """Mutes new alerts that fit every matcher given, until `until`. Matchers are rule ids, wallets, chains (CAIP-2) and
-    alert ids; an early end is an earlier `until`.
+    """Mutes new alerts that fit all given matchers, until `until`. Matchers are rule ids, wallets, chains (CAIP-2) and
+    alert ids; an earlier `until` ends it early.
     """
 
     id: str
@@ -101,9 +101,8 @@ class Silence:
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
     """The delivery of one alert to one sink. `version` is due, `notified_version` was delivered last (0: never).
-    `attempts` are those whose failure was recorded since the last success; `remote_id` is the sink's own name for the
-    message. `interrupted`: the row was claimed before and the lease ran out with nothing recorded, so that the sink may
-    have the message without our knowing.
+    `attempts` counts the failures recorded since the last success; `remote_id` is the sink's id of the message.
+    `interrupted`: an earlier claim's lease expired without a recorded result, so the sink may have the message.
     """
 
     id: int

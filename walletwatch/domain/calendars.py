@@ -1,4 +1,4 @@
-"""When there is business: hours of the day, days of the week, public holidays, and dates on which one is closed."""
+"""Business hours: hours of the day, days of the week, public holidays, and closed dates."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ _HOURS = re.compile(r"([01][0-9]|2[0-3]):([0-5][0-9])-([01][0-9]|2[0-4]):([0-5][
 
 @dataclass(frozen=True, slots=True)
 class BusinessHours:
-    """Business is on `days` within `hours` of `timezone` (the end excluded; `22:00-06:00` runs over midnight), not on
-    public holidays of `calendar` (ISO 3166 country code, empty for none) nor on `closed` dates (`2026-12-31`, or
+    """Business hours are on `days` within `hours` of `timezone` (end excluded; `22:00-06:00` spans midnight), not on
+    public holidays of `calendar` (ISO 3166 country code, empty for none) and not on `closed` dates (`2026-12-31`, or
     `12-31` every year).
     """
 
@@ -32,8 +32,8 @@ class BusinessHours:
     closed: tuple[str, ...] = ()
 
     def closed_because(self, at: datetime) -> str:
-        """Why there is no business at `at`; empty in business hours. The hours after midnight of a span that runs over
-        it belong to the day on which it began. Raises Unknown for a year that the calendar does not cover.
+        """Why `at` is outside business hours; empty if it is inside. In a span over midnight, the hours after midnight
+        belong to the day on which it began. Raises Unknown for a year that the calendar does not cover.
         """
         local = local_time(at, self.timezone)
         begin, end = read_hours(self.hours)
@@ -61,7 +61,7 @@ class BusinessHours:
         return " ".join(part for part in parts if part)
 
     def as_json(self) -> dict[str, Any]:
-        """The normal form."""
+        """The canonical form."""
         return {
             "timezone": self.timezone,
             "hours": self.hours,
@@ -79,7 +79,7 @@ class BusinessHours:
 
 @lru_cache(maxsize=1_000)
 def read_hours(text: str) -> tuple[int, int]:
-    """Minutes of the day of `09:00-18:00`. Raises ValueError."""
+    """Begin and end of `09:00-18:00`, in minutes of the day. Raises ValueError for other forms."""
     match = _HOURS.fullmatch(text)
     if match is None:
         raise ValueError('hours are written like "09:00-18:00"')
@@ -87,7 +87,7 @@ def read_hours(text: str) -> tuple[int, int]:
 
 
 def check_hours(text: str) -> str:
-    """The span, if it is one. Raises ValueError."""
+    """Return `text` if it is a valid span of hours. Raises ValueError otherwise."""
     begin, end = read_hours(text)
     if begin == end or max(begin, end) > 24 * 60:
         raise ValueError("the hours must begin and end at different times of the day")
@@ -95,27 +95,27 @@ def check_hours(text: str) -> str:
 
 
 def check_calendar(code: str) -> str:
-    """The country code, if its holidays are known. Raises ValueError."""
+    """Return `code` if there is a holiday calendar for this country. Raises ValueError otherwise."""
     if code not in holidays.list_supported_countries():
         raise ValueError(f"no holiday calendar for {code[:20]!r}; an ISO 3166 code such as JP is expected")
     return code
 
 
 def check_days(days: Sequence[str]) -> None:
-    """Raises ValueError for what is no day of the week."""
+    """Raise ValueError unless all are days of the week, and there is at least one."""
     if not days or set(days) - set(DAYS):
-        raise ValueError(f"must name days out of {', '.join(DAYS)}")
+        raise ValueError(f"must list days from {', '.join(DAYS)}")
 
 
 def check_dates(dates: Sequence[str]) -> None:
-    """Raises ValueError for what is neither `2026-12-31` nor `12-31`."""
+    """Raise ValueError for a date in another form than `2026-12-31` or `12-31`."""
     for text in dates:
         date.fromisoformat(text if len(text) == 10 else f"2024-{text}")
 
 
 @lru_cache(maxsize=1_000)
 def local_time(at: datetime, timezone: str) -> datetime:
-    """The moment by the clocks of `timezone`."""
+    """`at` in the local time of `timezone`."""
     return at.astimezone(ZoneInfo(timezone))
 
 
@@ -126,7 +126,7 @@ def _calendar(country: str, year: int) -> holidays.HolidayBase:
 
 @lru_cache(maxsize=10_000)
 def holiday_name(country: str, day: date) -> str:
-    """The public holiday on `day`, empty if none. Raises Unknown for a year the calendar does not cover."""
+    """The name of the public holiday on `day`, or empty. Raises Unknown for a year the calendar does not cover."""
     calendar = _calendar(country, day.year)
     if not calendar.start_year <= day.year <= calendar.end_year:
         raise Unknown(f"the holiday calendar of {country} does not cover {day.year}")

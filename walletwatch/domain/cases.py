@@ -1,8 +1,8 @@
-"""A theft being followed: what was stolen, by which rules it is followed, and what happened since.
+"""Cases: a theft that is followed, the options it is followed with, and its events.
 
-A case is a pure fold over transactions in block order (`walletwatch.tracing`): all that has to be kept is the case, the
-transactions the fold named relevant (with their blocks) and the opening balances it was told. After a reorg the
-transactions and openings above the fork are dropped and the rest is folded again.
+A case is a pure fold over transactions in block order (`walletwatch.tracing`). Stored are the case, the transactions
+that the fold reported as relevant (with their blocks), and the opening balances it used. After a reorg the transactions
+and openings above the fork are dropped and the rest is folded again.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ class TaintModel(StrEnum):
 
 
 CONSERVING_MODELS = (TaintModel.HAIRCUT, TaintModel.FIFO, TaintModel.LIFO, TaintModel.TIHO)
-"""Models whose totals add up to what was stolen, to the base unit. Poison's are of full values."""
+"""Models whose totals add up to the stolen amount, to the base unit. Poison counts full values."""
 
 
 class CaseState(StrEnum):
-    """A stopped case is kept and shown, and no longer extended."""
+    """A stopped case is kept and shown, but no longer extended."""
 
     OPEN = "open"
     STOPPED = "stopped"
@@ -38,11 +38,11 @@ class CaseState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """Where stolen value came to rest first: one output or one transfer, wholly tainted.
+    """The first output or transfer of stolen value, wholly tainted.
 
     `ordinal` is the vout on coin chains and `Transfer.ordinal` on account chains; `log_index` is a token log's position
-    in its block, else None. `height` is where the transaction stood when the case was opened (after a reorg the
-    transaction, not the height, counts).
+    in its block, else None. `height` is the transaction's block height when the case was opened (after a reorg the
+    transaction counts, not the height).
     """
 
     tx: TxId
@@ -57,8 +57,7 @@ class Seed:
 @dataclass(frozen=True, slots=True)
 class TraceOptions:
     """How far to follow. `min_value` holds base units by asset, converted from a fiat threshold when the case was
-    opened; an asset that is not named is followed to the last unit. A seed rests at hop 1; nothing is followed beyond
-    `max_hops`.
+    opened; other assets are followed to the last unit. Seeds are at hop 1; nothing is followed beyond `max_hops`.
     """
 
     model: TaintModel = TaintModel.FIFO
@@ -87,16 +86,16 @@ class Case:
 
     @property
     def assets(self) -> tuple[AssetId, ...]:
-        """What was stolen, each asset once, in the order of the seeds."""
+        """The stolen assets, each once, in the order of the seeds."""
         return tuple(dict.fromkeys(seed.asset for seed in self.seeds))
 
 
 @dataclass(frozen=True, slots=True)
 class Opening:
-    """What `address` held of `asset` before the block at `height`: the one clean lot its queue begins with.
+    """The balance of `asset` at `address` before the block at `height`: the clean lot with which its queue begins.
 
-    `amount` is None where nobody could tell; the trace then says so. An address that was left and is tainted again has
-    another opening at another height: (asset, address, height) names one.
+    `amount` is None if it is unknown; the trace then reports a gap. An address that is tainted again later has another
+    opening: the key is (asset, address, height).
     """
 
     asset: AssetId
@@ -107,8 +106,8 @@ class Opening:
 
 @dataclass(frozen=True, slots=True)
 class Onward:
-    """Where a bridge was told to pay: `chain` is CAIP-2 where the network is known, else the bridge's own name for it.
-    `memo` is the whole instruction as it stands in the transaction.
+    """The destination of a bridge deposit: `chain` is CAIP-2 where the network is known, else the bridge's name for it.
+    `memo` is the whole instruction from the transaction.
     """
 
     chain: str
@@ -117,12 +116,12 @@ class Onward:
 
 
 class CaseEventKind(StrEnum):
-    """What a block did to a case, by the case's own model."""
+    """The kind of a case event, by the case's own model."""
 
     MOVED = "moved"
-    """Tainted value left an address (one event a transaction and asset)."""
+    """Tainted value left an address (one event per transaction and asset)."""
     ARRIVED = "arrived"
-    """Tainted value reached a labelled place where it is not followed: freeze it there."""
+    """Tainted value reached a labelled address where it is not followed: freeze it there."""
     COINJOIN = "coinjoin"
     """Tainted value went into a CoinJoin."""
     THRESHOLD = "threshold"
@@ -133,10 +132,10 @@ class CaseEventKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class CaseEvent:
-    """One thing worth telling. `amount` is tainted base units of `asset`.
+    """One event of a case. `amount` is in tainted base units of `asset`.
 
-    `address` is whom it left (`moved`) or where it rests (all others; None in a CoinJoin). `to` are the addresses that
-    got tainted value, largest first (`moved` only). `label` and `category` say who that is, where known.
+    `address` is the sender (`moved`) or the address at which it rests (all others; None in a CoinJoin). `to` are the
+    receivers of tainted value, largest first (`moved` only). `label` and `category` are the address's, where known.
     """
 
     id: str
@@ -161,5 +160,5 @@ def case_id(chain: ChainId, seeds: tuple[Seed, ...]) -> str:
 
 
 def case_event_id(case: str, kind: CaseEventKind, tx: TxId, asset: AssetId, place: bytes) -> str:
-    """The id of an event: the same after a restart, a reorg or a refold. `place` is the key of where it happened."""
+    """The id of an event: the same after a restart, a reorg or a refold. `place` is the address's key, or empty."""
     return stable_id("cev", case, kind, tx, str(asset), place)

@@ -1,4 +1,4 @@
-"""Verdicts and findings, and the ids that stay the same whenever a thing is found again."""
+"""Verdicts, findings, and stable ids, which are digests of the things they name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from chains.model import AssetId, ChainId, TxId
 
 
 def stable_id(prefix: str, *parts: str | bytes) -> str:
-    """`prefix_` + 24 hex digits of SHA-256 over the parts, each preceded by its length: none can run together."""
+    """`prefix_` + 24 hex digits of SHA-256 over the parts, each preceded by its length to keep them apart."""
     digest = hashlib.sha256()
     for part in parts:
         raw = part.encode() if isinstance(part, str) else part
@@ -22,24 +22,24 @@ def stable_id(prefix: str, *parts: str | bytes) -> str:
 
 
 def outflow_id(chain: ChainId, tx: TxId, wallet: str, asset: AssetId) -> str:
-    """The id of what `wallet` lost of `asset` in `tx`."""
+    """The id of the outflow of `asset` from `wallet` in `tx`."""
     return stable_id("out", str(chain), tx, wallet, str(asset))
 
 
 def finding_id(chain: str, tx: TxId | None, wallet: str, asset: str, rule_id: str, period: str = "") -> str:
     """The id of a finding: at most one for (chain, tx, wallet, asset, rule_id). Findings without a transaction
-    (`feed_malformed`, `node_stale` …) are told apart by `period`, e.g. the day.
+    (`feed_malformed`, `node_stale` …) are distinguished by `period`, e.g. the day.
     """
     return stable_id("fnd", chain, tx or b"", wallet, asset, rule_id, period)
 
 
 def alert_id(fingerprint: str) -> str:
-    """The id of the alert that gathers everything with this fingerprint."""
+    """The id of the alert that collects the findings with this fingerprint."""
     return stable_id("alr", fingerprint)
 
 
 class VerdictKind(StrEnum):
-    """A rule passes, is violated, or could not be judged; the third is never read as the first."""
+    """A rule passes, is violated, or could not be judged; undetermined never counts as a pass."""
 
     PASS = "pass"  # noqa: S105 - a verdict, not a secret
     VIOLATION = "violation"
@@ -47,7 +47,7 @@ class VerdictKind(StrEnum):
 
 
 class Severity(StrEnum):
-    """How loud; compare by `rank`, 0 is the loudest."""
+    """The severity of a finding or alert; compare by `rank`, 0 is the highest."""
 
     CRITICAL = "critical"
     HIGH = "high"
@@ -57,26 +57,26 @@ class Severity(StrEnum):
 
     @property
     def rank(self) -> int:
-        """Place in the order critical (0) … info (4)."""
+        """Position in the order critical (0) … info (4)."""
         return list(Severity).index(self)
 
 
 class Mode(StrEnum):
-    """`enforce` alerts; `shadow` is recorded and shown, and tells nobody."""
+    """`enforce` raises alerts; `shadow` findings are recorded and shown only."""
 
     ENFORCE = "enforce"
     SHADOW = "shadow"
 
 
 Evidence = Mapping[str, Any]
-"""JSON values only: text, bool, small int, list, mapping. Amounts are texts of base units."""
+"""JSON values only: text, bool, small int, list, mapping. Amounts are base units as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a rule says of one outflow: `summary` is one sentence for a treasurer, `evidence` lets a person check it.
+    """A rule's verdict on one outflow: `summary` is one sentence for a treasurer, `evidence` lets a person check it.
 
-    `severity` overrides the rule's own where the catalogue says so (a refused act beside a met quorum is `low`).
+    `severity` overrides that of the rule where the catalogue says so (a refused act beside a met quorum is `low`).
     """
 
     kind: VerdictKind
@@ -89,12 +89,12 @@ PASS = Verdict(VerdictKind.PASS)
 
 
 def violation(summary: str, severity: Severity | None = None, **evidence: Any) -> Verdict:
-    """The rule is broken."""
+    """The verdict that the rule is violated."""
     return Verdict(VerdictKind.VIOLATION, summary, evidence, severity)
 
 
 def undetermined(reason: str, **evidence: Any) -> Verdict:
-    """The rule could not be judged, for this reason."""
+    """The verdict that the rule could not be judged, and why."""
     return Verdict(VerdictKind.UNDETERMINED, reason, {**evidence, "reason": reason})
 
 

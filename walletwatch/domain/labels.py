@@ -1,4 +1,4 @@
-"""What is publicly said about an address, by whom, and how surely."""
+"""Labels: public statements about addresses, with source and confidence."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ CATEGORIES = frozenset(
     | {"wallet", "defi", "other"}
 )
 STOP_CATEGORIES = frozenset({"exchange", "service", "mixer", "bridge", "sanctioned"})
-"""Where the tracer stops: whoever holds funds there mixes them with others'."""
+"""Categories at which the tracer stops: these services mix the funds of many people."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """One statement: `address` (the chain's usual text) on `chain` (CAIP-2, or `*` for any) is `label`.
+    """One statement: `address` (in its chain's usual text form) on `chain` (CAIP-2, or `*` for any) is `label`.
 
-    `confidence_milli` is 0..1000 (CONTRACT's 0 to 1). Valid in [valid_from, expires_at); None is open.
+    `confidence_milli` is 0..1000 (CONTRACT's 0 to 1). Valid in [valid_from, expires_at); None means unbounded.
     """
 
     chain: str
@@ -30,6 +30,6 @@ class Label:
     expires_at: datetime | None = None
 
     def valid_at(self, moment: datetime) -> bool:
-        """Whether the statement was held true at `moment`."""
+        """Whether the label is valid at `moment`."""
         after = self.valid_from is None or self.valid_from <= moment
         return after and (self.expires_at is None or moment < self.expires_at)

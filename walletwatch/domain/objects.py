@@ -1,5 +1,5 @@
-"""What is kept, as the JSON objects other programs rely on. Pure functions; amounts are texts of base units, times UTC
-with six digits, hashes and addresses in their chain's usual text form.
+"""The public JSON objects. Pure functions; amounts are base units as text, times UTC with six digits, hashes and
+addresses in their chain's usual text form.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 from chains.model import Address, Asset, AssetId, ChainId
 from chains.registry import format_hash
-from walletwatch.domain.alerts import Alert, Decision, Silence
+from walletwatch.domain.alerts import Alert, Silence
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.labels import Label
 from walletwatch.domain.outflows import Outflow
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What things are called: assets by id, configured chain names by CAIP-2 text, labels by address text."""
+    """Names for display: assets by id, configured chain names by CAIP-2 text, labels by address text."""
 
     assets: Mapping[AssetId, Asset] = field(default_factory=dict)
     chains: Mapping[str, str] = field(default_factory=dict)
@@ -34,7 +34,7 @@ class Names:
         return self.chains.get(chain_id, chain_id)
 
     def unit(self, asset: AssetId) -> Json:
-        """`asset`, `symbol` and `decimals`; the last two are None where nobody configured the asset."""
+        """`asset`, `symbol` and `decimals`; the last two are None if the asset is not configured."""
         known = self.assets.get(asset)
         if known is None:
             return {"asset": str(asset), "symbol": None, "decimals": None}
@@ -42,7 +42,7 @@ class Names:
 
 
 def time_text(moment: datetime | None) -> str | None:
-    """A time as text, None where there is none."""
+    """A time as text; None for None."""
     return None if moment is None else format_utc(moment)
 
 
@@ -77,7 +77,7 @@ def _destination(address: Address, amount: int, names: Names) -> Json:
 
 
 def finding_object(finding: Finding, names: Names, *, resolved: Mapping[str, Any] | None = None) -> Json:
-    """The *finding* object. `resolved` says what explained it later; the finding itself stays."""
+    """The *finding* object. `resolved` is what explained it later; the finding itself is unchanged."""
     return {
         "id": finding.id,
         "rule": finding.rule,
@@ -121,17 +121,17 @@ def alert_object(alert: Alert) -> Json:
         "outflows": list(alert.outflows),
         "opened_at": time_text(alert.opened_at),
         "version": alert.version,
-        **{name: _decision(decision) for name, decision in decisions.items() if decision is not None},
+        **{
+            name: {"by": decision.by, "at": time_text(decision.at), "reason": decision.reason}
+            for name, decision in decisions.items()
+            if decision is not None
+        },
         "deliveries": deliveries,
     }
 
 
-def _decision(decision: Decision) -> Json:
-    return {"by": decision.by, "at": time_text(decision.at), "reason": decision.reason}
-
-
 def silence_object(silence: Silence) -> Json:
-    """A silence: whose, why, until when, and what it mutes."""
+    """A silence: by whom, why, until when, and its matchers."""
     return {
         "id": silence.id,
         "by": silence.by,
@@ -146,7 +146,7 @@ def silence_object(silence: Silence) -> Json:
 
 
 def label_object(label: Label) -> Json:
-    """A statement about an address; `confidence` is a text from 0 to 1, exact."""
+    """A label; `confidence` is a decimal from 0 to 1, as text."""
     return {
         "chain": label.chain,
         "address": label.address,
@@ -160,7 +160,7 @@ def label_object(label: Label) -> Json:
 
 
 def request_object(request: Request, names: Names, *, state: str, tx: bytes | None = None) -> Json:
-    """A request: what was to be paid, and every act on it. `tx` is the transaction that paid it."""
+    """A request: its intent, and all acts on it. `tx` is the transaction that paid it."""
     intent = request.intent
     return {
         "id": request.id,
@@ -183,7 +183,7 @@ def request_object(request: Request, names: Names, *, state: str, tx: bytes | No
 
 
 def act_object(act: Act, chain: ChainId) -> Json:
-    """One act of the approval log. `refused` is the rule by which it does not count, empty if it may."""
+    """One act of the approval log. `refused` is the rule by which it does not count, or empty."""
     return {
         "act": str(act.kind),
         "request_id": act.request_id,

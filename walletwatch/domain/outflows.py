@@ -1,4 +1,4 @@
-"""What left the perimeter: net of change and of moves between own wallets (DESIGN §4, CONTRACT §3 "Keys and edges")."""
+"""Outflows: what left the perimeter, net of change and internal transfers (CONTRACT §3 "Keys and edges")."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from walletwatch.domain.withdrawals import Payment
 
 
 class OutflowState(StrEnum):
-    """Where an outflow is in its life: `seen → included → final`, or `orphaned`, or `replaced`."""
+    """The state of an outflow: `seen → included → final`, or `orphaned`, or `replaced`."""
 
     SEEN = "seen"
     INCLUDED = "included"
@@ -35,12 +35,12 @@ class OutflowState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Outflow:
-    """Value that one wallet lost to outside in one transaction, in one asset.
+    """Value of one asset that left one wallet for outside the perimeter in one transaction.
 
-    `amount` is in base units, without fee; of a transaction that spends several own wallets each bears its share. `fee`
-    (native base units) stands on the first outflow of a transaction, 0 on the others.
-    `payments` are the transaction's arrivals outside in this asset, all of them; `foreign_inputs`: strangers paid in
-    too, so they may exceed `amount`. `traced` False: destinations are first receivers, inner calls were not visible.
+    `amount` is in base units, without fee; if a transaction spends several own wallets, each bears its share. `fee`
+    (native base units) is set on the first outflow of a transaction and 0 on the others.
+    `payments` are all the transaction's payments to outside in this asset. `foreign_inputs`: others paid in too, so
+    that payments may exceed `amount`. `traced` False: inner calls were not visible, destinations are first receivers.
     """
 
     id: str
@@ -56,18 +56,18 @@ class Outflow:
     block: BlockRef | None = None
     block_time: datetime | None = None
     family: TxId = b""
-    """The first transaction seen of those that replace each other; its own id if alone."""
+    """The first seen of the transactions that replace each other; the own id if there is no other."""
     foreign_inputs: bool = False
     traced: bool = True
 
     @property
     def broadcast_at(self) -> datetime:
-        """The earliest we know it to have existed: first sight or block time."""
+        """The earliest known time: first sight or block time."""
         return self.first_seen if self.block_time is None else min(self.first_seen, self.block_time)
 
 
 def by_asset(outflows: Iterable[Outflow]) -> list[list[Outflow]]:
-    """The outflows of one transaction, those of each asset together, in the order of asset ids."""
+    """The outflows of one transaction, grouped by asset, in the order of asset ids."""
     grouped: dict[AssetId, list[Outflow]] = defaultdict(list)
     for outflow in outflows:
         grouped[outflow.asset].append(outflow)
@@ -76,8 +76,8 @@ def by_asset(outflows: Iterable[Outflow]) -> list[list[Outflow]]:
 
 @dataclass(frozen=True, slots=True)
 class Movement:
-    """What one transaction did to one own wallet in one asset, for the books: base units in, out (to anywhere else,
-    own wallets included) and fee paid.
+    """The change of one own wallet in one asset by one transaction, for the books: base units received, sent (own
+    wallets included as receivers) and fee paid.
     """
 
     wallet: str
@@ -89,13 +89,13 @@ class Movement:
 
 @dataclass(frozen=True, slots=True)
 class NetResult:
-    """What a transaction means for the perimeter."""
+    """The net effect of a transaction on the perimeter."""
 
     losses: tuple[tuple[str, AssetId, int, tuple[Payment, ...]], ...]
     """(wallet, asset, amount to outside without fee, payments), in a stable order."""
     movements: tuple[Movement, ...]
     fee: int
-    """Native base units of the fee that the perimeter paid."""
+    """The fee paid by the perimeter, in native base units."""
     foreign_inputs: bool = False
     traced: bool = True
 
@@ -113,7 +113,7 @@ def share_out(total: int, weights: Mapping[str, int]) -> dict[str, int]:
 
 
 def net(tx: ChainTransaction, perimeter: Perimeter, native: AssetId) -> NetResult:
-    """What `tx` took from and brought to the perimeter."""
+    """The net effect of `tx` on the perimeter."""
     if isinstance(tx, UtxoTransaction):
         return _net_utxo(tx, perimeter, native)
     return _net_account(tx, perimeter, native)
@@ -136,7 +136,7 @@ def _net_utxo(tx: UtxoTransaction, perimeter: Perimeter, native: AssetId) -> Net
     own_in, own_out = sum(spent.values()), sum(gained.values())
     foreign = any(perimeter.wallet_of(i.address) is None for i in tx.inputs)
     fees = share_out(_own_fee(tx, own_in, own_out, foreign), spent)
-    # A wallet's own loss before the fee; the joint loss to outside is borne in proportion to it.
+    # Each wallet's own loss without fee; the total loss to outside is shared in proportion to it.
     lost = {name: max(0, value - gained.get(name, 0) - fees[name]) for name, value in spent.items()}
     to_outside = max(0, own_in - own_out - sum(fees.values()))
     shares = share_out(to_outside, lost)
@@ -149,7 +149,7 @@ def _net_utxo(tx: UtxoTransaction, perimeter: Perimeter, native: AssetId) -> Net
 
 
 def _own_fee(tx: UtxoTransaction, own_in: int, own_out: int, foreign: bool) -> int:
-    """Our part of the fee: all of it if all inputs are ours, else by what we put in; never more than we lost."""
+    """Our part of the fee: all of it if all inputs are ours, else in proportion to our inputs; at most what we lost."""
     if not own_in:
         return 0
     if not foreign:
@@ -192,7 +192,7 @@ def _net_account(tx: AccountTransaction, perimeter: Perimeter, native: AssetId) 
 def _account_losses(
     balance: Mapping[tuple[AssetId, bytes], int], seen: Mapping[bytes, Address], perimeter: Perimeter
 ) -> tuple[tuple[str, AssetId, int, tuple[Payment, ...]], ...]:
-    """Net change per account and asset over the transaction; gainers outside are the destinations."""
+    """Losses by net change per account and asset; accounts outside with a net gain are the destinations."""
     losses: list[tuple[str, AssetId, int, tuple[Payment, ...]]] = []
     for asset in sorted({asset for asset, _ in balance}):
         by_wallet: dict[str, int] = defaultdict(int)
@@ -225,7 +225,7 @@ def outflows_of(
     block_time: datetime | None = None,
     family: TxId = b"",
 ) -> tuple[Outflow, ...]:
-    """The outflows of a netted transaction; the fee stands on the first."""
+    """The outflows of a netted transaction; the first one carries the fee."""
     return tuple(
         Outflow(
             id=outflow_id(chain, tx.txid, wallet, asset),

@@ -1,4 +1,4 @@
-"""How many people must approve what: approval policies, one tier each (CONTRACT §2)."""
+"""Approval policies: how many people of which groups must approve (CONTRACT §2)."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from walletwatch.domain.prices import Price
 from walletwatch.domain.withdrawals import Intent, MatchTerms
 
 APPROVER = "approver"
-"""The role that may approve. A group that names another role lets that role approve too."""
+"""The role that may approve. If a group names another role, that role may approve too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """`min` of the approvers must have this role and this department; an empty one fits everybody."""
+    """`min` of the approvers must have this role and this department; an empty one matches everybody."""
 
     min: int
     role: str = ""
@@ -49,13 +49,13 @@ class Group:
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """From which value on a policy applies: `units` base units of `asset`, or 1e-8 USD where `asset` is None."""
+    """A limit value: `units` base units of `asset`, or 1e-8 USD if `asset` is None."""
 
     units: int
     asset: AssetId | None = None
 
     def as_json(self) -> dict[str, str]:
-        """The normal form: base units as text, `USD` where there is no asset."""
+        """The canonical form: base units as text, `USD` if there is no asset."""
         return {"units": str(self.units), "asset": "USD" if self.asset is None else str(self.asset)}
 
     @classmethod
@@ -65,7 +65,7 @@ class Threshold:
 
 
 class PolicyFit(Enum):
-    """Whether a policy applies to a request. `UNKNOWN`: a price or the paying wallet would decide it."""
+    """Whether a policy applies to a request. `UNKNOWN`: it depends on a price or on the paying wallet."""
 
     YES = "yes"
     NO = "no"
@@ -86,14 +86,16 @@ def _same(value: Any) -> Any:
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a field stands in the document. None stays None; `many`: each element by itself, sorted if not `ordered`."""
+    """How a field is written to JSON and read back. `many`: element by element, sorted if not `ordered`; else None is
+    kept as None.
+    """
 
     write: Callable[[Any], Any] = _same
     read: Callable[[Any], Any] = _same
     many: bool = False
     ordered: bool = True
     later: bool = False
-    """It came after the first release."""
+    """The field was added after the first release."""
 
     def written(self, value: Any) -> Any:
         if not self.many:
@@ -113,11 +115,10 @@ def _form(write: Callable[[Any], Any] = _same, read: Callable[[Any], Any] = _sam
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """One tier. `quorum` counts distinct persons, at least one; `groups` say which of them must be among these.
+    """One tier. `quorum` is the number of distinct persons, at least one; `groups` say which must be among them.
 
-    Selectors (`chains`, `assets`, `wallets`) that are given must all fit. Every field is a key of `[[approval_policy]]`
-    by the same name and one of the kept document. Raises ValueError for a quorum below one or a group that can never be
-    filled.
+    All given selectors (`chains`, `assets`, `wallets`) must match. Each field has the name of its key in
+    `[[approval_policy]]` and in the stored JSON. Raises ValueError for a quorum or group minimum below one.
     """
 
     name: str
@@ -130,15 +131,15 @@ class Policy:
     hours: BusinessHours | None = field(
         default=None, metadata=_form(BusinessHours.as_json, BusinessHours.from_json, later=True)
     )
-    """Approvals given outside do not count."""
+    """Approvals given outside these hours do not count."""
     tolerance: tuple[Threshold, ...] = field(
         default=(), metadata=_form(Threshold.as_json, Threshold.from_json, many=True, later=True)
     )
-    """Per asset, by how many base units a payment may differ from its request; 0 where none is named."""
+    """By asset, how many base units a payment may differ from its request; by default 0."""
     fee_deducted: bool = field(default=False, metadata=_form(later=True))
-    """The receiver bears the fee: so much may be missing."""
+    """The receiver bears the fee: a payment may be less by as much."""
     parts: int = field(default=1, metadata=_form(str, int, later=True))
-    """Up to so many transactions may pay one request together."""
+    """How many transactions may pay one request together, at most."""
     chains: tuple[ChainId, ...] = field(default=(), metadata=_form(str, ChainId.parse, many=True, ordered=False))
     assets: tuple[AssetId, ...] = field(default=(), metadata=_form(str, AssetId.parse, many=True, ordered=False))
     wallets: tuple[str, ...] = field(default=(), metadata=_form(many=True, ordered=False))
@@ -147,19 +148,19 @@ class Policy:
 
     def __post_init__(self) -> None:
         if self.quorum < 1:
-            raise ValueError(f"policy {self.name!r}: a quorum below 1 would approve by silence")
+            raise ValueError(f"policy {self.name!r}: quorum must be at least 1")
         if any(group.min < 1 for group in self.groups):
-            raise ValueError(f"policy {self.name!r}: a group's min is at least 1")
+            raise ValueError(f"policy {self.name!r}: a group's min must be at least 1")
         if self.parts < 1 or any(t.asset is None for t in self.tolerance):
-            raise ValueError(f"policy {self.name!r}: one part at least, and tolerances in coins")
+            raise ValueError(f"policy {self.name!r}: parts must be at least 1, and tolerances amounts of an asset")
         object.__setattr__(self, "digest", "sha256:" + hashlib.sha256(rfc8785.dumps(self.as_json())).hexdigest())
 
     def may_approve(self, person: Person) -> bool:
-        """Whether `person` has a role that lets them approve under this policy."""
+        """Whether `person` has a role that may approve under this policy."""
         return APPROVER in person.roles or any(g.role and g.fits(person) for g in self.groups)
 
     def fits(self, intent: Intent, wallets: tuple[str, ...], price: Price | None) -> PolicyFit:
-        """Whether this tier is the one for `intent`. The wallet is the intent's own, else those that paid."""
+        """Whether the policy applies to `intent`. `wallets` are those that paid, used if the intent names none."""
         if self.chains and intent.chain not in self.chains:
             return PolicyFit.NO
         if self.assets and intent.asset not in self.assets:
@@ -187,7 +188,7 @@ class Policy:
 
     @property
     def needs_price(self) -> bool:
-        """Whether the tier is told by a value in USD."""
+        """Whether `min_value` is in USD."""
         return self.min_value is not None and self.min_value.asset is None
 
     def terms(self, asset: AssetId) -> MatchTerms:
@@ -196,8 +197,8 @@ class Policy:
         return MatchTerms(units, self.fee_deducted, self.parts)
 
     def as_json(self) -> dict[str, Any]:
-        """The normal form. Durations are whole microseconds as text, amounts base units as text. What a policy does not
-        use is left out where it came after the first release, so that digests stay what they were.
+        """The canonical form. Durations are whole microseconds as text, amounts base units as text. Fields added after
+        the first release are omitted at their default, so that digests do not change.
         """
         document: dict[str, Any] = {}
         for name, form, default in _FIELDS:
@@ -213,4 +214,4 @@ class Policy:
 
 
 _FIELDS = tuple((one.name, one.metadata.get("form", _Form()), one.default) for one in fields(Policy) if one.init)
-"""Name, form in the document and default of each."""
+"""Name, JSON form and default of each field."""

@@ -1,4 +1,4 @@
-"""Prices as exact integers, and the answer "not known"."""
+"""Prices as exact integers, and the exception for unknown facts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ USD_SCALE = 10**8
 
 
 class Unknown(Exception):
-    """The facts asked for are not to be had; the message says why, for a person."""
+    """A requested fact is not available; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)

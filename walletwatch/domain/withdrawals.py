@@ -10,7 +10,7 @@ from chains.model import Address, AssetId, ChainId, TxId
 
 
 class ActKind(StrEnum):
-    """What a person did."""
+    """The kind of an act."""
 
     REQUEST = "request"
     APPROVE = "approve"
@@ -20,22 +20,22 @@ class ActKind(StrEnum):
 
 
 class Grade(StrEnum):
-    """Who vouches for an act, strongest first."""
+    """The evidence for an act, strongest first."""
 
     SIGNED = "signed"
-    """The person: a JWS by a key of theirs that the configuration knows."""
+    """A JWS by a configured key of the person."""
     SAFE_SIGNATURE = "safe-signature"
-    """The owner of a Safe: an EIP-712 signature over the payment, verified; its time is the service's word."""
+    """A verified EIP-712 signature of a Safe's owner over the payment; its time is stated by the service."""
     VENDOR_EXPORT = "vendor-export"
-    """A vendor's word for it; nothing in the export can be verified."""
+    """A statement of the vendor; nothing in the export can be verified."""
     UNSIGNED = "unsigned"
-    """Whoever writes the log."""
+    """A statement of the log's writer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What is to be paid: `amount` base units of `asset` to `destination`. `hash` is `sha256:` + hex SHA-256 over the
-    RFC 8785 canonical JSON of the intent as it stood in the request.
+    RFC 8785 canonical JSON of the intent as given in the request.
     """
 
     chain: ChainId
@@ -51,11 +51,11 @@ class Intent:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One act of the log, as read. `at` is when the person acted; `read_at` when we read the line.
+    """One act of the approval log. `at` is when the person acted, `read_at` when the line was read.
 
     `refused` is the rule type by which the act does not count (`invalid_signature`, `approver_not_authorised` …), as
-    far as the act alone tells; `reason` says it in words. `signed` is False for a feed with `signatures = "none"` and
-    for what only a vendor says; `grade` tells which.
+    far as the act alone shows; `reason` is a text for it. `signed` is False for a feed with `signatures = "none"` and
+    for statements of a vendor; see `grade`.
     `digest` is the SHA-256 of the payload: exact duplicates are one act.
     """
 
@@ -76,13 +76,13 @@ class Act:
     refused: str = ""
     reason: str = ""
     vouched: Grade | None = None
-    """The grade of what a vendor's export says; None for a line of a log."""
+    """The grade of an act from a vendor; None for a line of a log."""
     read_late: bool = False
-    """Dated in an interval in which its feed was not read: its time is the person's word alone."""
+    """Dated in an interval in which its feed was not read, so that only the person vouches for the time."""
 
     @property
     def grade(self) -> Grade:
-        """Who vouches for it."""
+        """The evidence for the act."""
         return self.vouched or (Grade.SIGNED if self.signed else Grade.UNSIGNED)
 
 
@@ -99,7 +99,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class RefusedAct:
-    """An act that does not count, and why: `rule` is the rule type CONTRACT §3 names for it."""
+    """An act that does not count, and why: `rule` is the rule type for it (CONTRACT §3)."""
 
     act: Act
     rule: str
@@ -110,10 +110,10 @@ class RefusedAct:
 class Authorisation:
     """Whether one request was approved as its policy asks, for a payment broadcast at a known time.
 
-    `met` is the verdict. `counted` are the acts that count, one a person; `refused` those that do not. `missing` says
-    in words which part of the quorum is open. `withdrawn` is the cancel or reject act that ended the request, if any.
-    `policy` is the first policy that fits (empty if none does: then any one counted approval is asked for) and
-    `policy_digest` its SHA-256 over canonical JSON. `explanation` are the steps of the decision, for a person.
+    `met` is the result. `counted` are the acts that count, one for each person; `refused` those that do not. `missing`
+    are texts for the open parts of the quorum. `withdrawn` is the cancel or reject act that ended the request, if any.
+    `policy` is the first policy that applies (empty if none does: any one counted approval is then enough) and
+    `policy_digest` its SHA-256 over canonical JSON. `explanation` are the steps of the decision as text.
     """
 
     request: Request
@@ -129,18 +129,18 @@ class Authorisation:
     """Why it could not be judged (for example: no price for a fiat threshold), else empty."""
     explanation: tuple[str, ...] = ()
     signed: bool = field(default=True)
-    """False if any counted act is unsigned: weaker evidence, and marked so."""
+    """False if any counted act is unsigned, which is weaker evidence."""
 
     @property
     def read_late(self) -> bool:
-        """Whether the answer rests on an act that was dated while its feed was not read."""
+        """Whether the result depends on an act that was dated while its feed was not read."""
         return self.request.requested.read_late or any(act.read_late for act in self.counted)
 
 
 @dataclass(frozen=True, slots=True)
 class Payment:
-    """One arrival outside the perimeter: `amount` base units at `address`; `ordinal` is the vout, or the place among
-    the transaction's net receivers on account chains.
+    """One arrival outside the perimeter: `amount` base units at `address`; `ordinal` is the vout, or on account chains
+    the number among the transaction's net receivers.
     """
 
     ordinal: int
@@ -150,13 +150,13 @@ class Payment:
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """What matching looks at: all that one transaction paid outside in one asset.
+    """All that one transaction paid outside in one asset: the input of matching.
 
-    `broadcast_at` is the earliest of a broadcast act, first sight in a mempool and block time; `from_block_time_only`
-    tells that nothing better than block time is known (Bitcoin's may be two hours off). `family` are transaction ids
+    `broadcast_at` is the earliest of a broadcast act, first sight in a mempool and block time; `from_block_time_only`:
+    only the block time is known (Bitcoin's may be two hours off). `family` are transaction ids
     that share an input or nonce with this one, itself included: they share their requests. `seen_at` is the first sight
     in a mempool where there was one; if given, `broadcast_at` may be an earlier block time, which is weaker evidence.
-    `fee` is what the network took, in base units of `asset`; 0 where it was paid in another asset.
+    `fee` is the network fee in base units of `asset`; 0 if it was paid in another asset.
     """
 
     chain: ChainId
@@ -175,9 +175,9 @@ class Spending:
 class Match:
     """`request` (by its authorisation) explains `payment`; `by_txid` if a broadcast act named the transaction.
 
-    `rivals` are ids of requests that would have explained it as well and are younger: the choice was ambiguous.
-    `paid_before` (base units) is what earlier transactions paid of the request. Where the policy gives leeway, `short`
-    is by how much the payment is less than what was still to be paid, below 0 if it is more; `part`: more is to come.
+    `rivals` are ids of later requests that would have explained it as well: the choice was ambiguous. `paid_before`
+    (base units) is what earlier transactions paid of the request. Where the policy gives leeway, `short` is the amount
+    by which the payment is less than the rest of the request, negative if it is more; `part`: more is to come.
     """
 
     payment: Payment
@@ -191,7 +191,7 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class NearMiss:
-    """A request that agrees with `payment` in all but `differs`: `destination` or `amount`."""
+    """A request that matches `payment` except for `differs`: `destination` or `amount`."""
 
     payment: Payment
     authorisation: Authorisation
@@ -210,10 +210,10 @@ class Reuse:
 
 @dataclass(frozen=True, slots=True)
 class MatchResult:
-    """The whole answer for one `Spending`. `unexplained` payments have neither match, near miss nor reuse.
+    """The result of matching one `Spending`. `unexplained` payments have no match, near miss or reuse.
 
-    `blind` is why the approvals could not be consulted (dead feed), else empty: every authorisation rule is then
-    undetermined unless what is known already explains the payment.
+    `blind` is why the approvals could not be read (dead feed), or empty. If set, every authorisation rule is
+    undetermined, unless the acts already known explain the payment.
     """
 
     spending: Spending
@@ -223,15 +223,15 @@ class MatchResult:
     unexplained: tuple[Payment, ...] = ()
     blind: str = ""
     stopped: str = ""
-    """Why near misses may not be the nearest ones: the search was cut short. Else empty."""
+    """Why the search for near misses was cut short, so that there may be nearer ones; or empty."""
     void: tuple[Act, ...] = ()
-    """Request acts that would have explained an unexplained payment, and count for nothing."""
+    """Request acts that would have explained an unexplained payment, but do not count."""
 
 
 @dataclass(frozen=True, slots=True)
 class MatchTerms:
-    """How a payment may differ from its request: by `tolerance` base units either way; with `fee_deducted` the receiver
-    bears fee, so that as much as the transaction's fee may be missing; up to `parts` transactions pay it together.
+    """How a payment may differ from its request: by `tolerance` base units either way; with `fee_deducted`, it may be
+    less by the transaction's fee; up to `parts` transactions may pay the request together.
     """
 
     tolerance: int = 0

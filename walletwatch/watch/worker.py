@@ -101,7 +101,7 @@ class ChainWorker:
         if self.halted:
             return Tick.HALTED
         if self._renewed is not None:
-            self.watched.perimeter.take_over(self._renewed)
+            self.watched.perimeter.replace_with(self._renewed)
             self._renewed, self._loaded = None, False
         try:
             done = self._advance()
