@@ -19,7 +19,7 @@ KEY = SigningKey.generate("audit.exchange.example/log")
 NOW = datetime(2026, 11, 22, tzinfo=UTC)
 SIZE = 24
 LOG = [make_entry(n, NOW, "system", "a", f"tx-{n}", {"n": n}) for n in range(SIZE)]
-UNHELD = "entries from 0 on could not be held to a signed root"
+UNHELD = "entries from 0 on could not be checked against a signed root"
 OUTSIDE = sign_checkpoint(KEY, SIZE, Frontier().extend(e.leaf_hash for e in LOG).root())
 
 COLUMNS = st.sampled_from(["recorded_at", "actor", "action", "subject", "payload"])

@@ -67,7 +67,7 @@ def test_every_changed_character_of_a_checkpoint_fails() -> None:
 
 
 def test_a_checkpoint_of_another_log_signed_by_the_same_key_is_refused() -> None:
-    with pytest.raises(InvalidNote, match="of the log 'other'"):
+    with pytest.raises(InvalidNote, match="for the log 'other'"):
         open_checkpoint(KEY.sign(Checkpoint("other", 12, ROOT).text), VKEY)
 
 

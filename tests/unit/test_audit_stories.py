@@ -101,7 +101,7 @@ def test_undetermined_shadow_and_untraced_are_said() -> None:
     blind = make_finding(verdict=VerdictKind.UNDETERMINED, mode=Mode.SHADOW, summary="no price")
     story = make_story("x", StoryFacts(outflows=(make_outflow(traced=False),), findings=(blind,)), NAMES.amount)
     text = story_text(story)
-    assert "could not be judged, critical (shadow: nobody was told): no price" in text
+    assert "could not be judged, critical (shadow: no alert): no price" in text
     assert "1 rule could not be judged." in text
     assert "these are the first receivers" in text
 

@@ -113,7 +113,7 @@ def test_a_row_deleted_in_the_middle_is_named() -> None:
     assert (kinds(found), found.first_bad, found.root) == (["missing"], 20, None)
     assert check(LOG[:20] + LOG[24:]).problems[0].message == "entries 20 to 23 are missing"
     assert check(LOG[1:]).first_bad == 0
-    assert found.notices == ("entries from 10 on could not be held to a signed root",)
+    assert found.notices == ("entries from 10 on could not be checked against a signed root",)
     both = check(LOG[:20] + LOG[21:30] + [replace(LOG[30], actor="x"), *LOG[31:]])
     assert [p.seq for p in both.problems] == [20, 30]
 

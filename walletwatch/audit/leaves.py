@@ -1,4 +1,4 @@
-"""The bytes that are hashed: a leaf is the RFC 8785 canonical JSON of one audit entry (CONTRACT §6)."""
+"""Audit entries and the bytes that are hashed: a leaf is an entry's RFC 8785 canonical JSON (CONTRACT §6)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MAX_DEPTH = 64
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One row of the log as it is stored: `recorded_at` and `payload` (canonical JSON) are the very texts hashed.
+    """One row of the log as stored: `recorded_at` and `payload` (canonical JSON) are the exact texts that are hashed.
 
     `seq` counts from 0 and is the leaf's index; `leaf_hash` is 32 bytes.
     """
@@ -33,7 +33,7 @@ class AuditEntry:
     leaf_hash: bytes
 
     def as_json(self) -> dict[str, Any]:
-        """The *audit entry* object of CONTRACT §5. Raises ValueError if the stored payload is no JSON."""
+        """The *audit entry* object of CONTRACT §5. Raises ValueError if the stored payload is not JSON."""
         return {
             "seq": self.seq,
             "recorded_at": self.recorded_at,
@@ -48,17 +48,17 @@ class AuditEntry:
 def make_entry(
     seq: int, recorded_at: datetime, actor: str, action: str, subject: str, payload: Mapping[str, Any]
 ) -> AuditEntry:
-    """The entry that says `actor` did `action` to `subject`. Raises ValueError for what JSON cannot hold exactly."""
+    """The entry for `action` by `actor` on `subject`. Raises ValueError for values JSON cannot represent."""
     moment, text = format_utc(recorded_at), canonical_json(dict(payload)).decode()
     digest = leaf_hash(leaf_bytes(seq, moment, actor, action, subject, text))
     return AuditEntry(seq, moment, actor, action, subject, text, digest)
 
 
 def leaf_bytes(seq: int, recorded_at: str, actor: str, action: str, subject: str, payload: str) -> bytes:
-    """The canonical JSON of an entry, spliced from `payload`, which is canonical JSON already.
+    """The canonical JSON of an entry. `payload` is inserted as it is, because it is canonical JSON already.
 
-    Members stand in the order RFC 8785 §3.2.3 asks for. No other payload text gives the same bytes, because nothing
-    inside a JSON string can look like the member names that follow it. Raises ValueError for a text JSON cannot hold.
+    Members are in the order of RFC 8785 §3.2.3. No other payload gives the same bytes, because nothing inside a JSON
+    string can look like the member names that follow it. Raises ValueError for text that JSON cannot represent.
     """
     return b'{"action":%b,"actor":%b,"payload":%b,"recorded_at":%b,"seq":%d,"subject":%b}' % (
         _quote(action),
@@ -72,11 +72,11 @@ def leaf_bytes(seq: int, recorded_at: str, actor: str, action: str, subject: str
 
 def _quote(text: str) -> bytes:
     if type(text) is not str:
-        raise ValueError(f"a {type(text).__name__} stands where a text should")
+        raise ValueError(f"expected a string, got {type(text).__name__}")
     try:
         return orjson.dumps(text)
     except TypeError as error:
-        raise ValueError(f"not a text JSON can hold: {error}") from error
+        raise ValueError(f"JSON cannot represent this text: {error}") from error
 
 
 def leaf_hash(leaf: bytes) -> bytes:
@@ -85,27 +85,27 @@ def leaf_hash(leaf: bytes) -> bytes:
 
 
 def entry_hash(entry: AuditEntry) -> bytes:
-    """The leaf hash of an entry's content, whatever hash stands beside it. Raises ValueError for unreadable content."""
+    """The leaf hash of an entry's content; the stored `leaf_hash` is ignored. Raises ValueError for invalid content."""
     try:
         return leaf_hash(
             leaf_bytes(entry.seq, entry.recorded_at, entry.actor, entry.action, entry.subject, entry.payload)
         )
-    except (TypeError, AttributeError) as error:  # SQLite stores a blob in a text column if somebody writes one there
-        raise ValueError(f"a column holds another type than it should: {error}") from error
+    except (TypeError, AttributeError) as error:  # SQLite accepts a blob in a text column
+        raise ValueError(f"a column has the wrong type: {error}") from error
 
 
 def canonical_json(value: Any) -> bytes:
-    """RFC 8785 bytes of a JSON value. Raises ValueError for what has none (NaN, 2**53, lone surrogates, other types).
+    """RFC 8785 bytes of a JSON value. Raises ValueError if it has none (NaN, 2**53, lone surrogates, other types).
 
-    The `rfc8785` library took 51 µs for a 400-byte entry and orjson with sorted keys 1.3 µs; both give the same bytes
-    for texts, booleans and integers below 2**53 under ASCII keys, so only the rest goes the slow way.
+    The `rfc8785` library took 51 µs for a 400-byte entry, orjson with sorted keys 1.3 µs. Both give the same bytes for
+    text, booleans and integers below 2**53 under ASCII keys, so that `rfc8785` is used for all other values only.
     """
     try:
         if _is_plain(value, _MAX_DEPTH):
             return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
         return rfc8785.dumps(value)
     except (TypeError, UnicodeEncodeError) as error:
-        raise ValueError(f"not a value JSON can hold: {error}") from error
+        raise ValueError(f"JSON cannot represent this value: {error}") from error
 
 
 def _is_plain(value: Any, depth: int) -> bool:

@@ -1,8 +1,8 @@
-"""The Merkle tree of RFC 6962 §2.1 over an append-only log: growing it, and proving things about it.
+"""The Merkle tree of RFC 6962 §2.1 over an append-only log: appending, and inclusion and consistency proofs.
 
-A tree of n leaves is cut at the largest power of two below n; a node is SHA-256(01 ‖ left ‖ right), a leaf's hash comes
-from `leaves`. What is kept between appends is the *frontier*: the roots of the complete subtrees, from left to right,
-one for every bit set in the size. Standard library only, because the offline verifier uses it.
+A tree of n leaves is split at the largest power of two below n; a node is SHA-256(01 ‖ left ‖ right), a leaf's hash
+comes from `leaves`. Between appends only the *frontier* is kept: the roots of the complete subtrees, left to right, one
+for every bit set in the size. Standard library only, because the offline verifier uses it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Node = tuple[int, int]
 """(level, index): the root of the leaves [index << level, (index + 1) << level), all of which exist."""
 
 NodeReader = Callable[[Node], bytes]
-"""Gives the hash of a complete subtree."""
+"""Returns the hash of a complete subtree."""
 
 
 def hash_children(left: bytes, right: bytes) -> bytes:
@@ -31,8 +31,8 @@ def hash_children(left: bytes, right: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Frontier:
-    """A tree of `size` leaves, as its complete subtrees' roots, largest (leftmost) first. Raises ValueError if they
-    are not as many as the size asks for.
+    """A tree of `size` leaves, as the roots of its complete subtrees, largest (leftmost) first. Raises ValueError if
+    their number does not fit the size.
     """
 
     size: int = 0
@@ -40,38 +40,38 @@ class Frontier:
 
     def __post_init__(self) -> None:
         if self.size < 0 or len(self.hashes) != self.size.bit_count() or any(len(h) != HASH_BYTES for h in self.hashes):
-            raise ValueError(f"{len(self.hashes)} hashes are no frontier of {self.size} leaves")
+            raise ValueError(f"{len(self.hashes)} hashes are not a frontier of {self.size} leaves")
 
     def append(self, leaf_hash: bytes) -> Frontier:
-        """The tree with one leaf more; at most log2(size) hashes."""
+        """The tree with one more leaf; computes at most log2(size) hashes."""
         return self.extend((leaf_hash,))
 
     def extend(self, leaf_hashes: Iterable[bytes]) -> Frontier:
-        """The tree with these leaves more."""
+        """The tree with these leaves appended."""
         tree = Tree(self)
         for leaf_hash in leaf_hashes:
             tree.push(leaf_hash)
         return tree.frontier()
 
     def root(self) -> bytes:
-        """The tree's root; of no leaves SHA-256 of nothing."""
+        """The tree's root; without leaves, the SHA-256 of no bytes."""
         return _fold(self.hashes)
 
     def to_bytes(self) -> bytes:
-        """8 bytes of size, big-endian, then the hashes."""
+        """The size in 8 bytes, big-endian, then the hashes."""
         return self.size.to_bytes(8, "big") + b"".join(self.hashes)
 
     @classmethod
     def from_bytes(cls, raw: bytes) -> Self:
         """Read what `to_bytes` wrote. Raises ValueError for anything else."""
         if len(raw) < 8 or (len(raw) - 8) % HASH_BYTES:
-            raise ValueError(f"{len(raw)} bytes are no frontier")
+            raise ValueError(f"{len(raw)} bytes are not a frontier")
         hashes = tuple(raw[at : at + HASH_BYTES] for at in range(8, len(raw), HASH_BYTES))
         return cls(int.from_bytes(raw[:8], "big"), hashes)
 
 
 class Tree:
-    """A frontier that grows in place, for long runs. `wanted` nodes are kept in `found` as they come by."""
+    """A frontier that is appended to in place, for many leaves. `wanted` nodes are kept in `found` when computed."""
 
     __slots__ = ("_stack", "found", "size", "wanted")
 
@@ -101,7 +101,7 @@ class Tree:
         return _fold(self._stack)
 
     def frontier(self) -> Frontier:
-        """What has to be kept to go on later."""
+        """The state to keep for appending later."""
         return Frontier(self.size, tuple(self._stack))
 
 
@@ -114,18 +114,18 @@ def _fold(subtrees: Sequence[bytes]) -> bytes:
     return node
 
 
-# --- proofs: made -----------------------------------------------------------------------------------------------------
+# --- building proofs --------------------------------------------------------------------------------------------------
 
 
 def _split(start: int, end: int) -> int:
-    """Where RFC 6962 cuts [start, end): after the largest power of two below its length."""
+    """Where RFC 6962 splits [start, end): after the largest power of two below its length."""
     return start + (1 << ((end - start - 1).bit_length() - 1))
 
 
 def _inclusion_ranges(index: int, size: int) -> list[tuple[int, int]]:
-    """The siblings on the way from leaf `index` to the root, leaf first."""
+    """The ranges of the siblings on the path from leaf `index` to the root, leaf first."""
     if not 0 <= index < size <= MAX_SIZE:
-        raise ValueError(f"no leaf {index} in a tree of {size}")
+        raise ValueError(f"no leaf {index} in a tree of {size} leaves")
     start, end, ranges = 0, size, []
     while end - start > 1:
         cut = _split(start, end)
@@ -141,7 +141,7 @@ def _inclusion_ranges(index: int, size: int) -> list[tuple[int, int]]:
 def _consistency_ranges(old: int, new: int) -> list[tuple[int, int]]:
     """The subtrees of PROOF(old, D[new]) in RFC 6962 §2.1.2, deepest first."""
     if not 0 <= old <= new <= MAX_SIZE:
-        raise ValueError(f"a tree of {new} cannot extend one of {old}")
+        raise ValueError(f"a tree of {new} leaves cannot extend one of {old}")
     if old in {0, new}:
         return []
     start, end, ranges = 0, new, []
@@ -157,7 +157,7 @@ def _consistency_ranges(old: int, new: int) -> list[tuple[int, int]]:
 
 
 def _nodes(start: int, end: int) -> list[Node]:
-    """The complete subtrees that make up [start, end), which begins where a subtree of its length would."""
+    """The complete subtrees of [start, end), whose start is aligned as for a subtree of its length."""
     nodes: list[Node] = []
     while start < end:
         level = (end - start).bit_length() - 1
@@ -171,31 +171,31 @@ def _hash_range(start: int, end: int, read: NodeReader) -> bytes:
 
 
 def inclusion_proof(index: int, size: int, read: NodeReader) -> tuple[bytes, ...]:
-    """The siblings of leaf `index` in the tree of `size` leaves, from the leaf to the root. ValueError outside it."""
+    """The siblings of leaf `index` in a tree of `size` leaves, leaf first. Raises ValueError for a bad index."""
     return tuple(_hash_range(start, end, read) for start, end in _inclusion_ranges(index, size))
 
 
 def consistency_proof(old: int, new: int, read: NodeReader) -> tuple[bytes, ...]:
-    """That the tree of `new` leaves begins with the tree of `old`. Empty if `old` is 0 or `new`."""
+    """The proof that the tree of `new` leaves begins with the tree of `old`. Empty if `old` is 0 or `new`."""
     return tuple(_hash_range(start, end, read) for start, end in _consistency_ranges(old, new))
 
 
 def read_nodes(wanted: Iterable[Node], leaf_hashes: Iterable[bytes]) -> dict[Node, bytes]:
-    """The hashes of these subtrees from one pass over the leaves: memory by what is wanted, not by the leaves.
+    """The hashes of these subtrees from one pass over the leaves; memory grows with `wanted`, not with the leaves.
 
-    Raises ValueError if the leaves end too early.
+    Raises ValueError if there are too few leaves.
     """
     nodes = frozenset(wanted)
     tree = Tree(wanted=nodes)
     for leaf_hash in leaf_hashes:
         tree.push(leaf_hash)
     if len(tree.found) != len(nodes):
-        raise ValueError(f"the log has only {tree.size} leaves")
+        raise ValueError(f"too few leaves: {tree.size}")
     return tree.found
 
 
 def prove_inclusions(indices: Iterable[int], size: int, leaf_hashes: Iterable[bytes]) -> dict[int, tuple[bytes, ...]]:
-    """Inclusion proofs of many leaves of one tree from a single pass over its leaf hashes. ValueError outside it."""
+    """Inclusion proofs of several leaves from one pass over the leaf hashes. Raises ValueError for a bad index."""
     indices = list(indices)
     wanted = {node for index in indices for span in _inclusion_ranges(index, size) for node in _nodes(*span)}
     read = read_nodes(wanted, islice(leaf_hashes, size)).__getitem__
@@ -203,19 +203,19 @@ def prove_inclusions(indices: Iterable[int], size: int, leaf_hashes: Iterable[by
 
 
 def prove_consistency(old: int, new: int, leaf_hashes: Iterable[bytes]) -> tuple[bytes, ...]:
-    """A consistency proof from a single pass over the leaf hashes. ValueError if they are fewer than `new`."""
+    """A consistency proof from one pass over the leaf hashes. Raises ValueError if there are fewer than `new`."""
     wanted = {node for span in _consistency_ranges(old, new) for node in _nodes(*span)}
     return consistency_proof(old, new, read_nodes(wanted, islice(leaf_hashes, new)).__getitem__)
 
 
-# --- proofs: checked --------------------------------------------------------------------------------------------------
+# --- checking proofs --------------------------------------------------------------------------------------------------
 
 
 def root_from_inclusion(leaf_hash: bytes, index: int, size: int, proof: Sequence[bytes]) -> bytes:
-    """The root this proof leads to. Raises ValueError for a proof of another shape than (index, size) has."""
+    """The root computed from a proof. Raises ValueError if the proof does not have the shape for (index, size)."""
     ranges = _inclusion_ranges(index, size)
     if len(proof) != len(ranges) or any(len(h) != HASH_BYTES for h in proof):
-        raise ValueError(f"{len(proof)} hashes, but leaf {index} of {size} has {len(ranges)} siblings")
+        raise ValueError(f"expected {len(ranges)} hashes of 32 bytes for leaf {index} of {size}, got {len(proof)}")
     node = leaf_hash
     for (start, _), sibling in zip(ranges, proof, strict=True):
         node = hash_children(sibling, node) if start < index else hash_children(node, sibling)
@@ -240,7 +240,7 @@ def verify_consistency(old: int, new: int, proof: Sequence[bytes], old_root: byt
         return False
     if not ranges:
         return old_root == (EMPTY_ROOT if old == 0 else new_root)
-    # A complete subtree at the left edge is the old tree itself and is not sent.
+    # If the old tree is a complete subtree at the left edge, it is not part of the proof.
     seeded = ranges[0][1] == old
     left = right = proof[0] if seeded else old_root
     for (start, _), sibling in zip(ranges[seeded:], proof[seeded:], strict=True):

@@ -1,7 +1,7 @@
-"""Checkpoints: the log's size and root, signed, in the formats `signed-note` and `tlog-checkpoint` of C2SP.
+"""Checkpoints: the log's signed size and root, in the C2SP formats `signed-note` and `tlog-checkpoint`.
 
-Any client of those formats can check ours. Only Ed25519 (signature type 01) is known here; other signatures on a note
-are ignored, as the format asks for, so that witnesses may add theirs.
+Any client of those formats can check ours. Only Ed25519 (signature type 01) is supported; other signatures on a note
+are ignored, as the format requires, so that witnesses can add theirs.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ _log = logging.getLogger(__name__)
 
 
 class InvalidNote(ValueError):
-    """The note, key or checkpoint is not what it should be; the message says what is wrong, for a person."""
+    """The note, key or checkpoint is invalid; the message says why."""
 
 
 def _check_name(name: str) -> str:
     if not _NAME.match(name) or not name.isprintable():
-        raise InvalidNote(f"a key's name must be printable, without space and '+': {name!r}")
+        raise InvalidNote(f"a key's name must be printable, without spaces and '+': {name!r}")
     return name
 
 
@@ -74,9 +74,9 @@ class VerifyingKey:
             raise InvalidNote("a vkey has three parts: name+key id+key")
         name, hex_id, raw = _check_name(parts[0]), parts[1], _decode(parts[2], "the vkey's key")
         if len(raw) != 33 or raw[:1] != _ED25519:
-            raise InvalidNote(f"the vkey of {name} is no Ed25519 key")
+            raise InvalidNote(f"the vkey of {name} is not an Ed25519 key")
         if hex_id != key_id(name, raw[1:]).hex():
-            raise InvalidNote(f"the vkey's key id {hex_id!r} does not fit its name and key")
+            raise InvalidNote(f"the vkey's key id {hex_id!r} does not match its name and key")
         return cls(name, raw[1:])
 
     @property
@@ -88,7 +88,7 @@ class VerifyingKey:
         return f"{self.name}+{self.id.hex()}+{base64.b64encode(_ED25519 + self.public).decode()}"
 
     def verifies(self, signature: bytes, text: str) -> bool:
-        """Whether `signature` (64 bytes) is this key's over `text`."""
+        """Whether `signature` (64 bytes) is a valid signature of this key over `text`."""
         try:
             Ed25519PublicKey.from_public_bytes(self.public).verify(signature, text.encode())
         except (InvalidSignature, ValueError):
@@ -98,30 +98,30 @@ class VerifyingKey:
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """The log's private key under its name. The key never shows."""
+    """The log's private key with its name. The key is left out of repr."""
 
     name: str
     private: Ed25519PrivateKey = field(repr=False)
 
     @classmethod
     def generate(cls, name: str) -> SigningKey:
-        """A fresh key. Raises InvalidNote for a name the format cannot hold."""
+        """A new key. Raises InvalidNote for a name that the format does not allow."""
         return cls(_check_name(name), Ed25519PrivateKey.generate())
 
     @classmethod
     def from_pem(cls, name: str, pem: bytes) -> SigningKey:
-        """Read a PKCS#8 PEM. Raises InvalidNote, which never repeats the input."""
+        """Read a PKCS#8 PEM. Raises InvalidNote, which never quotes the input."""
         try:
             private = load_pem_private_key(pem, password=None)
         except (ValueError, TypeError):
-            raise InvalidNote("the signing key is no unencrypted PKCS#8 PEM") from None
+            raise InvalidNote("the signing key is not an unencrypted PKCS#8 PEM") from None
         if not isinstance(private, Ed25519PrivateKey):
             raise InvalidNote("the signing key is not an Ed25519 key")
         return cls(_check_name(name), private)
 
     @classmethod
     def load(cls, name: str, path: Path) -> SigningKey:
-        """Read a key file, and warn if others than its owner may read it. Raises InvalidNote, OSError."""
+        """Read a key file, and log a warning if others than its owner can read it. Raises InvalidNote, OSError."""
         with path.open("rb") as file:
             if stat.S_IMODE(os.fstat(file.fileno()).st_mode) & 0o077:
                 _log.warning("signing key %s can be read by others than its owner: chmod 600 it", path)
@@ -135,7 +135,7 @@ class SigningKey:
 
     @property
     def verifying_key(self) -> VerifyingKey:
-        """The public half."""
+        """The public key."""
         return VerifyingKey(self.name, self.private.public_key().public_bytes_raw())
 
     def sign(self, text: str) -> str:
@@ -153,9 +153,9 @@ def _check_text(text: str) -> None:
 
 
 def open_note(note: str, keys: Sequence[VerifyingKey]) -> str:
-    """The text of a note that at least one of `keys` signed; signatures of others are ignored.
+    """The text of a note that at least one of `keys` signed; signatures of other keys are ignored.
 
-    Raises InvalidNote if none did, if one of `keys` appears with a wrong signature, or for a note that is none.
+    Raises InvalidNote for a malformed note, without a signature of `keys`, or with a wrong signature of one of them.
     """
     text, signatures = _split_note(note)
     signed = False
@@ -164,7 +164,7 @@ def open_note(note: str, keys: Sequence[VerifyingKey]) -> str:
             if (key.name, key.id) != (name, blob[:4]):
                 continue
             if not key.verifies(blob[4:], text):
-                raise InvalidNote(f"the signature of {name} does not fit the text")
+                raise InvalidNote(f"the signature of {name} does not match the text")
             signed = True
     if not signed:
         raise InvalidNote(f"no signature by {' or '.join(key.name for key in keys) or 'a known key'}")
@@ -174,11 +174,11 @@ def open_note(note: str, keys: Sequence[VerifyingKey]) -> str:
 def _split_note(note: str) -> tuple[str, list[tuple[str, bytes]]]:
     if len(note) > MAX_NOTE_CHARS:
         raise InvalidNote(f"a note of {len(note)} characters is too long")
-    text, blank, tail = note.rpartition("\n\n")
-    if not blank or not tail.endswith("\n"):
+    text, blank, signatures = note.rpartition("\n\n")
+    if not blank or not signatures.endswith("\n"):
         raise InvalidNote("not a signed note: no blank line before the signatures, or no newline at the end")
     _check_text(text + "\n")
-    lines = tail[:-1].split("\n")
+    lines = signatures[:-1].split("\n")
     if len(lines) > _MAX_SIGNATURES:
         raise InvalidNote(f"more than {_MAX_SIGNATURES} signatures")
     return text + "\n", [_parse_signature(line) for line in lines]
@@ -197,7 +197,7 @@ def _parse_signature(line: str) -> tuple[str, bytes]:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What is signed: the log `origin` had `size` leaves with this root (32 bytes)."""
+    """A signed statement: the log `origin` had `size` leaves with this root (32 bytes)."""
 
     origin: str
     size: int
@@ -228,8 +228,8 @@ def sign_checkpoint(key: SigningKey, size: int, root: bytes) -> str:
 
 
 def open_checkpoint(note: str, key: VerifyingKey) -> Checkpoint:
-    """The checkpoint in a note that `key` signed for its own log. Raises InvalidNote."""
+    """The checkpoint in a note that `key` signed for the log of its name. Raises InvalidNote."""
     checkpoint = Checkpoint.parse(open_note(note, (key,)))
     if checkpoint.origin != key.name:
-        raise InvalidNote(f"the checkpoint is of the log {checkpoint.origin!r}, not of {key.name!r}")
+        raise InvalidNote(f"the checkpoint is for the log {checkpoint.origin!r}, not for {key.name!r}")
     return checkpoint

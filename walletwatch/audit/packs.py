@@ -1,9 +1,9 @@
-"""Evidence packs: what a regulator takes home and checks without us (CONTRACT §6).
+"""Writing evidence packs, which a regulator can check without us (CONTRACT §6).
 
-`entries.jsonl` holds one entry a line as canonical JSON, `leaf_hash` included; taken out again, the line is the very
-leaf that was hashed, so that `sed` and `sha256sum` are enough to check it. `manifest.json` names the SHA-256 of every
-other file, and `manifest.note` is that manifest's own digest, signed by the log's key: a report cannot be exchanged
-together with its digest. The same content gives the same bytes.
+`entries.jsonl` has one entry on each line as canonical JSON with `leaf_hash`; without that member, the line is exactly
+the leaf that was hashed, so that `sed` and `sha256sum` are enough to check it. `manifest.json` lists the SHA-256 of
+every other file, and `manifest.note` is the digest of the manifest, signed by the log's key, so that a file cannot be
+replaced together with its digest. The same content gives the same bytes.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ __all__ = ["Pack", "entry_line", "verify_pack", "write_pack"]
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """What goes into a pack. `proofs` are `proofs.build_proofs` of the entries; they may be left out where `entries` is
-    the whole log under `checkpoint`. `files` are CSV tables and pictures by name.
+    """The content of a pack. `proofs` are `proofs.build_proofs` of the entries; they may be empty if `entries` is the
+    whole log under `checkpoint`. `files` are CSV tables and pictures by name.
     """
 
     entries: Iterable[AuditEntry]
@@ -51,14 +51,14 @@ class Pack:
 def entry_line(entry: AuditEntry) -> bytes:
     """The line of `entries.jsonl`: the leaf with `leaf_hash` in its canonical place, and a newline."""
     leaf = leaf_bytes(entry.seq, entry.recorded_at, entry.actor, entry.action, entry.subject, entry.payload)
-    # The first unescaped ,"payload": follows actor: nothing inside a JSON string looks like it.
+    # The first unescaped ,"payload": follows actor, because it cannot occur inside a JSON string.
     head, mark, tail = leaf.partition(_LEAF_HASH_AFTER)
     return b'%b,"leaf_hash":"%b"%b%b\n' % (head, entry.leaf_hash.hex().encode(), mark, tail)
 
 
 def write_pack(out: IO[bytes], pack: Pack, key: SigningKey) -> str:
-    """Write the ZIP and return the SHA-256 (hex) of its manifest. Raises InvalidNote for a checkpoint that is not the
-    key's, ValueError for a file name that a pack cannot hold.
+    """Write the ZIP and return the SHA-256 (hex) of its manifest. Raises InvalidNote for a checkpoint that the key
+    did not sign, ValueError for an invalid file name.
     """
     open_checkpoint(pack.checkpoint, key.verifying_key)
     for name in pack.files:
@@ -67,7 +67,8 @@ def write_pack(out: IO[bytes], pack: Pack, key: SigningKey) -> str:
             raise ValueError(f"{name} is one of the pack's own files")
     digests: dict[str, str] = {}
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
-        _write(archive, digests, "README.txt", (_readme(),))
+        readme = resource_files("walletwatch.audit").joinpath("pack_readme.txt").read_bytes()
+        _write(archive, digests, "README.txt", (readme,))
         _write(archive, digests, "entries.jsonl", (entry_line(entry) for entry in pack.entries))
         _write(archive, digests, "proofs.json", (orjson.dumps(list(pack.proofs)),))
         _write(archive, digests, "checkpoint.txt", (pack.checkpoint.encode(),))
@@ -91,7 +92,3 @@ def _write(archive: zipfile.ZipFile, digests: dict[str, str], name: str, chunks:
             digest.update(chunk)
             file.write(chunk)
     digests[name] = digest.hexdigest()
-
-
-def _readme() -> bytes:
-    return resource_files("walletwatch.audit").joinpath("pack_readme.txt").read_bytes()

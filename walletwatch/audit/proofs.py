@@ -1,4 +1,4 @@
-"""One entry's proof for whoever has neither the log nor trust in us (CONTRACT §6, `audit prove SEQ`)."""
+"""Proofs of single entries, to be checked without the log (CONTRACT §6, `audit prove SEQ`)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ _HEX_HASH = re.compile(r"[0-9a-f]{64}\Z")
 
 
 class InvalidProof(ValueError):
-    """The object proves nothing; the message says which part does not fit."""
+    """The proof is invalid; the message says which part."""
 
 
 def build_proofs(
     entries: Sequence[AuditEntry], note: str, vkey: VerifyingKey, leaf_hashes: Iterable[bytes]
 ) -> list[dict[str, Any]]:
-    """The proof objects of these entries under one checkpoint, from a single pass over the log's leaf hashes.
+    """The proof objects of these entries under one checkpoint, from one pass over the log's leaf hashes.
 
-    Raises InvalidNote for a checkpoint that is not this key's, ValueError if it does not cover an entry, and if the
-    leaves do not give the signed root: a proof that would fail is never handed out.
+    Raises InvalidNote for a checkpoint that this key did not sign, ValueError if it does not cover an entry or if the
+    leaves do not give the signed root, so that an invalid proof is never returned.
     """
     checkpoint = open_checkpoint(note, vkey)
     proofs = prove_inclusions([entry.seq for entry in entries], checkpoint.size, leaf_hashes)
@@ -66,7 +66,7 @@ def verify_proof(proof: bytes | str | Mapping[str, Any], trusted: VerifyingKey |
 
 def _trust(vkey: VerifyingKey, trusted: VerifyingKey | None) -> tuple[str, ...]:
     if trusted is None:
-        return (f"the key is the proof's own, compare it with the published one: {vkey}",)
+        return (f"the key comes from the proof itself, compare it with the published one: {vkey}",)
     if trusted != vkey:
         raise InvalidProof(f"the proof's key is {vkey}, the trusted one is {trusted}")
     return ()
@@ -78,40 +78,40 @@ def _read(proof: bytes | str | Mapping[str, Any]) -> Mapping[str, Any]:
             raise InvalidProof(f"a proof of {len(proof)} bytes is too long")
         proof = orjson.loads(proof)
     if not isinstance(proof, Mapping):
-        raise InvalidProof("a proof is a JSON object")
+        raise InvalidProof("a proof must be a JSON object")
     return proof
 
 
 def _text(body: Mapping[str, Any], key: str) -> str:
     value = body.get(key)
     if not isinstance(value, str):
-        raise InvalidProof(f"{key} must be a text")
+        raise InvalidProof(f"{key} must be a string")
     return value
 
 
 def _count(body: Mapping[str, Any], key: str) -> int:
     value = body.get(key)
     if type(value) is not int or not 0 <= value < 2**53:
-        raise InvalidProof(f"{key} must be a number from 0")
+        raise InvalidProof(f"{key} must be an integer from 0 to 2**53 - 1")
     return value
 
 
 def _check_entry(body: Mapping[str, Any], checkpoint: Checkpoint) -> int:
-    """The proved entry's seq. Raises ValueError that says which part does not fit."""
+    """The seq of the proved entry. Raises ValueError with the part that is invalid."""
     entry, hashes = body.get("entry"), body.get("hashes")
     if not isinstance(entry, Mapping) or not isinstance(entry.get("payload"), Mapping):
         raise InvalidProof("entry must be an object with a payload object")
     if not isinstance(hashes, list) or not all(isinstance(h, str) and _HEX_HASH.match(h) for h in hashes):
-        raise InvalidProof("hashes must be a list of 64 lower-case hex digits each")
+        raise InvalidProof("hashes must be a list of strings of 64 lower-case hex digits")
     seq = _count(entry, "seq")
     moment, actor, action, subject = (_text(entry, key) for key in ("recorded_at", "actor", "action", "subject"))
     payload = canonical_json(entry["payload"]).decode()
     digest = leaf_hash(leaf_bytes(seq, moment, actor, action, subject, payload))
     if _text(entry, "leaf_hash") != digest.hex():
-        raise InvalidProof(f"entry {seq} was changed: its content does not fit its leaf hash")
+        raise InvalidProof(f"entry {seq} was changed: its content does not match its leaf hash")
     if _count(body, "leaf_index") != seq or _count(body, "tree_size") != checkpoint.size:
         raise InvalidProof(
-            f"leaf_index and tree_size do not fit entry {seq} and the checkpoint's {checkpoint.size} entries"
+            f"leaf_index and tree_size do not match entry {seq} and the checkpoint's {checkpoint.size} entries"
         )
     path = [bytes.fromhex(h) for h in hashes]
     if not verify_inclusion(digest, seq, checkpoint.size, path, checkpoint.root):

@@ -1,7 +1,7 @@
-"""`audit why TXID`: all that is known about one transaction, in the order it happened, each line with its proof.
+"""`audit why TXID`: everything known about one transaction in chronological order, each line with its evidence.
 
-Assembled from plain domain values and the log's entries. An entry that records what a line already says becomes that
-line's evidence; any other entry is a line of its own, so that nothing on record is left out.
+Built from domain values and the log's entries. An entry that records the same event as a line becomes that line's
+evidence; any other entry gets a line of its own, so that no entry is left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from walletwatch.domain.times import format_utc, parse_utc
 from walletwatch.domain.withdrawals import Act, ActKind, Grade, Request
 
 NameAmount = Callable[[int, AssetId], str]
-"""Says an amount of base units in words, e.g. `1.5 BTC`."""
+"""Formats an amount of base units for display, e.g. `1.5 BTC`."""
 
 _ACTED = {
     ActKind.REQUEST: "requested",
@@ -32,14 +32,20 @@ _ACTED = {
     ActKind.CANCEL: "cancelled",
     ActKind.BROADCAST: "announced the broadcast of",
 }
+_DELIVERED = {
+    Outcome.DELIVERED: "last delivered to",
+    Outcome.RETRYING: "still to be delivered to",
+    Outcome.FAILED: "refused by",
+    Outcome.MUTED: "not delivered to",
+}
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>|#~!"})
 
 
 @dataclass(frozen=True, slots=True)
 class StoryFacts:
-    """What a story is made of: everything of one transaction (and of those it replaced or was replaced by).
+    """The facts about one transaction (and those that it replaced or was replaced by).
 
-    `refused` says why acts do not count, by act digest; `entries` are the log's entries about the transaction, its
+    `refused` is why acts do not count, by act digest; `entries` are the log's entries about the transaction, its
     findings and its alerts.
     """
 
@@ -53,8 +59,8 @@ class StoryFacts:
 
 @dataclass(frozen=True, slots=True)
 class StoryLine:
-    """At `at` (UTC) `actor` did `what`; `evidence` says where to check it. `order` settles lines of the same moment,
-    `key` names the event for the log's entries.
+    """At `at` (UTC) `actor` did `what`; `evidence` says where to check it. `order` sorts lines of the same time, `key`
+    connects the event with the log's entries.
     """
 
     at: datetime
@@ -67,7 +73,7 @@ class StoryLine:
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A transaction's story. `conclusion` is the answer to "why", in one sentence each."""
+    """A transaction's story. `conclusion` are the sentences that answer "why"."""
 
     title: str
     conclusion: tuple[str, ...]
@@ -75,15 +81,15 @@ class Story:
 
 
 def make_story(tx: str, facts: StoryFacts, name_amount: NameAmount) -> Story:
-    """The story of the transaction whose text is `tx`."""
+    """The story of the transaction with the id `tx`, as text."""
     lines = [
         *_acts(facts, name_amount),
         *_chain_lines(facts.outflows, name_amount),
         *_findings(facts.findings),
         *_alerts(facts.alerts),
     ]
-    told = sorted(_attach(lines, facts.entries), key=lambda line: (line.at, line.order, line.key, line.what))
-    return Story(f"Transaction {tx}", tuple(_conclude(facts, name_amount)), tuple(told))
+    ordered = sorted(_attach(lines, facts.entries), key=lambda line: (line.at, line.order, line.key, line.what))
+    return Story(f"Transaction {tx}", tuple(_conclude(facts, name_amount)), tuple(ordered))
 
 
 def _conclude(facts: StoryFacts, name_amount: NameAmount) -> Iterator[str]:
@@ -92,11 +98,11 @@ def _conclude(facts: StoryFacts, name_amount: NameAmount) -> Iterator[str]:
     for outflow in facts.outflows:
         yield f"{name_amount(outflow.amount, outflow.asset)} left {outflow.wallet}; the outflow is {outflow.state}."
     broken = [f for f in facts.findings if f.verdict is VerdictKind.VIOLATION]
-    open_ones = len(facts.findings) - len(broken)
+    undetermined = len(facts.findings) - len(broken)
     if broken:
         yield f"Rules broken: {', '.join(sorted({f.rule_id for f in broken}))}."
-    if open_ones:
-        yield f"{open_ones} rule{'s' * (open_ones != 1)} could not be judged."
+    if undetermined:
+        yield f"{undetermined} rule{'s' * (undetermined != 1)} could not be judged."
     if facts.requests:
         yield f"Requests: {', '.join(r.id for r in facts.requests)}."
     if facts.outflows and not facts.findings:
@@ -106,44 +112,48 @@ def _conclude(facts: StoryFacts, name_amount: NameAmount) -> Iterator[str]:
 def _acts(facts: StoryFacts, name_amount: NameAmount) -> Iterator[StoryLine]:
     for request in facts.requests:
         for act in request.acts or (request.requested,):
-            yield StoryLine(act.at, act.actor, _say_act(act, request, name_amount), _act_evidence(act, facts.refused))
+            yield StoryLine(
+                act.at, act.actor, _describe_act(act, request, name_amount), _act_evidence(act, facts.refused)
+            )
 
 
-def _say_act(act: Act, request: Request, name_amount: NameAmount) -> str:
-    said = f"{_ACTED[act.kind]} {request.id}"
+def _describe_act(act: Act, request: Request, name_amount: NameAmount) -> str:
+    text = f"{_ACTED[act.kind]} {request.id}"
     if act.kind is ActKind.REQUEST:
         intent = request.intent
-        said += f": {name_amount(intent.amount, intent.asset)} to {intent.destination.text}"
-        said += f", memo {intent.memo}" if intent.memo else ""
-    return said
+        text += f": {name_amount(intent.amount, intent.asset)} to {intent.destination.text}"
+        text += f", memo {intent.memo}" if intent.memo else ""
+    return text
 
 
 def _act_evidence(act: Act, refused: Mapping[bytes, str]) -> tuple[str, ...]:
-    why_not = refused.get(act.digest, "") or ": ".join(part for part in (act.refused, act.reason) if part)
+    reason = refused.get(act.digest, "") or ": ".join(part for part in (act.refused, act.reason) if part)
     return (
         f"{act.feed} line {act.line}",
-        _say_grade(act),
-        *((f"does not count ({why_not})",) if why_not else ()),
+        _describe_grade(act),
+        *((f"does not count ({reason})",) if reason else ()),
     )
 
 
-def _say_grade(act: Act) -> str:
-    words = {
+def _describe_grade(act: Act) -> str:
+    texts = {
         Grade.SIGNED: f"signed with {act.kid}",
-        Grade.SAFE_SIGNATURE: f"signed by the Safe's owner {act.kid}; the time is the service's word",
-        Grade.VENDOR_EXPORT: "a vendor's word: weaker evidence",
+        Grade.SAFE_SIGNATURE: f"signed by the Safe's owner {act.kid}; the time is stated by the service",
+        Grade.VENDOR_EXPORT: "stated by a vendor: weaker evidence",
         Grade.UNSIGNED: "not signed: weaker evidence",
     }
-    return words[act.grade]
+    return texts[act.grade]
 
 
 def _chain_lines(outflows: Iterable[Outflow], name_amount: NameAmount) -> Iterator[StoryLine]:
     for outflow in outflows:
         amount = name_amount(outflow.amount, outflow.asset)
-        places = ", ".join(f"{name_amount(p.amount, outflow.asset)} to {p.address.text}" for p in outflow.payments[:10])
+        receivers = ", ".join(
+            f"{name_amount(p.amount, outflow.asset)} to {p.address.text}" for p in outflow.payments[:10]
+        )
         more = f" and {len(outflow.payments) - 10} more" if len(outflow.payments) > 10 else ""
         how = () if outflow.traced else ("inner calls were not visible: these are the first receivers",)
-        seen = f"{amount} leaving {outflow.wallet} was first seen: {places}{more}"
+        seen = f"{amount} leaving {outflow.wallet} was first seen: {receivers}{more}"
         yield StoryLine(outflow.first_seen, "chain", seen, (f"outflow {outflow.id}", *how), 1)
         if outflow.block is not None and outflow.block_time is not None:
             included = f"{amount} leaving {outflow.wallet} was included in block {outflow.block.height}"
@@ -152,9 +162,9 @@ def _chain_lines(outflows: Iterable[Outflow], name_amount: NameAmount) -> Iterat
 
 def _findings(findings: Iterable[Finding]) -> Iterator[StoryLine]:
     for finding in findings:
-        said = "broken" if finding.verdict is VerdictKind.VIOLATION else "could not be judged"
-        shadow = " (shadow: nobody was told)" if finding.mode is Mode.SHADOW else ""
-        what = f"rule {finding.rule_id} {said}, {finding.severity}{shadow}: {finding.summary}"
+        verdict = "broken" if finding.verdict is VerdictKind.VIOLATION else "could not be judged"
+        shadow = " (shadow: no alert)" if finding.mode is Mode.SHADOW else ""
+        what = f"rule {finding.rule_id} {verdict}, {finding.severity}{shadow}: {finding.summary}"
         proof = (f"finding {finding.id}", f"rules {finding.rules_digest[:16]}")
         yield StoryLine(finding.found_at, "walletwatch", what, proof, 3, ("finding.made", finding.id))
 
@@ -169,7 +179,7 @@ def _alerts(alerts: Iterable[Alert]) -> Iterator[StoryLine]:
             yield StoryLine(change.at, "walletwatch", f"alert changed: {change.what}", proof, 5, key)
         for delivery in alert.deliveries:
             sent = f" as {delivery.remote_id}" if delivery.remote_id else ""
-            what = f"{_say_outcome(delivery.outcome)} {delivery.sink}{sent}, attempts {delivery.attempts}"
+            what = f"{_DELIVERED[delivery.outcome]} {delivery.sink}{sent}, attempts {delivery.attempts}"
             yield StoryLine(delivery.at, delivery.sink, what, proof, 6)
         decisions = (("acknowledged", alert.acknowledged), ("closed", alert.closed))
         for name, decision in decisions:
@@ -177,20 +187,11 @@ def _alerts(alerts: Iterable[Alert]) -> Iterator[StoryLine]:
                 yield StoryLine(decision.at, decision.by, f"{name} the alert: {decision.reason}", proof, 7)
 
 
-def _say_outcome(outcome: Outcome) -> str:
-    return {
-        Outcome.DELIVERED: "last delivered to",
-        Outcome.RETRYING: "still to be delivered to",
-        Outcome.FAILED: "refused by",
-        Outcome.MUTED: "not to be told to",
-    }[outcome]
-
-
 # --- the log's entries ------------------------------------------------------------------------------------------------
 
 
 def _attach(lines: Iterable[StoryLine], entries: Iterable[AuditEntry]) -> Iterator[StoryLine]:
-    """Give each line the entries that record it; entries that record no line become lines."""
+    """Add to each line the entries that record it; other entries become lines of their own."""
     recorded: dict[tuple[str, str], list[int]] = defaultdict(list)
     others: list[AuditEntry] = []
     lines = list(lines)
@@ -227,8 +228,8 @@ def _key_of(entry: AuditEntry) -> tuple[str, str]:
 
 def _own_line(entry: AuditEntry) -> StoryLine:
     payload = _payload(entry)
-    told = [f"{name} {value}" for name, value in payload.items() if isinstance(value, (str, int)) and value != ""]
-    what = entry.action.replace(".", " ").replace("_", " ") + (f" ({', '.join(told[:8])})" if told else "")
+    details = [f"{name} {value}" for name, value in payload.items() if isinstance(value, (str, int)) and value != ""]
+    what = entry.action.replace(".", " ").replace("_", " ") + (f" ({', '.join(details[:8])})" if details else "")
     at = parse_utc(entry.recorded_at)
     return StoryLine(at, entry.actor, what, (f"audit entry {entry.seq}",), 8, (entry.action, f"{entry.seq:020}"))
 
@@ -237,12 +238,12 @@ def _own_line(entry: AuditEntry) -> StoryLine:
 
 
 def _clean(text: str) -> str:
-    """On one line, without characters that hide or turn others around: memos and labels may be a thief's words."""
+    """On one line, without control and bidirectional characters: memos and labels may be written by the thief."""
     return " ".join("".join(c if c.isprintable() else " " for c in text[:4_000]).split())
 
 
 def story_rows(story: Story) -> list[dict[str, str]]:
-    """Table-ready: time, actor, what, evidence."""
+    """The lines as table rows: time, actor, what, evidence."""
     return [
         {
             "time": format_utc(line.at),
@@ -255,7 +256,7 @@ def story_rows(story: Story) -> list[dict[str, str]]:
 
 
 def story_text(story: Story) -> str:
-    """For a terminal."""
+    """The story as text for a terminal."""
     parts = [story.title, *(f"  {line}" for line in map(_clean, story.conclusion)), ""]
     for row in story_rows(story):
         parts += [f"{row['time']}  {row['actor']}", f"    {row['what']}"]
@@ -264,7 +265,7 @@ def story_text(story: Story) -> str:
 
 
 def story_markdown(story: Story) -> str:
-    """A Markdown page; nothing in it is taken for markup."""
+    """The story as Markdown, with all markup in its texts escaped."""
     parts = [f"# {story.title}", "", *(f"- {_clean(line).translate(_MARKDOWN)}" for line in story.conclusion), ""]
     parts += ["| time (UTC) | who | what | evidence |", "|---|---|---|---|"]
     for row in story_rows(story):

@@ -1,6 +1,6 @@
-"""Holding a whole log against what was signed: which entry was changed, which are missing, which were added.
+"""Verifying a whole log against its signed roots: finds entries that were changed, removed or added.
 
-One pass over the rows, in memory that grows with the logarithm of the log and with the number of checkpoints only.
+One pass over the rows; memory grows only with the logarithm of the log's size and the number of checkpoints.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from walletwatch.audit.notes import InvalidNote, VerifyingKey, open_checkpoint
 from walletwatch.audit.verdicts import MAX_PROBLEMS, LogProblem, Verification
 
 Progress = Callable[[int, int | None], None]
-"""Called now and then with the entries done and, where known, how many there are."""
+"""Called regularly with the number of entries done and, if known, of all entries."""
 
 _PROGRESS_EVERY = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What the log's own head row says: `frontier` as `Frontier.to_bytes` wrote it."""
+    """The log's stored head; `frontier` as written by `Frontier.to_bytes`."""
 
     size: int
     root: bytes
@@ -30,18 +30,18 @@ class Head:
 
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """A root that was deposited elsewhere; `place` says where, for a person."""
+    """A root that was deposited elsewhere; `where` says where, for people."""
 
     size: int
     root: bytes
-    place: str
+    where: str
 
 
 @dataclass(slots=True)
 class _LogScan:
-    """The state of the pass. `good` is the largest size known to agree with a signed root; `broken` is set from the
-    first missing row on, behind which no root can be recomputed. `tree` grows by the stored hashes; `contents`, from
-    the first row on whose hash does not fit, by those of the contents: whichever gives the root tells what was changed.
+    """The state of the pass. `good` is the largest size that agrees with a signed root; `broken` is set at the first
+    missing row, after which no root can be recomputed. `tree` has the stored hashes. `contents`, which begins at the
+    first row with a wrong hash, has the hashes of the contents: the one with the signed root shows what was changed.
     """
 
     tree: Tree = field(default_factory=Tree)
@@ -66,20 +66,23 @@ def verify_log(
     outside_checkpoint: str | None = None,
     progress: Progress | None = None,
 ) -> Verification:
-    """Recompute every leaf and the root of `entries` (rows in order of `seq`) and hold them against the stored head,
+    """Recompute every leaf and the root of `entries` (rows in order of `seq`) and compare them with the stored head,
     every checkpoint, the anchors, and a checkpoint that was kept outside the database.
     """
     scan = _LogScan()
     marks = sorted(_read_marks(scan, checkpoints, vkey, anchors, outside_checkpoint), key=lambda mark: mark.size)
-    pending = _agree(scan, marks)
+    pending = _check_roots(scan, marks)
     for entry in entries:
-        _take(scan, entry)
+        _check_entry(scan, entry)
         if pending and pending[0].size <= scan.expected:
-            pending = _agree(scan, pending)
+            pending = _check_roots(scan, pending)
         if progress is not None and scan.expected % _PROGRESS_EVERY == 0:
             progress(scan.expected, head.size if head is not None else None)
-    _hold_to_sizes(scan, pending)
-    _hold_to_head(scan, head)
+    for mark in pending:
+        lost = _missing(scan.expected, mark.size)
+        message = f"{mark.where} covers {mark.size} entries, the log has {scan.expected}: {lost}"
+        scan.report("cut", message, scan.expected)
+    _check_head(scan, head)
     signed = max((mark.size for mark in marks), default=0)
     return Verification(
         size=scan.expected,
@@ -87,14 +90,16 @@ def verify_log(
         signed_size=min(signed, scan.expected),
         checkpoints=len(marks),
         problems=tuple(scan.problems),
-        notices=(f"entries from {scan.good} on could not be held to a signed root",) if scan.broken or pending else (),
+        notices=(f"entries from {scan.good} on could not be checked against a signed root",)
+        if scan.broken or pending
+        else (),
     )
 
 
 def _read_marks(
     scan: _LogScan, notes: Iterable[str], vkey: VerifyingKey, anchors: Sequence[Anchor], outside: str | None
 ) -> Iterator[Anchor]:
-    """Every signed or deposited root, after its signature was checked."""
+    """Every signed or deposited root; signatures are checked."""
     sources = [(note, f"stored checkpoint {n}") for n, note in enumerate(notes, 1)]
     if outside is not None:
         sources.append((outside, "the checkpoint kept outside"))
@@ -106,11 +111,11 @@ def _read_marks(
             continue
         yield Anchor(checkpoint.size, checkpoint.root, f"{where} (size {checkpoint.size})")
     for anchor in anchors:
-        yield replace(anchor, place=f"the anchor at {anchor.place} (size {anchor.size})")
+        yield replace(anchor, where=f"the anchor at {anchor.where} (size {anchor.size})")
 
 
-def _take(scan: _LogScan, entry: AuditEntry) -> None:
-    """Check one row and grow the trees by it."""
+def _check_entry(scan: _LogScan, entry: AuditEntry) -> None:
+    """Check one row and append it to the trees."""
     if entry.seq != scan.expected and _out_of_order(scan, entry):
         return
     stored, found = entry.leaf_hash, entry.leaf_hash
@@ -119,7 +124,7 @@ def _take(scan: _LogScan, entry: AuditEntry) -> None:
     except ValueError as error:
         scan.report("changed", f"entry {entry.seq} cannot be read: {error}", entry.seq)
     if found != stored:
-        scan.report("changed", f"entry {entry.seq} was changed: its content does not fit its leaf hash", entry.seq)
+        scan.report("changed", f"entry {entry.seq} was changed: its content does not match its leaf hash", entry.seq)
     if not isinstance(stored, bytes) or len(stored) != HASH_BYTES:
         scan.broken = True
     elif not scan.broken:
@@ -132,9 +137,9 @@ def _take(scan: _LogScan, entry: AuditEntry) -> None:
 
 
 def _out_of_order(scan: _LogScan, entry: AuditEntry) -> bool:
-    """Report a gap or a repeat; True if the row must be passed over."""
+    """Report a gap or a repeated row; returns whether the row must be skipped."""
     if not isinstance(entry.seq, int) or entry.seq < scan.expected:
-        scan.report("order", f"entry {entry.seq!r} stands where {scan.expected} was expected", scan.expected)
+        scan.report("order", f"found entry {entry.seq!r} where {scan.expected} was expected", scan.expected)
         return True
     scan.report("missing", _missing(scan.expected, entry.seq), scan.expected)
     scan.broken = True
@@ -145,8 +150,8 @@ def _missing(start: int, end: int) -> str:
     return f"entry {start} is missing" if end == start + 1 else f"entries {start} to {end - 1} are missing"
 
 
-def _agree(scan: _LogScan, marks: list[Anchor]) -> list[Anchor]:
-    """Hold the marks that are of the present size to the tree; returns those of larger sizes."""
+def _check_roots(scan: _LogScan, marks: list[Anchor]) -> list[Anchor]:
+    """Compare the marks of the current size with the tree; returns those of larger sizes."""
     later = [mark for mark in marks if mark.size > scan.expected]
     for mark in marks[: len(marks) - len(later)]:
         if scan.broken or mark.size != scan.expected:
@@ -159,32 +164,24 @@ def _agree(scan: _LogScan, marks: list[Anchor]) -> list[Anchor]:
 
 
 def _report_root(scan: _LogScan, mark: Anchor) -> None:
-    """Say which entries a wrong root is about: those already named, if only their hashes were changed, else any since
-    the last root that agreed.
+    """Report a wrong root with the entries it concerns: those already reported, if only their hashes were changed, else
+    any after the last root that agreed.
     """
     named = [p.seq for p in scan.problems if p.seq is not None and scan.good <= p.seq < mark.size]
-    what = f"the log does not have the root that {mark.place} has"
+    message = f"the log does not have the root of {mark.where}"
     if named and scan.contents is not None and scan.contents.root() == mark.root:
         scan.report(
-            "root", f"{what}: the stored hash of entry {min(named)} was changed, its content was not", min(named)
+            "root", f"{message}: the stored hash of entry {min(named)} was changed, its content was not", min(named)
         )
     else:
         span = f"an entry in {scan.good} to {mark.size - 1} was changed together with its hash"
-        scan.report("root", f"{what}: {span}", scan.good)
+        scan.report("root", f"{message}: {span}", scan.good)
 
 
-def _hold_to_sizes(scan: _LogScan, unreached: Sequence[Anchor]) -> None:
-    for mark in unreached:
-        lost = _missing(scan.expected, mark.size)
-        scan.report(
-            "cut", f"{mark.place} covers {mark.size} entries, the log has {scan.expected}: {lost}", scan.expected
-        )
-
-
-def _hold_to_head(scan: _LogScan, head: Head | None) -> None:
+def _check_head(scan: _LogScan, head: Head | None) -> None:
     if head is None:
         if scan.expected:
-            scan.report("head", f"the stored head is gone, the log has {scan.expected} entries")
+            scan.report("head", f"the stored head is missing, the log has {scan.expected} entries")
         return
     if head.size > scan.expected:
         lost = _missing(scan.expected, head.size)
@@ -195,7 +192,7 @@ def _hold_to_head(scan: _LogScan, head: Head | None) -> None:
         scan.report(
             "appended",
             f"the stored head says {head.size} entries, the log has {scan.expected}: "
-            f"those from {head.size} on were added past it",
+            f"those from {head.size} on were added without updating it",
             head.size,
         )
     elif not scan.broken and head.root != scan.tree.root():
@@ -205,4 +202,4 @@ def _hold_to_head(scan: _LogScan, head: Head | None) -> None:
     except ValueError:
         sound = False
     if not sound:
-        scan.report("head", "the stored head contradicts itself: its frontier does not give its root")
+        scan.report("head", "the stored head is inconsistent: its frontier does not give its root")
