@@ -87,7 +87,7 @@ def test_a_theft_in_pruned_blocks_is_followed_to_the_same_end_and_marked(scene: 
     said = trace_as_json([trace])
     assert {(edge["evidence"], edge["source"]) for edge in said["edges"]} == {("foreign", esplora.host)}
     assert said["gaps"][-1] == (
-        f"3 transactions are known by {esplora.host}: each proved by our headers, what it left out is not"
+        f"3 transactions come from {esplora.host}: each is proved by our headers, but not that none is missing"
     )
     assert "evidence" not in json.dumps(trace_as_json([scene.truth]))
 

@@ -175,7 +175,7 @@ def test_hashes_and_seeds_of_account_chains_are_told_in_their_form() -> None:
 
 def test_transactions_of_another_family_are_refused() -> None:
     tracer = follow(send(("hot", "thief", 60)))
-    with pytest.raises(TypeError, match="keeps accounts"):
+    with pytest.raises(TypeError, match="is on an account chain"):
         tracer.step(block(101), NOW, [dmm_theft()])
 
 

@@ -1,4 +1,4 @@
-"""The fold over an account chain: lots per asset and address, begun with the balance before the taint arrived."""
+"""Following taint on an account chain: a fold over transfers, with lots per asset and address."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from walletwatch.tracing.flows import (
 from walletwatch.tracing.models import Lots, Purse, clean_lot, tainted_lot, tainted_of
 
 OpeningLookup = Callable[[Address, AssetId, int], int | None]
-"""What an address held of an asset before the block at a height, in base units; None if nobody can tell."""
+"""The balance of an asset at an address before the block at a height, in base units; None if unknown."""
 
 MODELS = (*CONSERVING_MODELS, TaintModel.POISON)
 Spot = tuple[AssetId, bytes]
@@ -34,7 +34,7 @@ OpeningKey = tuple[AssetId, bytes, int]
 
 @dataclass(slots=True)
 class AccountHoldings:
-    """What one model sees: a purse at every followed spot, and the hop at which taint came there."""
+    """The state of one model: a purse for every followed spot, and the hop at which taint arrived there."""
 
     purses: dict[Spot, Purse] = field(default_factory=dict)
     hops: dict[Spot, int] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class AccountHoldings:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A transfer as it reaches its receiver: by model, which of it is tainted and how many hops it has come."""
+    """A transfer at its receiver, with its tainted lots and its hop by model."""
 
     transfer: Transfer
     moment: ChainMoment
@@ -58,8 +58,8 @@ class _Arrival:
 
 @dataclass(slots=True)
 class AccountFold:
-    """State of one case on an account chain. `spots` are followed; `openings` is every balance the fold was ever told,
-    `asked` those that the last block needed.
+    """State of one case on an account chain. `spots` are followed; `openings` are all balances looked up so far,
+    `used_openings` the keys of those that the last block needed.
     """
 
     case: Case
@@ -74,7 +74,7 @@ class AccountFold:
     gaps: dict[str, None] = field(default_factory=dict)
     seen_seeds: dict[bytes, None] = field(default_factory=dict)
     block_so_far: list[AccountTransaction] = field(default_factory=list)
-    asked: list[OpeningKey] = field(default_factory=list)
+    used_openings: list[OpeningKey] = field(default_factory=list)
     touched: dict[Spot, ChainMoment] = field(default_factory=dict)
     seeds: dict[bytes, set[int]] = field(default_factory=dict)
     journal: Journal = field(default_factory=Journal)
@@ -84,18 +84,18 @@ class AccountFold:
             self.seeds.setdefault(seed.tx, set()).add(seed.ordinal)
 
     def begin(self) -> None:
-        """A block begins: from here on changes can be undone; openings are facts and stay."""
+        """Begin a block: changes from here on can be undone, except for openings, which are facts."""
         self.journal = Journal(book.ledger for book in self.books.values())
         self._forget_block()
 
     def undo(self) -> None:
-        """As if the block had not been folded."""
+        """Undo the changes since `begin`."""
         self.journal.undo()
         self._forget_block()
 
     def _forget_block(self) -> None:
         self.block_so_far.clear()
-        self.asked.clear()
+        self.used_openings.clear()
         self.touched.clear()
 
     def concerns(self, tx: AccountTransaction) -> bool:
@@ -103,7 +103,7 @@ class AccountFold:
         return tx.txid in self.seeds or touches(tx, self.spots, self.native)
 
     def advance(self, tx: AccountTransaction, moment: ChainMoment) -> None:
-        """Take in the next transaction of the block: its transfers in order, then its gas."""
+        """Fold the next transaction of the block: its transfers in order, then its gas."""
         if self.concerns(tx):
             seeds = self.seeds.get(tx.txid, set())
             if seeds:
@@ -148,16 +148,16 @@ class AccountFold:
         self._arrive(tx, _Arrival(transfer, moment, lots, hops, label_stop))
 
     def _arrive(self, tx: AccountTransaction, arrival: _Arrival) -> None:
-        """Value arrived: follow it there or let it rest, each model for itself."""
-        stops = self._judge(arrival)
+        """Follow the arrived value or let it rest, by each model's own decision."""
+        stops = self._stops_of(arrival)
         goes_on = any(stop is None and tainted_of(arrival.lots[model]) for model, stop in stops.items())
         if goes_on and arrival.spot not in self.spots:
             self._follow(tx, arrival)
         for model, stop in stops.items():
             self._settle(model, arrival, stop)
 
-    def _judge(self, arrival: _Arrival) -> dict[TaintModel, Stop | None]:
-        """Why the value is not followed, by model; None to follow it. What joins taint already there is followed."""
+    def _stops_of(self, arrival: _Arrival) -> dict[TaintModel, Stop | None]:
+        """By model, why the value is not followed, or None to follow it. Value that joins taint is always followed."""
         peak = max(tainted_of(arrival.lots[model]) for model in CONSERVING_MODELS)
         threshold = self.case.options.threshold(arrival.transfer.asset)
         stops: dict[TaintModel, Stop | None] = {}
@@ -181,19 +181,19 @@ class AccountFold:
                 book.ledger.rests.append(Rest(target, stop, arrival.moment, transfer.asset, tainted))
         if arrival.spot not in self.spots:
             return
-        # What rests here by this model, at an address another model follows, counts as clean from now on.
+        # Value that rests here by this model counts as clean, if another model follows the address.
         lots = clean_lot(transfer.amount) if stop is not None else arrival.lots[model]
         self._set_purse(book, arrival.spot, book.purses[arrival.spot].put(lots), arrival.moment)
         if tainted and stop is None:
             self.journal.put(book.hops, arrival.spot, min(hop, book.hops.get(arrival.spot, hop)))
 
     def _follow(self, tx: AccountTransaction, arrival: _Arrival) -> None:
-        """Begin a purse in every model. What was there before, earlier in this block included, is clean."""
+        """Begin a purse in every model. The balance before, including changes earlier in this block, is clean."""
         address, asset, height = arrival.transfer.receiver, arrival.transfer.asset, arrival.moment.block.height
         key = (asset, address.key, height)
         if key not in self.openings:
             self.openings[key] = Opening(asset, address, height, self.opening(address, asset, height))
-        self.asked.append(key)
+        self.used_openings.append(key)
         amount = self.openings[key].amount
         if amount is None:
             self.journal.put(
@@ -209,15 +209,15 @@ class AccountFold:
             self._set_purse(book, arrival.spot, purse, arrival.moment)
 
     def _change_in_block(self, spot: Spot) -> int:
-        """What the block's earlier transactions did to a spot that was not followed yet."""
+        """The balance change of a spot that was not followed yet, by the block's earlier transactions."""
         transfers = sum(_change(tx.transfers, spot) for tx in self.block_so_far)
         gas = sum(tx.fee for tx in self.block_so_far if (self.native, tx.sender.key) == spot)
         return transfers - gas
 
     def leave_clean(self) -> None:
-        """The block is done: stop following spots that hold no taint by any conserving model.
+        """After a block, stop following the spots without taint by any conserving model.
 
-        Else a router that only passed value on within a transaction would be watched for ever.
+        Otherwise a router that only passed value on within a transaction would be watched forever.
         """
         for spot, moment in sorted(self.touched.items(), key=lambda item: item[0]):
             address = self.spots[spot]
@@ -234,7 +234,7 @@ class AccountFold:
 
 
 def in_order(tx: AccountTransaction) -> list[Transfer]:
-    """The transfers that moved something, in the order in which they happened."""
+    """The transfers with a non-zero amount, in order of execution."""
     return sorted((t for t in tx.transfers if t.amount), key=lambda t: t.ordinal)
 
 
@@ -246,6 +246,6 @@ def touches(tx: AccountTransaction, spots: Iterable[Spot], native: AssetId) -> b
 
 
 def _change(transfers: Iterable[Transfer], spot: Spot) -> int:
-    """Net base units that `transfers` brought to `spot`."""
+    """The net change of `spot` by `transfers`, in base units."""
     came = sum(t.amount for t in transfers if (t.asset, t.receiver.key) == spot)
     return came - sum(t.amount for t in transfers if (t.asset, t.sender.key) == spot)

@@ -1,4 +1,4 @@
-"""Following taint through a coin chain: a fold over blocks."""
+"""Following taint on a coin chain: a fold over transactions."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from walletwatch.tracing.models import CLEAN, Spans, first_units, proportional_s
 def attribute(model: TaintModel, sources: Sequence[int], sinks: Sequence[int]) -> list[list[int]]:
     """Tainted units per sink (the fee last) and source.
 
-    FIFO and LIFO know it exactly; the other models do not tell one tainted unit from another: in proportion.
+    FIFO and LIFO define it exactly; the other models do not distinguish tainted units, so it is proportional.
     """
     if len(sources) == 1:
         return [[sink] for sink in sinks]
@@ -42,7 +42,7 @@ def attribute(model: TaintModel, sources: Sequence[int], sinks: Sequence[int]) -
 
 
 def _in_order(sources: Sequence[int], sinks: Sequence[int]) -> list[list[int]]:
-    """Sinks take from the sources one after the other."""
+    """Each sink takes from the sources in turn."""
     left = list(sources)
     at = 0
     shares: list[list[int]] = []
@@ -59,12 +59,12 @@ def _in_order(sources: Sequence[int], sinks: Sequence[int]) -> list[list[int]]:
 
 
 MODELS = (*CONSERVING_MODELS, TaintModel.POISON)
-"""Poison last: it is followed only where a conserving model still sees enough, else it has no end."""
+"""Poison is last: it is followed only where a conserving model sees enough taint, otherwise it would never end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Coin:
-    """A followed output. `bounds` is given downstream of a CoinJoin that was gone through."""
+    """A followed output. `bounds` is set downstream of a CoinJoin that was followed through."""
 
     value: int
     address: Address
@@ -76,7 +76,7 @@ class Coin:
 
 @dataclass(slots=True)
 class CoinBook:
-    """What one model follows, and its ledger."""
+    """The state of one model: its followed coins and its ledger."""
 
     coins: dict[Outpoint, Coin] = field(default_factory=dict)
     ledger: Ledger = field(default_factory=Ledger)
@@ -84,7 +84,7 @@ class CoinBook:
 
 @dataclass(slots=True)
 class _SpendPlan:
-    """What is the same for every model in one transaction."""
+    """The data of one transaction that is the same for every model."""
 
     tx: UtxoTransaction
     moment: ChainMoment
@@ -93,12 +93,12 @@ class _SpendPlan:
     coinjoin: str
     stops: list[Stop | None]
     peaks: list[int]
-    """The most that a conserving model sees in each output."""
+    """The largest taint of each output by any conserving model."""
 
 
 @dataclass(slots=True)
 class CoinFold:
-    """State of one case on a coin chain. `gaps` says what had to be guessed."""
+    """State of one case on a coin chain. `gaps` are texts for what had to be assumed."""
 
     case: Case
     labels: LabelLookup
@@ -117,19 +117,19 @@ class CoinFold:
         self.threshold = self.case.options.threshold(self.asset)
 
     def begin(self) -> None:
-        """A block begins: from here on changes can be undone."""
+        """Begin a block: changes from here on can be undone."""
         self.journal = Journal(book.ledger for book in self.books.values())
 
     def undo(self) -> None:
-        """As if the block had not been folded."""
+        """Undo the changes since `begin`."""
         self.journal.undo()
 
     def concerns(self, tx: UtxoTransaction) -> bool:
-        """Whether `tx` spends what is followed, or is a seed."""
+        """Whether `tx` spends a followed coin, or is a seed."""
         return tx.txid in self.seeds or any(i.outpoint in self.watched for i in tx.inputs)
 
     def advance(self, tx: UtxoTransaction, moment: ChainMoment) -> None:
-        """Take in a transaction that concerns the case."""
+        """Fold a transaction that concerns the case."""
         plan = self._plan(tx, moment)
         if plan.seeds:
             self.journal.put(self.seen_seeds, tx.txid, None)
@@ -150,14 +150,14 @@ class CoinFold:
         return stop_at_label(self.labels(self.case.chain, output.address, moment.time), onward)
 
     def _input_values(self, tx: UtxoTransaction) -> list[int]:
-        """What each input was worth. What the node did not tell is taken to be what outputs and fee ask for, all of it
-        in the first such input.
+        """The value of each input. Values that the node did not give are computed from outputs and fee, and assigned to
+        the first such input.
         """
         known = [self._value_of(i.outpoint) if i.outpoint in self.watched else i.value for i in tx.inputs]
         missing = sum(o.value for o in tx.outputs) + (tx.fee or 0) - sum(v or 0 for v in known)
         values = [v or 0 for v in known]
         if None in known:
-            self.journal.put(self.gaps, f"the node did not tell what all inputs of {tx.txid.hex()} were worth", None)
+            self.journal.put(self.gaps, f"the node did not give the values of all inputs of {tx.txid.hex()}", None)
             values[known.index(None)] = max(0, missing)
             missing = min(0, missing)
         if missing > 0:
@@ -195,7 +195,7 @@ class CoinFold:
     def _steal(
         self, model: TaintModel, plan: _SpendPlan, index: int, coin: Coin, flowed: Sequence[tuple[Place, int]]
     ) -> None:
-        """A seed is wholly tainted; what was tainted already is not stolen twice."""
+        """Taint a seed's whole value; value that was tainted already is not counted as stolen again."""
         output, fresh = plan.tx.outputs[index], coin.value - coin.tainted
         self.books[model].ledger.add_stolen(self.asset, fresh)
         seed = replace(coin, spans=first_units(coin.value), tainted=coin.value, hop=1, bounds=None)
@@ -203,7 +203,7 @@ class CoinFold:
             self._arrive(model, plan, index, seed, [*flowed, (_victim(plan.tx, output), fresh)])
 
     def _sink_in_coinjoin(self, book: CoinBook, plan: _SpendPlan, coins: Sequence[Coin]) -> None:
-        """The whole tainted value rests in the CoinJoin, its share of the fee included."""
+        """Let all tainted value rest in the CoinJoin, including its share of the fee."""
         place = Place(f"coinjoin:{plan.tx.txid.hex()}", None, plan.tx.txid)
         stop = Stop(COINJOIN, f"{plan.coinjoin} CoinJoin", "mixer")
         hop = min(coin.hop for coin in coins) + 1
@@ -217,7 +217,7 @@ class CoinFold:
     def _arrive(
         self, model: TaintModel, plan: _SpendPlan, index: int, coin: Coin, flowed: Sequence[tuple[Place, int]]
     ) -> None:
-        """Taint arrived in an output: note the flow, and follow the coin or let it rest."""
+        """Record the flow of taint into an output, and follow the coin or let it rest."""
         book, place = self.books[model], place_of(coin.address)
         if model is not TaintModel.POISON:
             plan.peaks[index] = max(plan.peaks[index], coin.tainted)
@@ -243,7 +243,7 @@ def _coins_made(
     amounts: Sequence[int],
     bounds: list[Bounds] | None,
 ) -> list[Coin]:
-    """The outputs, one hop further than the nearest tainted input; change back to an input's address is no hop."""
+    """The outputs, one hop after the nearest tainted input; change back to an input's address is not a hop."""
     hop = min((coin.hop for coin in spent), default=0) + 1
     at_home: dict[bytes, int] = {}
     for coin in spent:
@@ -255,19 +255,19 @@ def _coins_made(
 
 
 def _victim(tx: UtxoTransaction, output: TxOutput) -> Place:
-    """Who was robbed: the address that put most into the seed transaction."""
-    put_in: dict[Address, int] = {}
+    """The place of the victim: the address with the largest input value of the seed transaction."""
+    spent: dict[Address, int] = {}
     for tx_input in tx.inputs:
         if tx_input.address is not None:
-            put_in[tx_input.address] = put_in.get(tx_input.address, 0) + (tx_input.value or 0)
-    if not put_in:
+            spent[tx_input.address] = spent.get(tx_input.address, 0) + (tx_input.value or 0)
+    if not spent:
         return Place(f"unknown payer of {tx.txid.hex()}:{output.vout}", None, tx.txid)
-    return place_of(max(put_in, key=lambda a: (put_in[a], a.key)))
+    return place_of(max(spent, key=lambda a: (spent[a], a.key)))
 
 
 def _bounds(model: TaintModel, total: int, coins: Sequence[Coin], plan: _SpendPlan) -> list[Bounds] | None:
-    """Per output, the least and most that can be tainted once a CoinJoin has been gone through; else None. Poison is
-    of full values and knows no less or more.
+    """For each output, the least and most that can be tainted after a CoinJoin was followed through; else None. Poison
+    counts full values and has no bounds.
     """
     inexact = plan.coinjoin or any(coin.bounds is not None for coin in coins)
     if model is TaintModel.POISON or not inexact or not coins:

@@ -1,4 +1,10 @@
-"""CoinJoins recognised, and deposits into bridges with the memos that say where the money goes."""
+"""Recognising CoinJoins, and deposits into bridges with the memos that name their destinations.
+
+Whirlpool: as many inputs as outputs, all outputs one of the pools' sizes. WabiSabi: a large round with outputs in the
+protocol's standard sizes. JoinMarket: equal outputs, and inputs of as many owners, each of whom gets one equal output
+and change. Batch payouts also have many outputs, some equal, but they pay from few addresses and pay known ones again
+(address reuse of 70 % almost rules a CoinJoin out).
+"""
 
 from __future__ import annotations
 
@@ -11,12 +17,12 @@ from chains.model import AccountTransaction, Address, ChainTransaction, UtxoTran
 from walletwatch.domain.cases import Onward
 
 MAX_STEPS = 20_000
-"""Tries before giving up (some 20 ms): a search that long is no evidence either way, and counts as no."""
+"""Steps after which the search is given up (some 20 ms), with the answer no."""
 
 
 def can_partition(values: Sequence[int], targets: Sequence[int], below: int, above: int) -> bool:
-    """Whether every value can be put into one group a target so that each group's sum lies in
-    [target - below, target + above]. No group may stay empty.
+    """Whether the values can be partitioned into one non-empty group for each target, with each group's sum in
+    [target - below, target + above].
     """
     order = sorted(values, reverse=True)
     needs = sorted(targets, reverse=True)
@@ -56,15 +62,15 @@ class _PartitionSearch:
 
 WHIRLPOOL_POOLS_SATS = frozenset({100_000, 1_000_000, 2_500_000, 5_000_000, 50_000_000})
 WHIRLPOOL_EXTRA_SATS = 100_000
-"""A first-time input carries its miner fee beside the pool's size."""
+"""A first-time input includes its miner fee in addition to the pool's size."""
 WABISABI_MIN_INPUTS = 50
 WABISABI_STANDARD_PERCENT = 80
-"""In the real round fb596c9f… 272 of 279 outputs are of standard size."""
+"""In the real round fb596c9f…, 272 of 279 outputs have a standard size."""
 MAX_REUSE_PERCENT = 30
 JOINMARKET_MAX_PARTIES = 24
 JOINMARKET_MAX_OWNERS = 200
 JOINMARKET_MIN_SATS = 27_300
-"""JoinMarket makes no output below this (its own dust threshold)."""
+"""JoinMarket's own dust threshold: it makes no smaller outputs."""
 
 
 def recognise(tx: UtxoTransaction) -> str:
@@ -78,7 +84,7 @@ def recognise(tx: UtxoTransaction) -> str:
 
 
 def _reuse_percent(tx: UtxoTransaction) -> int:
-    """How many of the addresses' appearances are not the first, inputs and outputs together."""
+    """The percentage of inputs and outputs whose address occurred before in the transaction."""
     keys = [i.address.key for i in tx.inputs if i.address is not None] + [o.address.key for o in tx.outputs]
     return (len(keys) - len(set(keys))) * 100 // len(keys) if keys else 0
 
@@ -138,7 +144,7 @@ def _is_joinmarket(tx: UtxoTransaction) -> bool:
     if not 2 <= parties <= JOINMARKET_MAX_PARTIES or not parties - 1 <= len(changes) <= parties:
         return False
     if parties == 2 and len(changes) < 2:
-        return False  # two equal payouts and one change: any payer's transaction
+        return False  # two equal payouts and change: an ordinary payment
     owners = _by_owner(tx)
     return (
         owners is not None
@@ -148,7 +154,7 @@ def _is_joinmarket(tx: UtxoTransaction) -> bool:
 
 
 def _by_owner(tx: UtxoTransaction) -> list[int] | None:
-    """What each input address put in; None if the node told less than all."""
+    """The input value of each address; None if the node did not give all addresses and values."""
     owners: dict[bytes, int] = {}
     for tx_input in tx.inputs:
         if tx_input.address is None or tx_input.value is None:
@@ -158,8 +164,8 @@ def _by_owner(tx: UtxoTransaction) -> list[int] | None:
 
 
 def _owners_fit(owners: Sequence[int], size: int, parties: int, changes: Sequence[int]) -> bool:
-    """Whether the inputs fall into groups that each pay for one equal output and one change. A maker takes out a little
-    more than it put in (its fee), the taker a little less.
+    """Whether the inputs form groups that each pay for one equal output and one change. A maker receives slightly more
+    than it put in (its fee), the taker slightly less.
     """
     targets = [size + change for change in changes] + [size] * (parties - len(changes))
     maker_gain = max(size // 100, 1_000)
@@ -187,7 +193,7 @@ _CHAINS = {
     "MAYA": "cosmos:mayachain-mainnet-v1",
     "ZEC": "bip122:00040fe8ec8471911baa1db1266ea15d",
 }
-"""The networks' names in memos, as CAIP-2."""
+"""CAIP-2 ids by network name in memos."""
 
 _SHORT = {"a": "AVAX", "b": "BTC", "c": "BCH", "d": "DOGE", "e": "ETH", "f": "BASE"} | {
     "g": "GAIA",
@@ -196,7 +202,7 @@ _SHORT = {"a": "AVAX", "b": "BTC", "c": "BCH", "d": "DOGE", "e": "ETH", "f": "BA
     "s": "BSC",
     "x": "XRP",
 }
-"""One letter for a network's own coin, to fit a memo in 80 bytes of OP_RETURN."""
+"""One-letter names of networks' coins, which keep a memo within 80 bytes of OP_RETURN."""
 
 _SWAP = re.compile(
     r"(?:SWAP|s|=)"
@@ -210,7 +216,7 @@ _SWAP = re.compile(
 
 
 def parse_memo(text: str) -> Onward | None:
-    """Where a swap memo sends the money, None if `text` is no whole swap memo of a known network."""
+    """The destination of a swap memo, None if `text` is not a complete swap memo to a known network."""
     if len(text) > MAX_MEMO_BYTES:
         return None
     match = _SWAP.match(text)
@@ -224,7 +230,7 @@ def parse_memo(text: str) -> Onward | None:
 
 
 def read_op_return(script: bytes) -> str | None:
-    """The text pushed by an OP_RETURN script; None if it is none, is cut short, or is no printable ASCII."""
+    """The text pushed by an OP_RETURN script; None for other scripts, truncated pushes and non-printable text."""
     if script[:1] != b"\x6a":
         return None
     pushed = _read_pushes(script[1 : MAX_MEMO_BYTES + 16])
@@ -250,7 +256,7 @@ def _read_pushes(script: bytes) -> bytes | None:
 
 @dataclass(frozen=True, slots=True)
 class Deposit:
-    """`vault` got the money to bridge, by output or transfer `ordinal` alone: change is not bridged."""
+    """The deposit is the output or transfer `ordinal` to `vault`; all else, such as change, is not bridged."""
 
     ordinal: int
     vault: Address
@@ -258,7 +264,7 @@ class Deposit:
 
 
 def find_deposit(tx: ChainTransaction) -> Deposit | None:
-    """The bridge deposit that `tx` makes, None if it makes none."""
+    """The bridge deposit in `tx`, or None."""
     return _find_in_outputs(tx) if isinstance(tx, UtxoTransaction) else _find_in_call(tx)
 
 
@@ -277,8 +283,8 @@ def _find_in_outputs(tx: UtxoTransaction) -> Deposit | None:
 
 
 def _find_in_call(tx: AccountTransaction) -> Deposit | None:
-    """By the call's memo, where the family reads it (feature `memo`): the sender's last payment in the transaction, or
-    what the router it called passed on last.
+    """By the call's memo, if the family reads it (feature `memo`): the last transfer of the transaction, made by the
+    sender or by the router that it called.
     """
     memo = tx.signing.as_dict().get("memo") if tx.signing is not None else None
     onward = parse_memo(memo) if isinstance(memo, str) else None

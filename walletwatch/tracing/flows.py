@@ -1,4 +1,4 @@
-"""What a trace is made of: places, flows, stops, and a ledger that can be rolled back."""
+"""The elements of a trace: places, flows, stops, and a ledger that can be rolled back."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ _ABSENT: Any = object()
 
 
 class Journal:
-    """Changes to mappings since the block began, and how long the ledgers were then."""
+    """Records changes to mappings and ledgers since the block began, so that they can be undone."""
 
     def __init__(self, ledgers: Iterable[Ledger] = ()) -> None:
         self._changes: list[tuple[MutableMapping[Any, Any], Any, Any]] = []
         self._ledgers = [(ledger, ledger.mark()) for ledger in ledgers]
 
     def put(self, table: MutableMapping[K, V], key: K, value: V) -> None:
-        """`table[key] = value`, remembered."""
+        """`table[key] = value`, recorded."""
         self._changes.append((table, key, table.get(key, _ABSENT)))
         table[key] = value
 
     def drop(self, table: MutableMapping[K, V], key: K) -> V | None:
-        """`table.pop(key, None)`, remembered."""
+        """`table.pop(key, None)`, recorded."""
         value = table.pop(key, _ABSENT)
         if value is _ABSENT:
             return None
@@ -37,7 +37,7 @@ class Journal:
         return cast("V", value)
 
     def undo(self) -> None:
-        """Put everything back as it was, and forget."""
+        """Undo all recorded changes."""
         for table, key, value in reversed(self._changes):
             if value is _ABSENT:
                 table.pop(key, None)
@@ -55,7 +55,7 @@ HOPS = "hops"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A node of the trace: an address, or (address None) the CoinJoin `tx` in which value went under."""
+    """A node of the trace: an address, or (address None) the CoinJoin `tx` into which value went."""
 
     id: str
     address: Address | None
@@ -69,7 +69,7 @@ def place_of(address: Address) -> Place:
 
 @dataclass(frozen=True, slots=True)
 class ChainMoment:
-    """Where on the chain something happened. `index` is the transaction's place in the block."""
+    """The position of an event on the chain. `index` is the transaction's index in the block."""
 
     block: BlockRef
     time: datetime
@@ -79,7 +79,7 @@ class ChainMoment:
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """The least and the most of an amount that can be tainted, whatever happened inside a CoinJoin before."""
+    """The least and the most of an amount that can be tainted, for all ways a CoinJoin before may have paid."""
 
     low: int
     high: int
@@ -89,7 +89,7 @@ class Bounds:
 class Flow:
     """`amount` base units moved from `source` to `target`, of which `tainted`. `hop` is the target's.
 
-    `bounds` is given only downstream of a CoinJoin that was gone through.
+    `bounds` is set only downstream of a CoinJoin that was followed through.
     """
 
     source: Place
@@ -113,7 +113,7 @@ class Stop:
 
     @property
     def at_service(self) -> bool:
-        """True where somebody else holds it: a label or a CoinJoin."""
+        """Whether somebody else holds the value: a labelled service or a CoinJoin."""
         return self.reason not in (THRESHOLD, HOPS)
 
 
@@ -131,7 +131,7 @@ class Rest:
 
 @dataclass(frozen=True, slots=True)
 class LedgerMark:
-    """How much stood in a ledger at some moment."""
+    """The state of a ledger to which it can be reset."""
 
     flows: int = 0
     rests: int = 0
@@ -141,7 +141,7 @@ class LedgerMark:
 
 @dataclass(slots=True)
 class Ledger:
-    """What one model has seen so far; it only grows. `stolen` and `fees` are tainted base units by asset."""
+    """The flows and rests of one model so far; it only grows. `stolen` and `fees` are tainted base units by asset."""
 
     flows: list[Flow] = field(default_factory=list)
     rests: list[Rest] = field(default_factory=list)
@@ -149,44 +149,44 @@ class Ledger:
     fees: dict[AssetId, int] = field(default_factory=dict)
 
     def mark(self) -> LedgerMark:
-        """Where it stands."""
+        """The current state, for `reset`."""
         return LedgerMark(len(self.flows), len(self.rests), self.stolen.copy(), self.fees.copy())
 
     def reset(self, mark: LedgerMark) -> None:
-        """Forget what was added since `mark`."""
+        """Remove all that was added since `mark`."""
         del self.flows[mark.flows :]
         del self.rests[mark.rests :]
         self.stolen, self.fees = mark.stolen.copy(), mark.fees.copy()
 
     def add_stolen(self, asset: AssetId, amount: int) -> None:
-        """A seed brought `amount` into the trace."""
+        """Add `amount` stolen base units of a seed."""
         self.stolen[asset] = self.stolen.get(asset, 0) + amount
 
     def add_fee(self, asset: AssetId, amount: int) -> None:
-        """`amount` tainted base units went to a miner or validator."""
+        """Add `amount` tainted base units of fee."""
         if amount:
             self.fees[asset] = self.fees.get(asset, 0) + amount
 
 
 LabelLookup = Callable[[ChainId, Address, datetime], tuple[Label, ...]]
-"""Labels of an address that were held true at a moment."""
+"""Labels of an address that are valid at a moment."""
 
-_LOUDEST_FIRST = ("sanctioned", "exchange", "mixer", "bridge", "service")
+_STOP_ORDER = ("sanctioned", "exchange", "mixer", "bridge", "service")
 
 
 def pick_label(labels: tuple[Label, ...]) -> Label | None:
-    """The label to show where several are given: one that stops the trace before one that does not, then the surest."""
+    """The label to show of several: first those that stop the trace, then the highest confidence; None for none."""
     return min(labels, key=_rank, default=None)
 
 
 def _rank(label: Label) -> tuple[bool, int, int, str, str]:
     stops = label.category in STOP_CATEGORIES
-    place = _LOUDEST_FIRST.index(label.category) if stops else len(_LOUDEST_FIRST)
-    return (not stops, -label.confidence_milli, place, label.label, label.source)
+    order = _STOP_ORDER.index(label.category) if stops else len(_STOP_ORDER)
+    return (not stops, -label.confidence_milli, order, label.label, label.source)
 
 
 def stop_at_label(labels: tuple[Label, ...], onward: Onward | None) -> Stop | None:
-    """The stop that a place's labels make, or the bridge deposit that was made there; None to go on."""
+    """The stop for a place's labels or for a bridge deposit; None to go on."""
     label = pick_label(labels)
     if label is not None and label.category in STOP_CATEGORIES:
         return Stop(label.category, label.label, label.category, onward)
@@ -196,7 +196,7 @@ def stop_at_label(labels: tuple[Label, ...], onward: Onward | None) -> Stop | No
 
 
 def stop_at_limits(options: TraceOptions, threshold: int, measure: int, hop: int) -> Stop | None:
-    """The stop that `measure` tainted units at `hop` make; None to go on."""
+    """The stop for `measure` tainted units at `hop`; None to go on."""
     if measure < threshold:
         return Stop(THRESHOLD)
     return Stop(HOPS) if hop >= options.max_hops else None

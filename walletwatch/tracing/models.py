@@ -8,20 +8,20 @@ from dataclasses import dataclass
 from walletwatch.domain.cases import TaintModel
 
 Spans = tuple[tuple[int, int], ...]
-"""Disjoint, ordered, never touching `[start, end)` in base units from the front of the value. Models without an order
-(poison, haircut, TIHO) keep one span at the front: only its length means something.
+"""Disjoint, ordered, non-adjacent `[start, end)` in base units from the front of the value. Models without an order
+(poison, haircut, TIHO) use one span at the front, of which only the length matters.
 """
 
 CLEAN: Spans = ()
 
 
 def first_units(amount: int) -> Spans:
-    """The first `amount` units; none for 0."""
+    """The first `amount` units; empty for 0."""
     return ((0, amount),) if amount else CLEAN
 
 
 def tainted_units(spans: Spans) -> int:
-    """How many base units are tainted."""
+    """The number of tainted base units."""
     if len(spans) == 1:
         return spans[0][1] - spans[0][0]
     return sum(end - start for start, end in spans)
@@ -60,14 +60,14 @@ def cut(spans: Sequence[tuple[int, int]], sizes: Iterable[int]) -> list[Spans]:
 
 
 Part = tuple[int, Spans]
-"""An input: its value in base units, and which of them are tainted."""
+"""An input: its value in base units, and its tainted spans."""
 
 
 def spread(model: TaintModel, inputs: Sequence[Part], outputs: Sequence[int]) -> list[Spans]:
     """The taint of each output and, last, of the fee (inputs minus outputs).
 
-    Exact: for every model but poison the tainted units that come out are as many as went in. Raises ValueError if the
-    outputs are worth more than the inputs.
+    Exact: for every model but poison, the tainted units of outputs and fee equal those of the inputs. Raises ValueError
+    if the outputs are worth more than the inputs.
     """
     total = sum(value for value, _ in inputs)
     fee = total - sum(outputs)
@@ -89,8 +89,8 @@ def _haircut(inputs: Sequence[Part], sizes: Sequence[int]) -> list[Spans]:
 
 
 def proportional_shares(tainted: int, sizes: Sequence[int], total: int) -> list[int]:
-    """`tainted` units of `total` over `sizes` (which add up to `total`): floors, then one each by largest remainder
-    (ties: lower index).
+    """`tainted` of `total` units, divided in proportion to `sizes` (which add up to `total`): rounded down, the rest by
+    largest remainder (ties: lower index).
     """
     if not tainted or not total:
         return [0] * len(sizes)
@@ -111,7 +111,7 @@ def _fifo(inputs: Sequence[Part], sizes: Sequence[int]) -> list[Spans]:
 
 
 def _lifo(inputs: Sequence[Part], sizes: Sequence[int]) -> list[Spans]:
-    """The first output takes the last units and so on; units keep their order inside what they are cut into."""
+    """The first output takes the last units, and so on; inside an output, units keep their order."""
     _, spans = lay_end_to_end(inputs)
     return cut(spans, sizes[::-1])[::-1]
 
@@ -136,7 +136,7 @@ _RULES: Mapping[TaintModel, Callable[[Sequence[Part], Sequence[int]], list[Spans
 
 
 Lot = tuple[int, bool]
-"""Base units that arrived together, and whether they are tainted."""
+"""An amount of base units that arrived together, and whether it is tainted."""
 Lots = tuple[Lot, ...]
 
 
@@ -156,7 +156,7 @@ def tainted_of(lots: Lots) -> int:
 
 
 def _joined(lots: Lots) -> Lots:
-    """Neighbours of one kind as one lot: the queue's order, in the shortest form."""
+    """The lots with adjacent ones of one kind merged."""
     out: list[Lot] = []
     for amount, tainted in lots:
         if not amount:
@@ -180,33 +180,33 @@ def _split(lots: Lots, amount: int) -> tuple[Lots, Lots]:
 
 @dataclass(frozen=True, slots=True)
 class Purse:
-    """What an account holds of one asset, by one model."""
+    """The holding of one asset at one account, by one model."""
 
     model: TaintModel
     lots: Lots = ()
 
     @property
     def balance(self) -> int:
-        """All base units here, as far as known."""
+        """All base units, as far as known."""
         return sum(amount for amount, _ in self.lots)
 
     @property
     def tainted(self) -> int:
-        """Tainted base units here."""
+        """Tainted base units."""
         return tainted_of(self.lots)
 
     def put(self, lots: Lots) -> Purse:
-        """Value arrived. By poison one tainted unit taints all that is here."""
+        """The purse after lots arrived. By poison one tainted unit taints the whole purse."""
         joined = _joined(self.lots + lots)
         if self.model is TaintModel.POISON and tainted_of(joined):
             joined = tainted_lot(sum(amount for amount, _ in joined))
         return Purse(self.model, joined)
 
     def take(self, amount: int) -> tuple[Lots, Purse]:
-        """Value left: which lots, and what stays.
+        """The lots taken for `amount`, and the purse after it.
 
-        More than is known to be here was here unseen (an inner call on a node without traces, a rebase): the excess
-        counts as clean and older than all else.
+        An amount above the known balance arrived unseen (an inner call on a node without traces, a rebase): the excess
+        counts as clean and as older than all lots.
         """
         missing = max(0, amount - self.balance)
         taken, kept = _TAKERS[self.model](self.lots, amount - missing)
@@ -221,28 +221,30 @@ def _take_oldest(lots: Lots, amount: int) -> tuple[Lots, Lots]:
 
 
 def _take_newest(lots: Lots, amount: int) -> tuple[Lots, Lots]:
-    """The last units of the queue; they keep their order."""
+    """Take the last units of the queue, in their order."""
     kept, taken = _split(lots, sum(size for size, _ in lots) - amount)
     return taken, kept
 
 
 def _take_in_proportion(lots: Lots, amount: int) -> tuple[Lots, Lots]:
-    """The floor of the proportional share; a part of a unit stays."""
+    """Take the proportional share, rounded down."""
     balance, tainted = sum(size for size, _ in lots), tainted_of(lots)
-    share = tainted * amount // balance if balance else 0
-    taken = tainted_lot(share) + clean_lot(amount - share)
-    return taken, tainted_lot(tainted - share) + clean_lot(balance - tainted - (amount - share))
+    return _take_share(balance, tainted, amount, tainted * amount // balance if balance else 0)
 
 
 def _take_tainted_first(lots: Lots, amount: int) -> tuple[Lots, Lots]:
     balance, tainted = sum(size for size, _ in lots), tainted_of(lots)
-    share = min(amount, tainted)
+    return _take_share(balance, tainted, amount, min(amount, tainted))
+
+
+def _take_share(balance: int, tainted: int, amount: int, share: int) -> tuple[Lots, Lots]:
+    """Take `amount` of `balance`, `share` of it from the `tainted` units."""
     taken = tainted_lot(share) + clean_lot(amount - share)
     return taken, tainted_lot(tainted - share) + clean_lot(balance - tainted - (amount - share))
 
 
 _TAKERS: Mapping[TaintModel, Callable[[Lots, int], tuple[Lots, Lots]]] = {
-    TaintModel.POISON: _take_oldest,  # all of one kind: any order will do
+    TaintModel.POISON: _take_oldest,  # all lots are of one kind, so the order does not matter
     TaintModel.HAIRCUT: _take_in_proportion,
     TaintModel.FIFO: _take_oldest,
     TaintModel.LIFO: _take_newest,

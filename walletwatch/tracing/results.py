@@ -1,10 +1,10 @@
-"""From a fold to a trace: nodes, edges, stops, totals, and addresses ranked by what they hold."""
+"""Building a trace from a fold, and ranking the places where value rests."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
@@ -30,22 +30,22 @@ from walletwatch.tracing.traces import Totals, Trace, TraceEdge, TraceNode, Trac
 
 
 class Standing(StrEnum):
-    """What can still be done about a place."""
+    """What can still be done about value at a place."""
 
     FREEZABLE = "freezable"
-    """Somebody known holds it and can be asked to freeze it."""
+    """A known service holds it and can be asked to freeze it."""
     BRIDGED = "bridged"
     """It went into a bridge; follow it on the other chain."""
     REPORTABLE = "reportable"
-    """It lies at a sanctioned address: nobody to ask, somebody to tell."""
+    """It is at a sanctioned address: nobody can freeze it, but it can be reported."""
     HELD = "held"
-    """It lies at an address of the thief's, and is watched."""
+    """It is at an address of the thief, and is watched."""
     HIDDEN = "hidden"
     """It went into a mixer or CoinJoin."""
     LOST_SIGHT = "lost sight"
     """It passed the last hop that is followed."""
     SMALL = "small"
-    """Parts too small to follow."""
+    """It is in parts too small to follow."""
 
 
 _FIRST_TO_LAST = list(Standing)
@@ -75,7 +75,7 @@ class Resting:
 
     @property
     def advice(self) -> str:
-        """What to do, in a few words."""
+        """What to do, as a short text."""
         if self.standing is Standing.BRIDGED and self.onward is not None:
             return f"follow on {self.onward.chain} to {self.onward.address}"
         return _ADVICE[self.standing]
@@ -93,7 +93,7 @@ _ADVICE = {
 
 
 def rank_places(trace: Trace) -> tuple[Resting, ...]:
-    """Every place where tainted value rests, services first and the largest first: what to freeze, in order."""
+    """The places where tainted value rests, in the order in which to act: services first, then by amount."""
     nodes = {node.id: node for node in trace.nodes}
     found: dict[tuple[str, Standing, Onward | None], Resting] = {}
     for stop in trace.stops:
@@ -110,9 +110,15 @@ def rank_places(trace: Trace) -> tuple[Resting, ...]:
             stop.last_seen or node.last_seen,
             stop.onward,
         )
-        found[stop.node, standing, stop.onward] = _add(found.get((stop.node, standing, stop.onward)), resting)
+        key = (stop.node, standing, stop.onward)
+        if key in found:
+            before = found[key]
+            last_seen = max(before.last_seen, resting.last_seen)
+            resting = replace(resting, tainted=before.tainted + resting.tainted, last_seen=last_seen)
+        found[key] = resting
     for node in trace.nodes:
-        here = _still_followed(trace, node)
+        # What rests here by the last hop is a place of its own in the ranking.
+        here = node.holding - sum(s.tainted for s in trace.stops if s.node == node.id and s.reason == HOPS)
         if here:
             found[node.id, Standing.HELD, None] = Resting(
                 node.id, node.address, node.label, node.category, Standing.HELD, here, node.hop, node.last_seen
@@ -121,29 +127,8 @@ def rank_places(trace: Trace) -> tuple[Resting, ...]:
     return tuple(order)
 
 
-def _add(before: Resting | None, more: Resting) -> Resting:
-    if before is None:
-        return more
-    return Resting(
-        more.node,
-        more.address,
-        more.label,
-        more.category,
-        more.standing,
-        before.tainted + more.tainted,
-        more.hop,
-        max(before.last_seen, more.last_seen),
-        more.onward,
-    )
-
-
-def _still_followed(trace: Trace, node: TraceNode) -> int:
-    """A node's holding without what rests there by the last hop, which is a place of its own in the ranking."""
-    return node.holding - sum(s.tainted for s in trace.stops if s.node == node.id and s.reason == HOPS)
-
-
 Part = tuple[int, Bounds | None]
-"""Tainted base units, with bounds downstream of a CoinJoin."""
+"""Tainted base units, and their bounds downstream of a CoinJoin."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +169,10 @@ def build_trace(
     gaps: tuple[str, ...],
     foreign: Mapping[TxId, str] = MappingProxyType({}),
 ) -> Trace:
-    """The trace of `asset` by `model`; totals by every model. `foreign`: transactions a foreign source told of."""
+    """The trace of `asset` by `model`; totals by every model.
+
+    `foreign`: the source of each transaction that is not from our own node.
+    """
     ledger = ledgers[model]
     flows = [flow for flow in ledger.flows if flow.asset == asset]
     rests = [rest for rest in ledger.rests if rest.asset == asset]
@@ -217,8 +205,8 @@ def _totals(ledger: Ledger, held: Mapping[bytes, Held], asset: AssetId) -> Total
 
 
 @dataclass(slots=True)
-class _TraceBuilder:
-    """A node while its flows are read."""
+class _NodeBuilder:
+    """A node while its flows are added up."""
 
     place: Place
     first: datetime
@@ -232,10 +220,10 @@ class _TraceBuilder:
 def _nodes(
     case: Case, flows: Sequence[Flow], rests: Sequence[Rest], held: Mapping[bytes, Held], labels: LabelLookup
 ) -> tuple[TraceNode, ...]:
-    builders: dict[str, _TraceBuilder] = {}
+    builders: dict[str, _NodeBuilder] = {}
     for flow in flows:
         for place in (flow.source, flow.target):
-            builder = builders.setdefault(place.id, _TraceBuilder(place, flow.moment.time, flow.moment.time))
+            builder = builders.setdefault(place.id, _NodeBuilder(place, flow.moment.time, flow.moment.time))
             builder.last = max(builder.last, flow.moment.time)
         if flow.source.id != flow.target.id:
             target = builders[flow.target.id]
@@ -250,7 +238,7 @@ def _nodes(
     return tuple(sorted(nodes, key=lambda n: (n.hop, n.first_seen, n.id)))
 
 
-def _node(case: Case, builder: _TraceBuilder, held: Mapping[bytes, Held], labels: LabelLookup) -> TraceNode:
+def _node(case: Case, builder: _NodeBuilder, held: Mapping[bytes, Held], labels: LabelLookup) -> TraceNode:
     address = builder.place.address
     label = pick_label(labels(case.chain, address, builder.last)) if address is not None else None
     name, category = (label.label, label.category) if label is not None else ("", "")
@@ -274,10 +262,10 @@ def _node(case: Case, builder: _TraceBuilder, held: Mapping[bytes, Held], labels
 
 
 def _foreign_gaps(flows: Sequence[Flow], foreign: Mapping[TxId, str]) -> Iterator[str]:
-    """That a source which is not ours was believed, and how far."""
+    """Gaps that name the foreign sources used, and how many transactions are from them."""
     counts = Counter(foreign[tx] for tx in {flow.moment.tx for flow in flows} if tx in foreign)
     for source, count in sorted(counts.items()):
-        yield f"{count} transactions are known by {source}: each proved by our headers, what it left out is not"
+        yield f"{count} transactions come from {source}: each is proved by our headers, but not that none is missing"
 
 
 def _edge(flow: Flow, evidence: str = "") -> TraceEdge:
@@ -296,7 +284,7 @@ def _edge(flow: Flow, evidence: str = "") -> TraceEdge:
 
 
 def _stops(case: Case, rests: Sequence[Rest]) -> tuple[TraceStop, ...]:
-    """One stop a place, reason and onward destination; services first, the largest first."""
+    """One stop per place, reason and onward destination; services first, then by amount."""
     groups: dict[tuple[str, Stop], list[Rest]] = {}
     for rest in rests:
         groups.setdefault((rest.place.id, rest.stop), []).append(rest)

@@ -1,4 +1,4 @@
-"""One case followed: blocks in, suspects and events out."""
+"""Following one case: blocks in, addresses and outpoints to watch and events out."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ _KINDS = {COINJOIN: CaseEventKind.COINJOIN, THRESHOLD: CaseEventKind.THRESHOLD, 
 
 
 def events_of(case: Case, flows: Sequence[Flow], rests: Sequence[Rest]) -> tuple[CaseEvent, ...]:
-    """One `moved` a transaction and asset, one event a transaction, stop and asset; in the order of the chain."""
+    """One `moved` per transaction and asset, one event per transaction, stop and asset; in chain order."""
     events = [*_moves(case, flows), *_arrivals(case, rests)]
     order = {flow.moment.tx: n for n, flow in enumerate(flows)} | {rest.moment.tx: rest.moment.index for rest in rests}
     return tuple(sorted(events, key=lambda e: (order[e.tx], list(CaseEventKind).index(e.kind), e.id)))
 
 
 def _moves(case: Case, flows: Iterable[Flow]) -> list[CaseEvent]:
-    """Seeds are the theft itself and move nothing further (hop 1)."""
+    """The `moved` events. Seeds (hop 1) are the theft itself and give none."""
     groups: dict[tuple[TxId, AssetId], list[Flow]] = {}
     for flow in flows:
         if flow.hop > 1 and flow.source.id != flow.target.id:
@@ -55,7 +55,7 @@ def _moves(case: Case, flows: Iterable[Flow]) -> list[CaseEvent]:
 
 
 def _move(case: Case, tx: TxId, asset: AssetId, group: Sequence[Flow]) -> CaseEvent:
-    """A payment through a router is one move: what the first payers sent, to where it went last."""
+    """A payment through a router is one event: from the first payers to the last receivers, without the router."""
     sent: dict[Address, int] = {}
     got: dict[Address, int] = {}
     for flow in group:
@@ -73,7 +73,7 @@ def _move(case: Case, tx: TxId, asset: AssetId, group: Sequence[Flow]) -> CaseEv
 
 
 def _arrivals(case: Case, rests: Iterable[Rest]) -> list[CaseEvent]:
-    """Small change is summed over the transaction; a service is named each for itself."""
+    """The events of stops: one for each service, and one for all parts below the threshold."""
     groups: dict[tuple[TxId, AssetId, str, str], list[Rest]] = {}
     for rest in rests:
         place = "" if rest.stop.reason == THRESHOLD else rest.place.id
@@ -104,10 +104,10 @@ def _arrival(case: Case, group: Sequence[Rest]) -> CaseEvent:
 
 @dataclass(frozen=True, slots=True)
 class StepResult:
-    """What one block did. `relevant` are the transactions, in block order, that must be kept to fold again.
+    """The result of one block. `relevant` are the transactions, in block order, that must be kept to fold again.
 
-    `new_addresses` and `new_outpoints` have to be looked for *in the same block* too: while any are named, search the
-    block for them as well and step again with all that was found (`settle` does). The last result counts.
+    `new_addresses` and `new_outpoints` must be searched for *in the same block* too: while there are any, search the
+    block for them as well and call `step` again with all that was found (as `settle` does). The last result counts.
     """
 
     relevant: tuple[ChainTransaction, ...] = ()
@@ -118,16 +118,16 @@ class StepResult:
 
     @property
     def complete(self) -> bool:
-        """True when the block need not be searched again."""
+        """Whether the block need not be searched again."""
         return not self.new_addresses and not self.new_outpoints
 
 
 class Tracer:
     """Folds confirmed blocks, in order, into the state of `case`.
 
-    `labels` answers what an address was known as at a moment; `opening` what it held of an asset before a height (None:
-    nobody can tell, and the trace says so). Answers of `opening` stand in `StepResult.openings`; give them back as
-    `openings` when folding again and nobody is asked twice. `native` is the coin in which gas is paid.
+    `labels` returns an address's labels at a moment; `opening` its balance of an asset before a height (None: unknown,
+    which the trace reports as a gap). Results of `opening` are in `StepResult.openings`; pass them as `openings` when
+    folding again, so that they are not looked up twice. `native` is the coin in which gas is paid.
     """
 
     def __init__(
@@ -145,15 +145,15 @@ class Tracer:
         if family_of(case.chain).keeps_coins:
             self._fold = CoinFold(case, labels, native)
         else:
-            told = {(o.asset, o.address.key, o.height): o for o in openings}
-            self._fold = AccountFold(case, labels, opening or _nobody_knows, native, told)
+            known = {(o.asset, o.address.key, o.height): o for o in openings}
+            self._fold = AccountFold(case, labels, opening or (lambda *_: None), native, known)
         self._named_addresses: set[bytes] = set()
         self._named_outpoints: set[Outpoint] = set()
         self._foreign: dict[TxId, str] = {}
-        """Transactions known by a foreign source, and its name."""
+        """The foreign source of each transaction that is not from our own node."""
 
     def watch(self) -> tuple[AbstractSet[bytes], AbstractSet[Outpoint]]:
-        """Address keys and outpoints that the next block must be searched for. Coin chains name outpoints, and
+        """Address keys and outpoints that the next block must be searched for. On coin chains these are outpoints, and
         addresses only until the seeds have been seen.
         """
         unseen = {s.address.key for s in self.case.seeds if s.tx not in self._fold.seen_seeds}
@@ -162,10 +162,10 @@ class Tracer:
         return unseen | {key for _, key in self._fold.spots}, frozenset()
 
     def step(self, block: BlockRef, time: datetime, txs: Sequence[ChainTransaction]) -> StepResult:
-        """Take in what was found in `block`, a confirmed one; a second call with the same block replaces the first.
+        """Fold the transactions found in the confirmed `block`; a second call with the same block replaces the first.
 
-        Raises ValueError for a block that does not stand above the last one, TypeError for a transaction of another
-        family of chains.
+        Raises ValueError for a block that is not above the last one, TypeError for a transaction of another kind of
+        chain.
         """
         if block == self.block:
             self._fold.undo()
@@ -210,8 +210,8 @@ class Tracer:
             fold.advance(tx, ChainMoment(block, time, tx.txid, tx.index))
         relevant = tuple(tx for tx in accounts if fold.concerns(tx))
         fold.leave_clean()
-        openings = tuple(fold.openings[key] for key in fold.asked)
-        new = {key for _, key, _ in fold.asked} - self._named_addresses
+        openings = tuple(fold.openings[key] for key in fold.used_openings)
+        new = {key for _, key, _ in fold.used_openings} - self._named_addresses
         self._named_addresses |= new
         return StepResult(relevant, self._events(mark), openings, frozenset(new), frozenset())
 
@@ -228,7 +228,7 @@ class Tracer:
         return build_trace(self.case, model, asset, ledgers, held, self.labels, tuple(self._fold.gaps), self._foreign)
 
     def results(self, model: TaintModel | None = None) -> tuple[Trace, ...]:
-        """A trace for each stolen asset."""
+        """One trace for each stolen asset."""
         return tuple(self.result(model, asset) for asset in self.case.assets)
 
 
@@ -238,9 +238,9 @@ def settle(
     time: datetime,
     search: Callable[[AbstractSet[bytes], AbstractSet[Outpoint]], Sequence[ChainTransaction]],
 ) -> StepResult:
-    """Fold one block to the end: search, step, and search again for what the step named, until it names nothing new.
+    """Fold one block completely: search, step, and search again for new addresses and outpoints, until there are none.
 
-    `search` finds a block's transactions that touch address keys or spend outpoints; it must only do so truthfully.
+    `search` returns the block's transactions that touch these address keys or spend these outpoints.
     """
     watched = tracer.watch()
     addresses, outpoints = set(watched[0]), set(watched[1])
@@ -253,22 +253,18 @@ def settle(
 
 
 def coins_only(txs: Iterable[ChainTransaction]) -> list[UtxoTransaction]:
-    """The transactions, all of a coin chain. Raises TypeError for one of an account chain."""
+    """The transactions, which must be of a coin chain. Raises TypeError otherwise."""
     coins = [tx for tx in txs if isinstance(tx, UtxoTransaction)]
     other = next((tx for tx in txs if not isinstance(tx, UtxoTransaction)), None)
     if other is not None:
-        raise TypeError(f"the case's chain keeps coins, {other.txid.hex()} is of an account chain")
+        raise TypeError(f"the case is on a coin chain, {other.txid.hex()} is of an account chain")
     return coins
 
 
 def accounts_only(txs: Iterable[ChainTransaction]) -> list[AccountTransaction]:
-    """The transactions, all of an account chain. Raises TypeError for one of a coin chain."""
+    """The transactions, which must be of an account chain. Raises TypeError otherwise."""
     accounts = [tx for tx in txs if isinstance(tx, AccountTransaction)]
     other = next((tx for tx in txs if not isinstance(tx, AccountTransaction)), None)
     if other is not None:
-        raise TypeError(f"the case's chain keeps accounts, {other.txid.hex()} is of a coin chain")
+        raise TypeError(f"the case is on an account chain, {other.txid.hex()} is of a coin chain")
     return accounts
-
-
-def _nobody_knows(_address: object, _asset: object, _height: int) -> None:
-    return None

@@ -1,4 +1,4 @@
-"""A trace as it is shown and handed on (CONTRACT §5, *trace*)."""
+"""Traces, and their JSON form (CONTRACT §5, *trace*)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class TraceNode:
-    """An address (empty for a CoinJoin). `tainted` arrived here in all; `holding` is still here and followed, or out of
-    sight by the last hop. A node at hop 0 is where the value was stolen.
+    """An address (empty for a CoinJoin). `tainted` is all that arrived; `holding` is still there and followed, or there
+    beyond the last hop. Hop 0 is where the value was stolen.
     """
 
     id: str
@@ -46,8 +46,8 @@ class TraceNode:
 
 @dataclass(frozen=True, slots=True)
 class TraceEdge:
-    """`amount` base units moved from node to node in `tx`, of which `tainted`. `evidence` names the foreign source that
-    told of it, empty for our own node.
+    """`amount` base units moved from node to node in `tx`, of which `tainted`. `evidence` is the foreign source of
+    the transaction, empty for our own node.
     """
 
     source: str
@@ -81,7 +81,7 @@ class TraceStop:
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """One asset of a case by one model; nodes by hop, edges in the order of the chain. `gaps` says what was guessed."""
+    """One asset of a case by one model; nodes by hop, edges in chain order. `gaps` are texts for assumptions made."""
 
     case: Case
     model: TaintModel
@@ -99,9 +99,9 @@ class Trace:
 
 
 def trace_as_json(traces: Sequence[Trace], symbols: Mapping[AssetId, tuple[str, int]] | None = None) -> dict[str, Any]:
-    """CONTRACT's trace object. A case of several assets has the further ones, each whole, under `other_assets`.
+    """The *trace* object. The traces after the first one are complete objects under `other_assets`.
 
-    `symbols` gives (symbol, decimals) by asset where known.
+    `symbols` are (symbol, decimals) by asset, where known.
     """
     first, *others = traces
     body = _as_json(first, symbols or {})
@@ -126,18 +126,21 @@ def _as_json(trace: Trace, symbols: Mapping[AssetId, tuple[str, int]]) -> dict[s
         "nodes": [_node_as_json(node) for node in trace.nodes],
         "edges": [_edge_as_json(edge, case.chain) for edge in trace.edges],
         "stops": [_stop_as_json(stop, case.chain) for stop in trace.stops],
-        "totals": {str(model): _totals_as_json(totals) for model, totals in trace.totals.items()},
+        "totals": {
+            str(model): {name: str(getattr(totals, name)) for name in Totals.__slots__}
+            for model, totals in trace.totals.items()
+        },
         "gaps": list(trace.gaps),
     }
 
 
 def _seed_as_json(case: Case, index: int) -> dict[str, Any]:
     seed = case.seeds[index]
-    place = {"vout": seed.ordinal} if family_of(case.chain).keeps_coins else {"log_index": seed.log_index}
+    number = {"vout": seed.ordinal} if family_of(case.chain).keeps_coins else {"log_index": seed.log_index}
     return {
         "chain": str(case.chain),
         "tx": format_hash(case.chain, seed.tx),
-        **place,
+        **number,
         "address": seed.address.text,
         "asset": str(seed.asset),
         "amount": str(seed.amount),
@@ -149,16 +152,12 @@ def _bounds_as_json(bounds: Bounds | None, of: str = "tainted") -> dict[str, str
     return {} if bounds is None else {f"{of}_min": str(bounds.low), f"{of}_max": str(bounds.high)}
 
 
-def _named(label: str, category: str) -> dict[str, str]:
-    return {key: value for key, value in (("label", label), ("category", category)) if value}
-
-
 def _node_as_json(node: TraceNode) -> dict[str, Any]:
     return {
         "id": node.id,
         "chain": node.chain,
         "address": node.address,
-        **_named(node.label, node.category),
+        **{key: value for key, value in (("label", node.label), ("category", node.category)) if value},
         "hop": node.hop,
         "tainted": str(node.tainted),
         "holding": str(node.holding),
@@ -196,7 +195,3 @@ def _stop_as_json(stop: TraceStop, chain: ChainId) -> dict[str, Any]:
         **({} if onward is None else {"onward": {k: getattr(onward, k) for k in ("chain", "address", "memo")}}),
         **_bounds_as_json(stop.bounds),
     }
-
-
-def _totals_as_json(totals: Totals) -> dict[str, str]:
-    return {name: str(getattr(totals, name)) for name in Totals.__slots__}

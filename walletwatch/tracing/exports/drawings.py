@@ -1,4 +1,4 @@
-"""The picture of a trace: where the money went, from left to right, as thick as the amounts."""
+"""Drawing a trace as SVG: a flow diagram from left to right, with widths by amount."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ _PARTS = (
 
 
 def render_svg(trace: Trace, symbols: Symbols, as_of: str = "") -> str:
-    """A standalone SVG, without scripts, fonts or links. `as_of` names the block up to which the trace reaches."""
+    """A standalone SVG, without scripts, fonts or links. `as_of` names the last block of the trace."""
     return to_svg(draw(trace, symbols, as_of))
 
 
 def draw(trace: Trace, symbols: Symbols, as_of: str = "") -> Element:
-    """The picture as an element, to stand in a page."""
+    """The picture as an SVG element, to embed in a page."""
     unit = unit_of(trace.asset, symbols)
     layout = lay_out(trace)
     width = layout.width + 2 * MARGIN
@@ -86,8 +86,8 @@ def _head(trace: Trace, unit: Unit, width: int, as_of: str) -> Element:
     head = element("g")
     append(head, _text(trace.case.name, MARGIN, 44, 24, font_weight=700))
     since = min((n.first_seen for n in trace.nodes), default=None)
-    said = [f"{unit.exact(trace.stolen)} stolen", *([_day(since)] if since else []), f"followed by {trace.model}"]
-    append(head, _text(" · ".join([*said, *([as_of] if as_of else [])]), MARGIN, 68, 14, SOFT))
+    facts = [f"{unit.exact(trace.stolen)} stolen", *([_day(since)] if since else []), f"followed by {trace.model}"]
+    append(head, _text(" · ".join([*facts, *([as_of] if as_of else [])]), MARGIN, 68, 14, SOFT))
     append(head, _totals_bar(trace.totals[trace.model], unit, width - 2 * MARGIN))
     return head
 
@@ -97,7 +97,7 @@ def _day(moment: datetime) -> str:
 
 
 def _totals_bar(totals: Totals, unit: Unit, width: int) -> Element:
-    """One bar, as long as what was stolen, in the parts of which it consists now."""
+    """One bar for the stolen amount, divided into where it is now."""
     group = element("g", transform=f"translate({MARGIN},88)")
     append(group, element("rect", width=width, height=12, rx=6, fill=LINE))
     parts = [(getattr(totals, name), words, colour_of(kind)) for name, words, kind in _PARTS]
@@ -153,7 +153,7 @@ def _describe_ribbon(ribbon: Ribbon, trace: Trace, unit: Unit) -> str:
 
 
 def _name(box: Box) -> str:
-    """Whole, for tooltips."""
+    """The full name, for tooltips."""
     if len(box.members) > 1:
         return f"{len(box.members)} addresses"
     node = box.members[0]

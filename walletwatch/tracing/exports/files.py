@@ -1,4 +1,4 @@
-"""Every way in which a case can be handed on, as files by name."""
+"""Exporting a case to files of several formats."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from walletwatch.tracing.exports.tables import render_csv, render_graphml
 from walletwatch.tracing.traces import Trace, trace_as_json
 
 FONTS = Path(__file__).parent / "fonts"
-"""DejaVu Sans and Sans Mono, cut down to Latin, Greek and Cyrillic; other scripts come from the machine's fonts."""
+"""DejaVu Sans and Sans Mono, reduced to Latin, Greek and Cyrillic; other scripts use the system's fonts."""
 MAX_PIXELS = 8_000
-"""On the longer side: larger pictures are drawn at a smaller scale."""
+"""Limit of the longer side; larger pictures are scaled down."""
 
 
 def render_png(svg: str, width: int, height: int) -> bytes:
-    """Our own SVG, `width` by `height`, at twice its size where that is no more than MAX_PIXELS."""
+    """Our own SVG of `width` by `height` as PNG, at twice the size or at most MAX_PIXELS."""
     zoom = min(2.0, MAX_PIXELS / max(width, height, 1))
     return resvg_py.svg_to_bytes(
         svg_string=svg,
@@ -41,7 +41,7 @@ FORMATS = ("html", "svg", "png", "csv", "graphml", "stix", "json")
 def export_files(
     traces: Sequence[Trace], formats: Iterable[str], symbols: Symbols, as_of: str = ""
 ) -> dict[str, bytes]:
-    """File contents by name, for `formats` out of FORMATS. `as_of` names the block up to which the trace reaches.
+    """File contents by name, for `formats` from FORMATS. `as_of` names the last block of the trace.
 
     Raises ValueError for an unknown format, or a case without a trace.
     """

@@ -1,4 +1,4 @@
-"""Where everything stands in the picture of a trace, and its amounts as text."""
+"""The layout of a trace's picture, and its amounts as text."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ class Unit:
     decimals: int
 
     def exact(self, units: int) -> str:
-        """Every digit: '4,502.9 BTC'."""
+        """With all digits: '4,502.9 BTC'."""
         return f"{format_units(units, self.decimals)} {self.symbol}"
 
     def short(self, units: int, places: int = 4) -> str:
-        """Rounded down to `places` decimals, marked if it is not exact: '0.1234… ETH'."""
+        """Rounded down to `places` decimals, with a mark if it is not exact: '0.1234… ETH'."""
         keep = min(places, self.decimals)
         step: int = 10 ** (self.decimals - keep)
         if 0 < units < step:
@@ -36,23 +36,23 @@ class Unit:
 
 
 def unit_of(asset: AssetId, symbols: Symbols) -> Unit:
-    """The unit of `asset`; base units of its CAIP-19 id where nobody knows better."""
+    """The unit of `asset`; base units and its CAIP-19 id if it has no symbol."""
     symbol, decimals = symbols.get(asset, (f"base units of {asset}", 0))
     return Unit(clean(symbol), decimals)
 
 
 PICTURE_WIDTH = 1380
 NARROW, WIDE = 215, 460
-"""Columns share the picture's width within these bounds; more columns make a wider picture."""
+"""Bounds of a column's width; more columns make a wider picture."""
 BAR_WIDTH = 14
 FLOW_HEIGHT = 460
-"""Pixels that the column with the most value gets for its bars."""
+"""The height of the bars in the column with the most value, in pixels."""
 MIN_BAR = 4
 SLOT = 40
-"""Two lines of text beside a bar need so much."""
+"""The height of two lines of text beside a bar."""
 GAP = 12
 MAX_PER_COLUMN = 18
-"""More addresses of one hop are drawn as one; the tables name them all."""
+"""Further addresses of a hop are drawn as one box; the tables list them all."""
 
 
 @dataclass(slots=True)
@@ -72,13 +72,13 @@ class Box:
 
     @property
     def value(self) -> int:
-        """What its height stands for."""
+        """The amount shown by its height."""
         return max(self.tainted, self.sent)
 
 
 @dataclass(slots=True)
 class Ribbon:
-    """All that went from one box to another. `start` and `end` are its upper edges; all in pixels."""
+    """All flows from one box to another. `start` and `end` are its upper edges, in pixels."""
 
     source: Box
     target: Box
@@ -90,7 +90,7 @@ class Ribbon:
 
     @property
     def backward(self) -> bool:
-        """True where value went back to an earlier hop, or stayed in the column."""
+        """Whether value went back to an earlier hop, or stayed in the column."""
         return self.target.column <= self.source.column
 
 
@@ -114,13 +114,13 @@ def kind_of(node: TraceNode, stops: Iterable[TraceStop]) -> str:
     services = [stop for stop in reasons if stop.reason != THRESHOLD]
     if services:
         return services[0].category or services[0].reason
-    if node.holding * 2 > node.tainted:  # what is left of less is shown as a part of the bar
+    if node.holding * 2 > node.tainted:  # a smaller holding is shown as a part of the bar
         return "holding"
     return "small" if reasons else "passed"
 
 
 def lay_out(trace: Trace) -> Layout:
-    """Place every node and arrow of `trace`."""
+    """Compute the layout of `trace`."""
     boxes, box_of = _make_boxes(trace)
     ribbons = _make_ribbons(trace.edges, box_of)
     hops = sorted({box.column for box in boxes})
@@ -161,7 +161,7 @@ def _make_boxes(trace: Trace) -> tuple[list[Box], dict[str, Box]]:
 
 
 def _columns(trace: Trace) -> dict[str, int]:
-    """A node stands at its hop; where value ends, behind all that paid it: the arrows then point forward."""
+    """A node's column is its hop; a node without payments is right of all its payers, so that arrows point forward."""
     hops = {node.id: node.hop for node in trace.nodes}
     payers = {edge.source for edge in trace.edges if edge.source != edge.target}
     columns = dict(hops)
@@ -172,7 +172,7 @@ def _columns(trace: Trace) -> dict[str, int]:
 
 
 def _gather(column: Sequence[Box]) -> list[Box]:
-    """The largest nodes of a column for themselves, the rest of each kind as one box."""
+    """The largest nodes of a column as boxes of their own, the rest of each kind as one box."""
     order = sorted(column, key=lambda b: (b.kind == "small", -b.value, b.id))
     alone = [box for box in order[:MAX_PER_COLUMN] if box.kind != "small" or len(order) <= MAX_PER_COLUMN // 2]
     rest: dict[str, Box] = {}
@@ -200,7 +200,7 @@ def _make_ribbons(edges: Iterable[TraceEdge], box_of: dict[str, Box]) -> list[Ri
 
 
 def _stack(column: list[Box], ribbons: Sequence[Ribbon]) -> int:
-    """Put a column's boxes under each other, each near where its value comes from; the column's height."""
+    """Stack a column's boxes, each near the sources of its value; returns the column's height."""
 
     def middle(box: Box) -> int:
         sources = [(r.source, r.tainted) for r in ribbons if r.target is box and r.source.column < box.column]
@@ -216,7 +216,7 @@ def _stack(column: list[Box], ribbons: Sequence[Ribbon]) -> int:
 
 
 def _dock(boxes: Sequence[Box], ribbons: Sequence[Ribbon]) -> None:
-    """Stack the ribbons along the bars they leave and reach, so that they do not cross near them."""
+    """Stack the ribbons along the bars at both ends, so that they do not cross there."""
     for box in boxes:
         for leaving, far in ((True, "target"), (False, "source")):
             docked = [r for r in ribbons if (r.source if leaving else r.target) is box]

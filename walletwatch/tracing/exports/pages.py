@@ -1,4 +1,4 @@
-"""The case as one HTML page: no script, no network, nothing beside it."""
+"""Exporting a case as one self-contained HTML page, without scripts and network access."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ footer { margin-top: 34px; color: var(--soft); font-size: 12px; }
 
 
 MAX_ROWS = 2_000
-"""Rows a table on the page shows; the CSV has them all, and the page says how many are left out."""
+"""Limit of rows in a table; the CSV has all, and the page says how many are omitted."""
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _MODELS = {
     TaintModel.POISON: "all that a tainted payment touches (full values; does not add up)",
@@ -56,7 +56,7 @@ _MODELS = {
 
 
 def render_html(traces: Sequence[Trace], symbols: Symbols, as_of: str = "") -> str:
-    """The page of a case: for each stolen asset the picture, what to freeze first, addresses and movements."""
+    """The page of a case: for each stolen asset a picture, the places to act on, addresses and movements."""
     case = traces[0].case
     body = element("main")
     for trace in traces:

@@ -1,7 +1,7 @@
-"""The case as a STIX 2.1 bundle, for sharing with other exchanges' and authorities' systems.
+"""Exporting a case as a STIX 2.1 bundle, for other exchanges' and authorities' systems.
 
-STIX has no object for an address of a blockchain; the published extension `cryptocurrency-wallet` is used, as other
-feeds of ransom and theft addresses do. Ids are digests: the same case gives the same bundle.
+STIX has no object for a blockchain address; the published extension `cryptocurrency-wallet` is used, as in other feeds
+of ransom and theft addresses. Ids are digests: the same case gives the same bundle.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _OWN_NAMESPACE = uuid.uuid5(_SCO_NAMESPACE, "walletwatch")
 
 
 def render_stix(traces: Sequence[Trace], symbols: Symbols) -> bytes:
-    """The bundle as JSON: the addresses, the money's way between them, and a grouping that names the case."""
+    """The bundle as JSON: addresses, payments between them, and a grouping for the case."""
     case = traces[0].case
     author = _author(case.opened_at)
     objects: dict[str, Stix] = {author["id"]: author}
@@ -48,7 +48,7 @@ def render_stix(traces: Sequence[Trace], symbols: Symbols) -> bytes:
 
 
 def _stamp(moment: datetime) -> str:
-    """STIX wants at least milliseconds and a Z."""
+    """STIX requires at least milliseconds and a Z."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -87,7 +87,7 @@ def _describe(traces: Sequence[Trace], symbols: Symbols) -> str:
 def _objects(trace: Trace, symbols: Symbols, author: str) -> list[Stix]:
     wallets = {node.id: _wallet(node) for node in trace.nodes if node.address}
     found = list(wallets.values())
-    found += _remarks(trace, wallets, author)
+    found += _labels(trace, wallets, author)
     found += _payments(trace, symbols, wallets, author)
     return found + _indicators(trace, symbols, wallets, author)
 
@@ -103,8 +103,8 @@ def _wallet(node: TraceNode) -> Stix:
     }
 
 
-def _remarks(trace: Trace, wallets: dict[str, Stix], author: str) -> list[Stix]:
-    """What is said of an address, as a note about it: somebody's statement, not a fact of the chain."""
+def _labels(trace: Trace, wallets: dict[str, Stix], author: str) -> list[Stix]:
+    """A STIX note for each labelled address: a label is a statement of its source, not a fact of the chain."""
     return [
         {
             **_shared_fields("note", author, node.first_seen, trace.case.id, node.id),
@@ -138,7 +138,7 @@ def _payments(trace: Trace, symbols: Symbols, wallets: dict[str, Stix], author: 
 
 
 def _indicators(trace: Trace, symbols: Symbols, wallets: dict[str, Stix], author: str) -> list[Stix]:
-    """The thief's own addresses that still hold stolen value: what others should refuse deposits from."""
+    """The thief's addresses that still hold stolen value: others should refuse deposits from these."""
     unit = unit_of(trace.asset, symbols)
     return [
         {
