@@ -19,10 +19,12 @@ from walletwatch.cli.main import app
 pytestmark = pytest.mark.bitcoind
 
 SATS = 100_000_000
-RULES = """
+PRICE = """
 [[price]]
 asset = "BTC"
 usd = "50000"
+"""
+RULES = f"""{PRICE}
 [[rule]]
 id = "day"
 type = "window_limit"
@@ -139,7 +141,7 @@ def test_what_a_policy_lets_the_receiver_bear_is_explained_before_signing_too(
     tmp_path: Path, fresh_bitcoind: Bitcoind
 ) -> None:
     with SlackServer() as slack:
-        made = open_exchange(tmp_path, fresh_bitcoind, slack)
+        made = open_exchange(tmp_path, fresh_bitcoind, slack, rules=PRICE)
         with made.watched():
             pass
         address = made.strangers.address()
@@ -161,3 +163,26 @@ def test_what_a_policy_lets_the_receiver_bear_is_explained_before_signing_too(
         lenient = preflight(made, psbt)
         assert (lenient["verdict"], lenient["requests"]) == ("pass", [request])
         assert lenient["shown_hash"] == [lenient["payments"][0]["intent_hash"]]
+
+
+def test_a_deducted_fee_does_not_explain_what_was_given_to_the_miner(tmp_path: Path, fresh_bitcoind: Bitcoind) -> None:
+    """39 of 40 approved BTC went to the miner as the fee of a payment whose receiver was to bear it: every satoshi of
+    the request was explained, and the payment approved.
+    """
+    with SlackServer() as slack:
+        made = open_exchange(tmp_path, fresh_bitcoind, slack, rules=PRICE)
+        text = made.exchange.config.read_text()
+        made.exchange.config.write_text(text.replace("quorum = 2\n", "quorum = 2\nfee_deducted = true\n"))
+        with made.watched() as watch:
+            address = made.strangers.address()
+            made.approve(40 * SATS, address)
+            coins = [{"txid": c["txid"], "vout": c["vout"]} for c in made.hot.cli("listunspent")[:4]]
+            psbt = str(made.hot.cli("createpsbt", coins, [{address: "1"}]))
+            signed = made.hot.cli("walletprocesspsbt", psbt)
+            before = preflight(made, str(made.hot.cli("walletprocesspsbt", psbt, False)["psbt"]))
+            assert [r["rule"] for r in before["reasons"]] == ["amount_mismatch"]
+            final = made.hot.cli("finalizepsbt", signed["psbt"])["hex"]
+            txid = str(made.hot.cli("sendrawtransaction", final, 0))
+            assert watch.until(txid, "seen").fee == 39 * SATS
+            wait_for(lambda: watch.findings(txid), "it is judged")
+            assert [(f.rule, str(f.severity)) for f in watch.findings(txid)] == [("amount_mismatch", "critical")]

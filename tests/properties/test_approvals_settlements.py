@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chains.model import Address, TxId
+from chains.model import MAX_AMOUNT, Address, TxId
 from properties.approvals_worlds import ASSET, CHAIN, OTHER_TX, PEOPLE, PLACES, TX, World, no_price, worlds
 from unit.rules_facts import MemoryFacts
 from unit.rules_facts import World as Known
@@ -76,7 +76,9 @@ def cases(draw: st.DrawFn) -> Case:
     paid: dict[str, tuple[int, int]] = {}
     for act in acts:
         if act.kind is ActKind.REQUEST and draw(st.booleans()):
-            given_terms = MatchTerms(draw(st.integers(0, 1)), draw(st.booleans()), draw(st.sampled_from([1, 1, 2, 3])))
+            given_terms = MatchTerms(
+                draw(st.integers(0, 1)), draw(st.sampled_from([0, 1, MAX_AMOUNT])), draw(st.sampled_from([1, 1, 2, 3]))
+            )
             terms[act.request_id] = given_terms
             if given_terms.parts > 1 and draw(st.booleans()):
                 paid[act.request_id] = (draw(st.integers(1, 12)), draw(st.integers(1, 2)))
@@ -122,7 +124,7 @@ class Optimum:
         before, count = self.case.paid.get(r.id, (0, 0)) if terms.parts > 1 else (0, 0)
         short = r.intent.amount - before - payment.amount
         borne = max(0, short - terms.tolerance)
-        if short >= -terms.tolerance and borne <= (self.spending.fee if terms.fee_deducted else 0):
+        if short >= -terms.tolerance and borne <= min(self.spending.fee, terms.max_deduction):
             return borne, False, abs(short)
         if short > 0 and terms.parts > 1 and count < terms.parts:
             return 0, True, short
@@ -245,7 +247,9 @@ def test_more_leeway_never_adds_a_violation(case: Case, tolerance: int, fee: boo
     before = {i: case.terms.get(i, EXACT) for i in every}
     wider = {
         i: MatchTerms(
-            t.tolerance + tolerance, t.fee_deducted or fee, t.parts if i in case.paid else max(t.parts, parts)
+            t.tolerance + tolerance,
+            MAX_AMOUNT if fee else t.max_deduction,
+            t.parts if i in case.paid else max(t.parts, parts),
         )
         for i, t in before.items()
     }

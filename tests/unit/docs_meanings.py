@@ -145,6 +145,11 @@ MEANINGS: dict[tuple[str, str], str] = {
         "tolerance",
     ): "by how much a payment may differ from its request, for each asset; exact where none",
     ("approval_policy", "fee_deducted"): "whether the receiver bears the fee, so that as much may be missing",
+    (
+        "approval_policy",
+        "max_deduction",
+    ): "how much of a request the fee may explain at most: a share of it, amounts in "
+    "coins or USD, or both; the smallest counts, and without a price that it needs the fee explains nothing",
     ("approval_policy", "parts"): "up to so many transactions may pay one request, together never more than it",
     ("approval_policy", "chains"): "only requests on these chains",
     ("approval_policy", "assets"): "only requests of these assets",

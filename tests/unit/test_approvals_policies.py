@@ -15,7 +15,7 @@ from chains.model import Address
 from unit.test_approvals_quorums import ASSET, BTC, PEOPLE, START, TX, approve, ask, intent, missing, request
 from walletwatch.approvals.policies import PolicyVersion
 from walletwatch.domain.calendars import BusinessHours
-from walletwatch.domain.policies import Group, Policy, Threshold
+from walletwatch.domain.policies import Deduction, Group, Policy, Threshold
 from walletwatch.domain.withdrawals import Act, MatchResult, Payment, Spending
 from walletwatch.settings import load
 from walletwatch.settings.approvals import PolicySettings
@@ -34,11 +34,15 @@ FULL = Policy(
     hours=replace(TOKYO, closed=("12-31",)),
     tolerance=(Threshold(546, ASSET),),
     fee_deducted=True,
+    max_deduction=Deduction(500, (Threshold(9, ASSET),)),
     parts=3,
     chains=(BTC,),
     assets=(ASSET,),
     wallets=("hot",),
 )
+
+
+HALF = Deduction(50_000, ())
 
 
 @pytest.mark.parametrize("policy", [Policy("plain"), FULL, replace(FULL, min_value=Threshold(5, ASSET), hours=None)])
@@ -108,13 +112,16 @@ def test_hours_and_leeway_are_read_from_the_configuration(tmp_path: Path) -> Non
     written = (
         '\n[[approval_policy]]\nname = "day"\nquorum = 1\nhours = "09:00-18:00"\n'
         'days = ["mon", "fri"]\nholidays = "JP"\n'
-        'timezone = "Asia/Tokyo"\ntolerance = ["0.00000546 BTC"]\nfee_deducted = true\nparts = 2\n'
+        'timezone = "Asia/Tokyo"\ntolerance = ["0.00000546 BTC"]\nfee_deducted = true\n'
+        'max_deduction = ["0.5 %", "0.001 BTC", "20 USD"]\nparts = 2\n'
     )
     path.write_text(BASE + written, encoding="utf-8")
     (policy,) = load(path, environ={"KEY": "k"}).approval_policies()
     assert policy.hours == BusinessHours("Asia/Tokyo", "09:00-18:00", ("mon", "fri"), "JP")
     assert [(t.units, str(t.asset)) for t in policy.tolerance] == [(546, str(ASSET))]
     assert (policy.fee_deducted, policy.parts) == (True, 2)
+    limits = (Threshold(100_000, ASSET), Threshold(20 * 10**8))
+    assert policy.max_deduction == Deduction(500, limits)
 
 
 @pytest.mark.parametrize(
@@ -123,6 +130,12 @@ def test_hours_and_leeway_are_read_from_the_configuration(tmp_path: Path) -> Non
         ('hours = "9-18"', "hours are written like"),
         ('hours = "09:00-09:00"', "different times"),
         ('days = ["monday"]', "must list days"),
+        ('max_deduction = ["1 %"]', "without fee_deducted"),
+        ("fee_deducted = true\nmax_deduction = []", "a share, amounts, or both"),
+        ('fee_deducted = true\nmax_deduction = ["1 %", "2 %"]', "a share, amounts, or both"),
+        ('fee_deducted = true\nmax_deduction = ["101 %"]', "at most 100 %"),
+        ('fee_deducted = true\nmax_deduction = ["-1 %"]', "not an amount"),
+        ('fee_deducted = true\nmax_deduction = ["1 XYZ"]', "XYZ"),
         ('holidays = "XX"', "no holiday calendar"),
         ('closed = ["2026-02-30"]', "day is out of range"),
         ('tolerance = ["1 USD"]', "must be an amount of an asset"),
@@ -244,11 +257,16 @@ def test_payments_kept_before_amounts_were_used_up_the_whole(store: Store) -> No
         (Policy("dust", tolerance=(Threshold(1, ASSET),)), 99, 0, True),
         (Policy("dust", tolerance=(Threshold(1, ASSET),)), 101, 0, True),
         (Policy("dust", tolerance=(Threshold(1, ASSET),)), 98, 0, False),
-        (Policy("fee", fee_deducted=True), 95, 5, True),
-        (Policy("fee", fee_deducted=True), 94, 5, False),
-        (Policy("fee", fee_deducted=True), 100, 5, True),
-        (Policy("fee", fee_deducted=True), 101, 5, False),
-        (Policy("both", fee_deducted=True, tolerance=(Threshold(1, ASSET),)), 94, 5, True),
+        (Policy("fee", fee_deducted=True, max_deduction=HALF), 95, 5, True),
+        (Policy("fee", fee_deducted=True, max_deduction=HALF), 94, 5, False),
+        (Policy("fee", fee_deducted=True, max_deduction=HALF), 100, 5, True),
+        (Policy("fee", fee_deducted=True, max_deduction=HALF), 101, 5, False),
+        (Policy("share", fee_deducted=True, max_deduction=Deduction(2_000, ())), 98, 5, True),
+        (Policy("share", fee_deducted=True, max_deduction=Deduction(2_000, ())), 97, 5, False),
+        (Policy("amount", fee_deducted=True, max_deduction=Deduction(None, (Threshold(3, ASSET),))), 97, 5, True),
+        (Policy("amount", fee_deducted=True, max_deduction=Deduction(None, (Threshold(3, ASSET),))), 96, 5, False),
+        (Policy("no price", fee_deducted=True), 99, 5, False),
+        (Policy("both", fee_deducted=True, max_deduction=HALF, tolerance=(Threshold(1, ASSET),)), 94, 5, True),
     ],
 )
 def test_dust_and_fee(store: Store, policy: Policy, amount: int, fee: int, *, explained: bool) -> None:
@@ -267,7 +285,7 @@ def test_together_payments_rely_on_no_more_fee_than_there_was(store: Store) -> N
     other = replace(intent(), hash="sha256:" + "2" * 64)
     second = replace(request().requested, request_id="W-2", intent=other, intent_hash=other.hash, digest=b"\x07" * 32)
     keep_acts(store, request().requested, approve("tre", 10), second)
-    desk = desk_of(Policy("fee", fee_deducted=True))
+    desk = desk_of(Policy("fee", fee_deducted=True, max_deduction=HALF))
     payments = tuple(Payment(n, intent().destination, 95) for n in range(2))
     at = START + timedelta(minutes=60)
     spending = Spending(BTC, TX, ASSET, ("hot",), payments, at, from_block_time_only=False, family=(TX,), fee=5)

@@ -107,12 +107,11 @@ def leeway_of(
     def terms(request: Request) -> MatchTerms:
         approved = [act.at for act in request.acts if act.kind is ActKind.APPROVE and not act.refused]
         version = policies.versions[policies.index_at(max(approved, default=spending.broadcast_at))]
-        price, _ = _find_price(request, policies, price_of)
-        given = [
-            p.terms(request.intent.asset) for p in candidates(version.policies, request.intent, spending.wallets, price)
-        ]
+        price, _ = _find_price(request, policies, price_of, deducting=True)
+        intent = request.intent
+        given = [p.terms(intent, price) for p in candidates(version.policies, intent, spending.wallets, price)]
         return MatchTerms(
-            min(t.tolerance for t in given), all(t.fee_deducted for t in given), min(t.parts for t in given)
+            min(t.tolerance for t in given), min(t.max_deduction for t in given), min(t.parts for t in given)
         )
 
     known: dict[str, MatchTerms] = {}
@@ -155,8 +154,11 @@ def authorise(
     )
 
 
-def _find_price(request: Request, policies: PolicyHistory, price_of: PriceOf) -> tuple[Price | None, str]:
-    if not any(policy.needs_price for version in policies.versions for policy in version.policies):
+def _find_price(
+    request: Request, policies: PolicyHistory, price_of: PriceOf, *, deducting: bool = False
+) -> tuple[Price | None, str]:
+    every = [policy for version in policies.versions for policy in version.policies]
+    if not any(policy.needs_price or (deducting and policy.deducts_by_value) for policy in every):
         return None, ""
     try:
         return price_of(request.intent.asset), ""

@@ -1,9 +1,9 @@
 """Payments that may differ from their requests: dust, the fee taken from what arrives, one request paid in parts.
 
-A policy gives the leeway (`tolerance`, `fee_deducted`, `parts`); never is more paid than was approved, beyond the
-tolerance. Where a destination has requests with leeway, all its payments and requests are paired at once: as many
-payments as can be, then by merit, then with little reliance on the fee, then in few parts, then with small differences,
-then the oldest. In this order more leeway never takes an explanation away.
+A policy gives the leeway (`tolerance`, `fee_deducted` up to `max_deduction`, `parts`); never is more paid than was
+approved, beyond the tolerance. Where a destination has requests with leeway, all its payments and requests are paired
+at once: as many payments as can be, then by merit, then with little reliance on the fee, then in few parts, then with
+small differences, then the oldest. In this order more leeway never takes an explanation away.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class _Offer:
     def fits(self, payment: Payment, fee: int) -> _PairFit | None:
         """How `payment` pays it, None if it does not."""
         short = self.open - payment.amount
-        borne = fee if self.terms.fee_deducted else 0
+        borne = min(fee, self.terms.max_deduction)
         if -self.terms.tolerance <= short <= self.terms.tolerance + borne:
             return _PairFit(self, payment, short, max(0, short - self.terms.tolerance), part=False)
         if short > 0 and self.count < self.terms.parts and self.terms.parts > 1:

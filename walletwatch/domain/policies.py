@@ -64,6 +64,40 @@ class Threshold:
         return cls(int(value["units"]), None if value["asset"] == "USD" else AssetId.parse(value["asset"]))
 
 
+@dataclass(frozen=True, slots=True)
+class Deduction:
+    """How much of a request a deducted fee may explain at most: `percent` (thousandths of a percent) of it, and no more
+    than any of `amounts`. Nothing, where none of these limits is of the request's asset.
+    """
+
+    percent: int | None = 1_000
+    amounts: tuple[Threshold, ...] = (Threshold(100 * 10**8),)
+
+    def units(self, intent: Intent, price: Price | None) -> int:
+        """The same in base units of the intent's asset, rounded down; 0 where a price is missing that would tell."""
+        caps = [] if self.percent is None else [intent.amount * self.percent // 100_000]
+        for limit in self.amounts:
+            if limit.asset is None:
+                caps.append(limit.units * 10**price.decimals // price.usd_e8 if price and price.usd_e8 > 0 else 0)
+            elif limit.asset == intent.asset:
+                caps.append(limit.units)
+        return min(caps, default=0)
+
+    def as_json(self) -> dict[str, Any]:
+        """The normal form."""
+        percent = None if self.percent is None else str(self.percent)
+        return {"percent": percent, "amounts": [limit.as_json() for limit in self.amounts]}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Deduction:
+        """Read what `as_json` wrote."""
+        percent = None if value["percent"] is None else int(value["percent"])
+        return cls(percent, tuple(map(Threshold.from_json, value["amounts"])))
+
+
+_SMALL = Deduction()
+
+
 class PolicyFit(Enum):
     """Whether a policy applies to a request. `UNKNOWN`: it depends on a price or on the paying wallet."""
 
@@ -137,7 +171,8 @@ class Policy:
     )
     """By asset, how many base units a payment may differ from its request; by default 0."""
     fee_deducted: bool = field(default=False, metadata=_form(later=True))
-    """The receiver bears the fee: a payment may be less by as much."""
+    """The receiver bears the fee: so much may be missing, up to `max_deduction`."""
+    max_deduction: Deduction = field(default=_SMALL, metadata=_form(Deduction.as_json, Deduction.from_json, later=True))
     parts: int = field(default=1, metadata=_form(str, int, later=True))
     """How many transactions may pay one request together, at most."""
     chains: tuple[ChainId, ...] = field(default=(), metadata=_form(str, ChainId.parse, many=True, ordered=False))
@@ -191,10 +226,15 @@ class Policy:
         """Whether `min_value` is in USD."""
         return self.min_value is not None and self.min_value.asset is None
 
-    def terms(self, asset: AssetId) -> MatchTerms:
-        """How payments of `asset` may differ from their requests."""
-        units = max((t.units for t in self.tolerance if t.asset == asset), default=0)
-        return MatchTerms(units, self.fee_deducted, self.parts)
+    @property
+    def deducts_by_value(self) -> bool:
+        """Whether a value in USD tells how much a fee may explain."""
+        return self.fee_deducted and any(limit.asset is None for limit in self.max_deduction.amounts)
+
+    def terms(self, intent: Intent, price: Price | None) -> MatchTerms:
+        """How a payment of `intent` may differ from it."""
+        units = max((t.units for t in self.tolerance if t.asset == intent.asset), default=0)
+        return MatchTerms(units, self.max_deduction.units(intent, price) if self.fee_deducted else 0, self.parts)
 
     def as_json(self) -> dict[str, Any]:
         """The canonical form. Durations are whole microseconds as text, amounts base units as text. Fields added after

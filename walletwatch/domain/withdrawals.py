@@ -230,10 +230,10 @@ class MatchResult:
 
 @dataclass(frozen=True, slots=True)
 class MatchTerms:
-    """How a payment may differ from its request: by `tolerance` base units either way; with `fee_deducted`, it may be
-    less by the transaction's fee; up to `parts` transactions may pay the request together.
+    """How a payment may differ from its request: by `tolerance` base units either way; beyond it as much as the
+    transaction's fee may be missing, up to `max_deduction` base units; up to `parts` transactions pay it together.
     """
 
     tolerance: int = 0
-    fee_deducted: bool = False
+    max_deduction: int = 0
     parts: int = 1

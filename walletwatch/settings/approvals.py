@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import fields
 from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from chains.model import ChainId
+from chains.model import ChainId, parse_units
 from walletwatch.domain.calendars import DAYS, BusinessHours, check_calendar, check_dates, check_days, check_hours
-from walletwatch.domain.policies import Group, Policy, Threshold
+from walletwatch.domain.policies import Deduction, Group, Policy, Threshold
 from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.fields import AmountText, Duration, Items, LocalPath, Name, Table, ZoneName
 from walletwatch.settings.problems import Fault
@@ -55,18 +55,26 @@ class PolicySettings(Table):
     tolerance: Items[AmountText] = ()
     """By how much a payment may differ from its request, for each asset."""
     fee_deducted: bool = False
+    max_deduction: Items[AmountText] = ("1 %", "100 USD")
+    """How much of a request the fee may explain: a share of it, amounts, or both; the smallest counts."""
     parts: Annotated[int, Field(ge=1, le=1000)] = 1
     chains: Items[str] = ()
     assets: Items[str] = ()
     wallets: Items[str] = ()
 
     def faults(self) -> Iterator[Fault]:
-        """Hours, days, dates and countries that are none."""
+        """Hours, days, dates and countries that are none; limits of a deduction that is not allowed."""
+        if "max_deduction" in self.model_fields_set and not self.fee_deducted:
+            yield Fault("means nothing without fee_deducted = true", key="max_deduction")
+        if not self.max_deduction or len(self._shares) > 1:
+            hint = 'write max_deduction = ["1 %", "100 USD"]'
+            yield Fault("must be a share, amounts, or both", hint, key="max_deduction")
         checks: tuple[tuple[str, Callable[[], object]], ...] = (
             ("hours", lambda: None if self.hours is None else check_hours(self.hours)),
             ("days", lambda: check_days(self.days)),
             ("holidays", lambda: None if self.holidays is None else check_calendar(self.holidays)),
             ("closed", lambda: check_dates(self.closed)),
+            ("max_deduction", lambda: [_thousandths(share) for share in self._shares]),
         )
         for key, check in checks:
             try:
@@ -86,10 +94,19 @@ class PolicySettings(Table):
             "min_value": limit,
             "hours": self._business_hours(timezone),
             "tolerance": tuple(_threshold(reader.read(text, meant)) for text in self.tolerance),
+            "max_deduction": self._deduction(reader, meant),
             "chains": chains,
             "assets": tuple(asset.id for name in self.assets for asset in reader.assets(name, chains)),
         }
         return Policy(**{one.name: getattr(self, one.name) for one in fields(Policy) if one.init} | read)
+
+    def _deduction(self, reader: AmountReader, meant: Collection[ChainId]) -> Deduction:
+        amounts = tuple(_threshold(reader.read(text, meant)) for text in self.max_deduction if not text.endswith("%"))
+        return Deduction(next(map(_thousandths, self._shares), None), amounts)
+
+    @property
+    def _shares(self) -> tuple[str, ...]:
+        return tuple(text for text in self.max_deduction if text.endswith("%"))
 
     def _business_hours(self, timezone: str) -> BusinessHours | None:
         """When approvals count, None for always. `timezone`: that of the deployment."""
@@ -97,6 +114,13 @@ class PolicySettings(Table):
             return None
         hours, zone = self.hours or "00:00-24:00", self.timezone or timezone
         return BusinessHours(zone, hours, self.days, self.holidays or "", self.closed)
+
+
+def _thousandths(share: str) -> int:
+    percent = parse_units(share.removesuffix("%").strip(), 3)
+    if percent > 100_000:
+        raise ValueError("a share is at most 100 %")
+    return percent
 
 
 def _threshold(money: Money) -> Threshold:

@@ -302,6 +302,10 @@ def _check_amounts(partial: PartialSettings) -> Iterator[Problem]:
         if entry.has("tolerance") and isinstance(entry.value, PolicySettings):
             for n, text in enumerate(entry.value.tolerance):
                 yield from _check_amount(partial, entry, ("tolerance", n), text, chains, coins_only=True)
+        if entry.has("max_deduction") and isinstance(entry.value, PolicySettings):
+            for n, text in enumerate(entry.value.max_deduction):
+                if not text.endswith("%"):
+                    yield from _check_amount(partial, entry, ("max_deduction", n), text, chains)
 
 
 def _check_amount(
