@@ -16,6 +16,7 @@ from unit.test_approvals_quorums import ASSET, BTC, PEOPLE, START, TX, approve, 
 from walletwatch.approvals.policies import PolicyVersion
 from walletwatch.domain.calendars import BusinessHours
 from walletwatch.domain.policies import Deduction, Group, Policy, Threshold
+from walletwatch.domain.prices import Price
 from walletwatch.domain.withdrawals import Act, MatchResult, Payment, Spending
 from walletwatch.settings import load
 from walletwatch.settings.approvals import PolicySettings
@@ -278,6 +279,16 @@ def test_dust_and_fee(store: Store, policy: Policy, amount: int, fee: int, *, ex
         assert result.matches[0].short == 100 - amount
     else:
         assert [n.differs for n in result.near] == ["amount"]
+
+
+@pytest.mark.parametrize(
+    ("btc", "usd", "satoshis"),
+    [(10, "50000", 200_000), (1, "50", 1_000_000), (10, "0", 0), (10, None, 0)],
+)
+def test_the_smallest_limit_of_a_deduction_counts(btc: int, usd: str | None, satoshis: int) -> None:
+    """1 % of 10 BTC at 50,000 USD would be 5,000 USD; without a price nobody knows what 100 USD are."""
+    price = None if usd is None else Price(ASSET, int(usd) * 10**8, 8, "fixed")
+    assert Deduction().units(replace(intent(), amount=btc * 10**8), price) == satoshis
 
 
 def test_together_payments_rely_on_no_more_fee_than_there_was(store: Store) -> None:
