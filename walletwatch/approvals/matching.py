@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from heapq import merge
 from itertools import islice
@@ -23,6 +24,7 @@ from walletwatch.domain.withdrawals import (
     MatchResult,
     NearMiss,
     Payment,
+    Reading,
     Request,
     Reuse,
     Spending,
@@ -59,6 +61,55 @@ def match(
         blind="; ".join(why for why in (blind, search.blind) if why),
         stopped=search.stopped,
     )
+
+
+_MOST_TRIED = 16
+"""Readings that are tried one by one; each is a matching of its own."""
+
+
+def match_readings(
+    spending: Spending, readings: Callable[[], Sequence[Reading]], match_one: Callable[[Spending], MatchResult]
+) -> MatchResult:
+    """The answer for `spending` as it stands, or as other readings of what is not explained leave less unexplained.
+
+    Whatever is read differently accounts for the same base units, so no value is explained twice.
+    """
+    best = match_one(spending)
+    if not _not_explained(best):
+        return best
+    known = readings()
+    splits = _apart(r for r in known if len(r.instead_of) == 1 and len(r.payments) > 1)
+    trials = [splits] if len(splits) > 1 else []
+    trials += [[r] for r in known]
+    for trial in trials[:_MOST_TRIED]:
+        ill = _not_explained(best)
+        now = best.read_as or spending.payments
+        wanted = [r for r in trial if not ill.isdisjoint(r.instead_of) and set(r.instead_of) <= set(now)]
+        if not ill:
+            break
+        if not wanted:
+            continue
+        gone = {p for r in wanted for p in r.instead_of}
+        payments = (*(p for p in now if p not in gone), *(p for r in wanted for p in r.payments))
+        other = replace(match_one(replace(spending, payments=payments)), spending=spending, read_as=payments)
+        if _standing(other) < _standing(best):
+            best = other
+    return best
+
+
+def _apart(readings: Iterable[Reading]) -> list[Reading]:
+    """Those that replace different payments: the first of each."""
+    return list({r.instead_of: r for r in reversed(list(readings))}.values())
+
+
+def _not_explained(result: MatchResult) -> set[Payment]:
+    return set(result.read_as or result.spending.payments) - {m.payment for m in result.matches if m.authorisation.met}
+
+
+def _standing(result: MatchResult) -> tuple[int, int]:
+    """Base units without an approved request, then without any: less is better."""
+    approved = sum(m.payment.amount for m in result.matches if m.authorisation.met)
+    return -approved, -sum(m.payment.amount for m in result.matches)
 
 
 class _Matching(Search):

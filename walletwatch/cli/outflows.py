@@ -32,6 +32,7 @@ from walletwatch.cli.sessions import (
     show_rows,
 )
 from walletwatch.domain.objects import outflow_object
+from walletwatch.domain.withdrawals import FIRST_TRANSFER
 from walletwatch.output.tables import (
     Column,
     Format,
@@ -139,7 +140,11 @@ def outflow_rows(session: Session, unit: UnitOfWork, outflows: Iterator[Outflow]
         for outflow in some:
             own = {p.ordinal for p in outflow.payments}
             used = allocated.get((outflow.chain, outflow.tx), [])
-            requests = dict.fromkeys(a.request_id for a in used if a.asset == outflow.asset and a.ordinal in own)
+            requests = dict.fromkeys(
+                a.request_id
+                for a in used
+                if a.asset == outflow.asset and (a.ordinal in own or a.ordinal >= FIRST_TRANSFER)
+            )
             known = findings.get(outflow.id, [])
             yield outflow_object(outflow, names[outflow.chain], requests=list(requests), findings=known)
 

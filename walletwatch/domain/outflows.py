@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -249,25 +249,3 @@ def outflows_of(
 
 
 __all__ = ["Movement", "NetResult", "Outflow", "OutflowState", "net", "outflows_of", "share_out"]
-
-
-def other_readings(
-    tx: AccountTransaction, asset: AssetId, payments: Sequence[Payment]
-) -> Iterator[tuple[Payment, ...]]:
-    """Other lists of payments that move just what `payments`, the net receivers, got: each transfer to a receiver by
-    itself, where one is paid several times; and the first receivers, where these pass it on in the same transaction.
-    """
-    transfers = [t for t in tx.transfers if t.asset == asset and t.amount]
-    senders = {t.sender for t in transfers}
-    total = sum(p.amount for p in payments)
-    by_receiver = {p.address: p for p in payments}
-    parts = [t for t in transfers if t.receiver in by_receiver and t.receiver not in senders]
-    whole = [p for p in payments if p.address in senders]
-    single = [*((t.receiver, t.amount) for t in parts), *((p.address, p.amount) for p in whole)]
-    receivers = {t.receiver for t in transfers}
-    # What nobody passed on to them is what the payers themselves sent.
-    first = [(t.receiver, t.amount) for t in transfers if t.sender not in receivers]
-    for reading in (single, first):
-        differs = len(reading) != len(payments) or {address for address, _ in reading} != set(by_receiver)
-        if differs and sum(amount for _, amount in reading) == total:
-            yield tuple(Payment(n, address, amount) for n, (address, amount) in enumerate(reading))

@@ -137,6 +137,10 @@ class Authorisation:
         return self.request.requested.read_late or any(act.read_late for act in self.counted)
 
 
+FIRST_TRANSFER = 1_000_000
+"""Ordinals from here on are of single transfers: this plus the transfer's own."""
+
+
 @dataclass(frozen=True, slots=True)
 class Payment:
     """One arrival outside the perimeter: `amount` base units at `address`; `ordinal` is the vout, or on account chains
@@ -146,6 +150,14 @@ class Payment:
     ordinal: int
     address: Address
     amount: int
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The same base units read differently: as `payments` in place of `instead_of`, where they came to rest."""
+
+    instead_of: tuple[Payment, ...]
+    payments: tuple[Payment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +236,8 @@ class MatchResult:
     blind: str = ""
     stopped: str = ""
     """Why the search for near misses was cut short, so that there may be nearer ones; or empty."""
+    read_as: tuple[Payment, ...] = ()
+    """The payments as they were read, where that is not as `spending` has them; or empty."""
     void: tuple[Act, ...] = ()
     """Request acts that would have explained an unexplained payment, but do not count."""
 

@@ -236,7 +236,7 @@ def _payments(answer: Preflight, names: Names) -> Iterator[dict[str, Any]]:
     paid += [(move.asset, move.payments) for move in answer.judgement.moves]
     for asset, payments in dict.fromkeys(paid):
         result = results.get((asset, payments))
-        for payment in payments:
+        for payment in payments if result is None else result.read_as or payments:
             yield _payment(answer, names, asset, payment, result)
 
 

@@ -9,17 +9,17 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from chains.model import MAX_AMOUNT, AccountTransaction, Address, AssetId, ChainId, TxId
-from walletwatch.approvals.matching import match
+from chains.model import MAX_AMOUNT, Address, AssetId, ChainId, TxId
+from walletwatch.approvals.matching import match, match_readings
 from walletwatch.approvals.policies import PolicyHistory, PolicyVersion
 from walletwatch.approvals.quorums import JudgementTime, authorise, authoriser, leeway_of
 from walletwatch.approvals.request_book import RequestBook
 from walletwatch.approvals.settlements import Leeway
-from walletwatch.domain.outflows import Outflow, OutflowState, other_readings
+from walletwatch.domain.outflows import Outflow, OutflowState
 from walletwatch.domain.people import People
 from walletwatch.domain.policies import Policy
 from walletwatch.domain.prices import Price, Unknown
-from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Payment, Request, Spending
+from walletwatch.domain.withdrawals import Act, ActKind, Authorisation, MatchResult, Reading, Request, Spending
 from walletwatch.rules.facts import InternalTransfer
 from walletwatch.store import UnitOfWork
 from walletwatch.store.approvals import Allocation
@@ -150,30 +150,21 @@ class ApprovalService:
         """Every request that names `destination` on `chain`."""
         return list(self._book.naming(chain, destination))
 
-    def match(self, unit: UnitOfWork, outflows: Sequence[Outflow]) -> MatchResult:
+    def match(
+        self, unit: UnitOfWork, outflows: Sequence[Outflow], readings: Callable[[], Sequence[Reading]]
+    ) -> MatchResult:
         """What the approvals say of one transaction's outflows in one asset. Raises Unknown without any feed."""
-        spending = self._spending(unit, outflows)
-        result = self.match_spending(unit, spending)
-        for payments in () if _explains(result) else self._other_readings(unit, spending):
-            other = self.match_spending(unit, replace(spending, payments=payments))
-            if _explains(other):
-                result = other
-                break
+        result = self.match_spending(unit, self._spending(unit, outflows), readings)
         if all(outflow.state is OutflowState.FINAL for outflow in outflows):
             self.retire(m.authorisation.request.id for m in result.matches)
         return result
 
-    @staticmethod
-    def _other_readings(unit: UnitOfWork, spending: Spending) -> Iterator[tuple[Payment, ...]]:
-        """What else a transaction of an account chain may be said to have paid (CONTRACT §3): its net receivers take no
-        account of a payee that forwards at once, or that is paid twice.
+    def match_spending(
+        self, unit: UnitOfWork, spending: Spending, readings: Callable[[], Sequence[Reading]] = tuple
+    ) -> MatchResult:
+        """What the approvals say of what one transaction paid in one asset; `readings` are other ways to read what
+        was paid. Raises Unknown without any feed.
         """
-        stored = unit.ledger.transaction(spending.chain, spending.tx)
-        if stored is not None and isinstance(stored.tx, AccountTransaction):
-            yield from other_readings(stored.tx, spending.asset, spending.payments)
-
-    def match_spending(self, unit: UnitOfWork, spending: Spending) -> MatchResult:
-        """What the approvals say of what one transaction paid in one asset. Raises Unknown without any feed."""
         if not self._configured:
             raise Unknown("no approval feed is configured")
         authorise_one = authoriser(
@@ -187,8 +178,9 @@ class ApprovalService:
         self.reopen(a.request_id for tx in spending.family for a in unit.approvals.allocations_of(spending.chain, tx))
         conflicting = frozenset({spending.tx, *spending.family})
         leeway = self._leeway(unit, spending, conflicting)
-        result = match(
-            spending, self._book, SpentRequests(unit, conflicting), authorise_one, unit.approvals.trouble(), leeway
+        spent, blind = SpentRequests(unit, conflicting), unit.approvals.trouble()
+        result = match_readings(
+            spending, readings, lambda read: match(read, self._book, spent, authorise_one, blind, leeway)
         )
         return replace(result, void=self._void_for(result)) if result.unexplained and self._voided else result
 
@@ -280,8 +272,3 @@ def spending_of(
 def fee_of(outflows: Sequence[Outflow]) -> int:
     """What the network took in the asset of these outflows, which are of one transaction and asset."""
     return sum(o.fee for o in outflows) if outflows[0].asset.namespace == "slip44" else 0
-
-
-def _explains(result: MatchResult) -> bool:
-    """Whether each payment has its request, approved or not."""
-    return not (result.near or result.reused or result.unexplained)

@@ -12,8 +12,9 @@ from walletwatch.deployment import Deployment, fingerprint
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow, OutflowState, by_asset
 from walletwatch.domain.prices import Unknown
+from walletwatch.domain.routes import readings_of
 from walletwatch.domain.times import format_utc
-from walletwatch.domain.withdrawals import MatchResult
+from walletwatch.domain.withdrawals import MatchResult, Reading
 from walletwatch.history.facts import StoreFacts
 from walletwatch.history.history_cache import HistoryCache
 from walletwatch.rules.engine import OncePerRule, judge, judge_event
@@ -103,7 +104,7 @@ class Judge:
         types = {config.type for config in rules}
         before = [f for f in known if f.outflow is not None and f.rule in types]
         for some in by_asset(outflows):
-            result = _known(partial(self.approvals.match, unit, some))
+            result = _known(partial(self.approvals.match, unit, some, partial(self._readings, unit, some[0], tx)))
             if isinstance(result, MatchResult):
                 if not again or _stands(unit, some[0]):
                     self.approvals.allocate(unit, result, some[0].family)
@@ -112,6 +113,14 @@ class Judge:
             for outflow in some:
                 found = self._judge_one(unit, outflow, tx, payees, result, rules)
                 yield Verdicts(outflow.broadcast_at, found, [f for f in before if f.outflow == outflow.id])
+
+    def _readings(self, unit: UnitOfWork, outflow: Outflow, tx: ChainTransaction | None) -> Sequence[Reading]:
+        """Other ways to read what the transaction of `outflow` paid in its asset."""
+        stored = unit.ledger.transaction(outflow.chain, outflow.tx) if tx is None else None
+        tx = tx if stored is None else stored.tx
+        if tx is None:
+            return ()
+        return readings_of(tx, self.deployment.chains[outflow.chain].perimeter, outflow.asset, outflow.payments)
 
     def _judge_one(
         self,

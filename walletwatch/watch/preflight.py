@@ -13,7 +13,8 @@ from walletwatch.deployment import Deployment, WatchedChain
 from walletwatch.domain.findings import Finding
 from walletwatch.domain.outflows import Outflow, OutflowState, by_asset, outflows_of
 from walletwatch.domain.prices import Unknown
-from walletwatch.domain.withdrawals import MatchResult, Spending
+from walletwatch.domain.routes import readings_of
+from walletwatch.domain.withdrawals import MatchResult, Reading, Spending
 from walletwatch.history.facts import Sources, StoreFacts
 from walletwatch.history.what_if import WhatIf
 from walletwatch.rules.engine import judge, judge_event
@@ -71,9 +72,9 @@ class PreflightJudge:
         rules, left_out = _applicable(self._deployment.rules, unsigned)
         judged: list[tuple[Sequence[Outflow | InternalTransfer | ControlEvent], MatchResult | Unknown]] = []
         judged += [
-            (some, self._match(spending_of(some, family, [at], fee=fee_of(some)))) for some in by_asset(outflows)
+            (some, self._match(spending_of(some, family, [at], fee=fee_of(some)), tx)) for some in by_asset(outflows)
         ]
-        judged += [(some, self._match(spending_of(some, family, [at]))) for some in moves.values()]
+        judged += [(some, self._match(spending_of(some, family, [at]), None)) for some in moves.values()]
         matches = tuple(result for _, result in judged if isinstance(result, MatchResult))
         judged.append((events, Unknown("only outflows and own moves are matched to requests")))
         what_if = WhatIf(self._unit, outflows, frozenset({tx.txid, *family}))
@@ -123,13 +124,16 @@ class PreflightJudge:
         result = self._watched.net(tx)
         return outflows_of(tx, result, self._watched.chain, state=OutflowState.SEEN, first_seen=at, family=family)
 
-    def _match(self, spending: Spending) -> MatchResult | Unknown:
+    def _match(self, spending: Spending, tx: ChainTransaction | None) -> MatchResult | Unknown:
         if self._blind:
             return Unknown(self._blind)
         try:
-            return self._approvals.match_spending(self._unit, spending)
+            return self._approvals.match_spending(self._unit, spending, lambda: self._readings(spending, tx))
         except Unknown as unknown:
             return unknown
+
+    def _readings(self, spending: Spending, tx: ChainTransaction | None) -> Sequence[Reading]:
+        return () if tx is None else readings_of(tx, self._watched.perimeter, spending.asset, spending.payments)
 
     def _control_events(self, unsigned: UnsignedTransaction, at: datetime) -> Iterator[ControlEvent]:
         grouped: dict[str, list[ControlChange]] = defaultdict(list)
