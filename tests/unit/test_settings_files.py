@@ -130,8 +130,19 @@ def test_an_address_file_is_not_read_for_who_needs_no_address(tmp_path: Path) ->
     with pytest.raises(LookupError, match="was not read"):
         _ = settings.digest
     (tmp_path / "a.txt").unlink()
+    load(path, environ={"KEY": "k"}, need_addresses=False)
     with pytest.raises(SettingsError, match="there is no file"):
-        load(path, environ={"KEY": "k"}, need_addresses=False)
+        load(path, environ={"KEY": "k"})
+
+
+@pytest.mark.parametrize("text", ["", "# all of them moved\n\n"])
+def test_an_address_file_without_addresses_is_refused(tmp_path: Path, text: str) -> None:
+    """A file truncated by a failed export was read as a wallet that owns nothing, and nothing of it was watched."""
+    write(tmp_path / "a.txt", text)
+    path = write(tmp_path / "w.toml", BASE + WITH_FILE)
+    assert [message for _, _, message in problems_of(path)] == [
+        "holds no address -> write one a line, or remove addresses_file"
+    ]
 
 
 def test_the_same_account_may_be_a_wallet_on_two_chains(tmp_path: Path) -> None:

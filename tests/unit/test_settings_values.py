@@ -107,7 +107,7 @@ def test_people_keep_their_keys_and_times(example: Settings) -> None:
     person, key = found
     assert (person.id, person.department, person.roles) == ("treasury-1", "treasury", ("requester", "approver"))
     assert key.valid_from == datetime(2025, 12, 31, 15, tzinfo=UTC)
-    assert not key.valid_at(datetime(2027, 1, 1, tzinfo=UTC))
+    assert not key.valid_at(datetime(2036, 1, 1, tzinfo=UTC))
 
 
 def test_policies_are_read_in_order(example: Settings) -> None:

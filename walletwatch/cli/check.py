@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from walletwatch.cli.errors import UsageProblem
-from walletwatch.cli.sessions import session_of
+from walletwatch.cli.errors import Exit, UsageProblem, show_faults
+from walletwatch.cli.filters import FormatOption
+from walletwatch.cli.sessions import session_of, show_rows
+from walletwatch.output.tables import Format, Listing, Row, text_column
 
 if TYPE_CHECKING:
-    from walletwatch.settings import Settings
+    from walletwatch.settings import Problem, Review, Settings
 
 EXAMPLE = "walletwatch check --live"
+_FIELDS = ("level", "file", "line", "key", "what", "remedy")
+_LISTING = Listing(_FIELDS, tuple(text_column(field, field, right=field == "line") for field in _FIELDS))
 
 
 def check(
@@ -20,16 +26,58 @@ def check(
     live: Annotated[
         bool, typer.Option("--live", help="Also ask each node, the database, the approval feeds and the sinks.")
     ] = False,
+    form: FormatOption = Format.TABLE,
 ) -> None:
-    """Show every fault of the configuration. All at once, with file, line and what to do."""
-    session = session_of(context)
-    settings = session.load(need_secrets=True)
-    _check_signing_key(settings)
-    typer.echo(_summary(settings))
-    if live:
-        from walletwatch.cli.probes import probe
+    """Show every fault of the configuration. All at once, with file, line and what to do; then warnings of what is
+    legal and foolish, which leave the exit status at 0.
+    """
+    from walletwatch.domain.times import utc_now
+    from walletwatch.service.deployment import review_configuration
 
-        probe(settings)
+    session = session_of(context)
+    review = review_configuration(session.path, session.environ, utc_now())
+    if review.settings is None:
+        _refuse(review, form)
+    else:
+        _check_signing_key(review.settings)
+        _show(review, review.settings, form, live=live)
+
+
+def _refuse(review: Review, form: Format) -> None:
+    if form is Format.TABLE:
+        sys.stderr.write(show_faults(review.problems) + "".join(f"{line}\n" for line in _told(review.warnings)))
+    else:
+        show_rows([*_rows("error", review.problems), *_rows("warning", review.warnings)], _LISTING, form)
+    raise typer.Exit(Exit.USAGE)
+
+
+def _show(review: Review, settings: Settings, form: Format, *, live: bool) -> None:
+    rows = [*_rows("warning", review.warnings), *(_row("note", what=note) for note in settings.notes())]
+    if form is Format.TABLE:
+        typer.echo("\n".join([_summary(settings), *_told(review.warnings), *(f"note: {n}" for n in settings.notes())]))
+    try:
+        if live:
+            from walletwatch.cli.probes import probe
+
+            probe(settings)
+    finally:
+        if form is not Format.TABLE:
+            show_rows(rows, _LISTING, form)
+
+
+def _row(level: str, *, file: str = "", line: int | None = None, key: str = "", what: str, remedy: str = "") -> Row:
+    return {"level": level, "file": file, "line": line, "key": key, "what": what, "remedy": remedy}
+
+
+def _rows(level: str, problems: Iterable[Problem]) -> list[Row]:
+    return [
+        _row(level, file=str(p.file), line=p.line or None, key=p.key, what=p.message, remedy=p.hint) for p in problems
+    ]
+
+
+def _told(warnings: Iterable[Problem]) -> Iterator[str]:
+    """The warnings, each as an error is shown."""
+    yield from (f"warning: {warning}" for warning in warnings)
 
 
 def _check_signing_key(settings: Settings) -> None:
@@ -59,5 +107,4 @@ def _summary(settings: Settings) -> str:
         (len(settings.sinks), "sinks"),
     )
     lines.append("  " + ", ".join(f"{count} {what}" for count, what in counts))
-    lines += [f"note: {note}" for note in settings.warnings()]
     return "\n".join(lines)

@@ -88,7 +88,7 @@ def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
     from walletwatch.store import StoreError
 
     blocks: tuple[tuple[type[BaseException], Callable[[Any], tuple[str, Exit]]], ...] = (
-        (SettingsError, lambda e: (_faults(e.problems), Exit.USAGE)),
+        (SettingsError, lambda e: (show_faults(e.problems), Exit.USAGE)),
         (Fault, lambda e: (show_block(str(e), hint=e.hint), Exit.USAGE)),
         (SecretMissing, lambda e: (show_block(str(e), hint="set it, and run the command again"), Exit.USAGE)),
         (InvalidNote, lambda e: (show_block(str(e), "[audit]"), Exit.USAGE)),
@@ -108,7 +108,8 @@ def _explain_known(error: BaseException) -> tuple[str, Exit] | None:
     return None
 
 
-def _faults(problems: Sequence[object]) -> str:
+def show_faults(problems: Sequence[object]) -> str:
+    """Every fault of a configuration, for stderr."""
     head = f"error: the configuration has {len(problems)} {'fault' if len(problems) == 1 else 'faults'}\n"
     return head + "".join(f"{problem}\n" for problem in problems)
 

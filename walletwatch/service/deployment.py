@@ -27,10 +27,10 @@ from walletwatch.domain.times import Clock, utc_now
 from walletwatch.labels.imports import LabelFileError
 from walletwatch.labels.label_book import LabelBook
 from walletwatch.labels.sources import import_source
-from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, rules_digest, rules_in_force
+from walletwatch.rules.registry import RuleConfig, RuleErrors, configure, default_rules, rules_digest, rules_in_force
 from walletwatch.service.act_endpoint import ActEndpoint, EndpointError, LineRate, PostSecret, Rules
 from walletwatch.service.prices import open_prices
-from walletwatch.settings import AmountReader, Settings
+from walletwatch.settings import AmountReader, Review, Settings, review
 from walletwatch.settings.approvals import FeedSettings
 from walletwatch.settings.chains import ChainSettings
 from walletwatch.store import Store
@@ -130,6 +130,12 @@ def check_rule(table: Mapping[str, Any], amounts: AmountReader) -> Iterable[tupl
     except RuleErrors as wrong:
         return wrong.errors
     return ()
+
+
+def review_configuration(path: Path, environ: Mapping[str, str], now: datetime) -> Review:
+    """Every error and every warning of a configuration, rules included."""
+    types = {rule.type for rule in default_rules(feed_configured=True)}
+    return review(path, now, environ=environ, rule_check=check_rule, default_rules=types)
 
 
 def rules_of(settings: Settings) -> tuple[RuleConfig, ...]:

@@ -3,6 +3,7 @@
 from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.loading import RuleCheck, load, refreshed, stamps
 from walletwatch.settings.problems import Fault, Problem, SettingsError
+from walletwatch.settings.reviews import Review, review
 from walletwatch.settings.secrets import Secret, SecretMissing
 from walletwatch.settings.settings import Settings
 
@@ -11,6 +12,7 @@ __all__ = [
     "Fault",
     "Money",
     "Problem",
+    "Review",
     "RuleCheck",
     "Secret",
     "SecretMissing",
@@ -18,5 +20,6 @@ __all__ = [
     "SettingsError",
     "load",
     "refreshed",
+    "review",
     "stamps",
 ]

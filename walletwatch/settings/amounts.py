@@ -52,6 +52,10 @@ class AmountReader:
         """The configured asset with this id, or None."""
         return self._assets.get(asset_id)
 
+    def known(self) -> Iterable[Asset]:
+        """Every known asset."""
+        return self._assets.values()
+
     def assets(self, name: str, chains: Collection[ChainId] = ()) -> Sequence[Asset]:
         """Every configured asset with this symbol or CAIP-19 id on `chains` (all chains if empty); empty if unknown."""
         if "/" in name:

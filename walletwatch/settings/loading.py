@@ -81,7 +81,7 @@ class AddressBook:
 
     def add_file(self, wallet: str, chain: ChainId, path: Path) -> Iterator[Problem]:
         """Add the addresses in `path` to `wallet`; yields a problem for each bad line, at most `MAX_REPORTED`."""
-        bad_lines = 0
+        bad_lines, known = 0, len(self.by_wallet.get(wallet, ()))
         try:
             if path.stat().st_size > MAX_FILE_BYTES:
                 yield Problem(path, 0, "", f"the file is larger than {MAX_FILE_BYTES} bytes", "split it")
@@ -91,6 +91,8 @@ class AddressBook:
                     bad_lines += 1
                     if bad_lines <= MAX_REPORTED:
                         yield Problem(path, number, "", message, "one address a line; # begins a comment")
+            if not bad_lines and len(self.by_wallet[wallet]) == known and not _names_any(path):
+                yield Problem(path, 0, "", "holds no address", "write one a line, or remove addresses_file")
         except OSError as error:
             yield Problem(path, 0, "", f"cannot read: {error.strerror}", "check addresses_file")
         if bad_lines > MAX_REPORTED:
@@ -119,6 +121,12 @@ class AddressBook:
     def addresses(self) -> dict[str, tuple[Address, ...]]:
         """Every wallet's addresses, each once."""
         return {name: tuple(found) for name, found in self.by_wallet.items()}
+
+
+def _names_any(path: Path) -> bool:
+    """Whether a line says anything: what it names may be listed in the wallet's table too."""
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        return any(line.partition("#")[0].strip() for line in lines)
 
 
 def _conflict(address: Address, owner: str) -> str:
@@ -165,13 +173,13 @@ def load(
     With `need_secrets` False a missing secret is an error only when it is used: listing commands need none. With
     `need_addresses` False the wallets' address files are not read, because a million addresses take seconds.
     """
-    partial, problems = _examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
+    partial, problems = examine(path, os.environ if environ is None else environ, need_secrets, rule_check)
     if partial is None:
         raise SettingsError(problems)
     book, address_problems = resolve_addresses(partial, files=need_addresses)
     if problems or address_problems:
         raise SettingsError([*problems, *address_problems])
-    settings = _build(partial)
+    settings = build(partial)
     unread = frozenset(w.name for w in settings.wallets if w.addresses_file is not None and not need_addresses)
     return settings.with_addresses(book.addresses(), book.branches, unread)
 
@@ -203,9 +211,10 @@ def stamps(settings: Settings) -> dict[str, FileStamp | None]:
     return {w.name: FileStamp.of(w.addresses_file) for w in settings.wallets if w.addresses_file is not None}
 
 
-def _examine(
+def examine(
     path: Path, environ: Mapping[str, str], need_secrets: bool, rule_check: RuleCheck | None
 ) -> tuple[PartialSettings | None, list[Problem]]:
+    """The tables of every file as far as they can be read, None if the named file cannot, and what is wrong in them."""
     reading = read_documents(path)
     if not reading.documents or reading.documents[0].path != path:
         return None, reading.problems
@@ -257,13 +266,16 @@ def _resolve_wallet(book: AddressBook, entry: Entry[Any], chain: ChainId) -> Ite
 
 def _resolve_file(book: AddressBook, entry: Entry[Any], chain: ChainId, *, read: bool) -> Iterator[Problem]:
     path = entry.value.addresses_file
+    if not read:
+        return
     if path is not None and not path.is_file():
         yield entry.problem("addresses_file", f"there is no file {path}", "check the path")
-    elif path is not None and read:
+    elif path is not None:
         yield from book.add_file(entry.value.name, chain, path)
 
 
-def _build(partial: PartialSettings) -> Settings:
+def build(partial: PartialSettings) -> Settings:
+    """The settings of tables without a fault, still without addresses."""
     parts: dict[str, Any] = {name: SINGLES[name]() for name in ("labels", "trace", "run")}
     parts |= {name: entry.value for name, entry in partial.singles.items()}
     for table, attribute in _ATTRIBUTES.items():
