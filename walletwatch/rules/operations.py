@@ -81,3 +81,11 @@ CONFIGURATION_REFUSED = declare(
     "stays in force, which is not what its files say.",
     "Knight Capital 2012-08-01: one server of eight had not taken the new version",
 )
+WATCHING_LESS = declare(
+    "watching_less",
+    "operation",
+    Severity.HIGH,
+    "The configuration or an address file was read again. An address, wallet, rule, feed, policy, person, key, sink or "
+    "price is gone or weaker, or an address counts as ours that did not. It is told where alerts went until then.",
+    "A thief's address in the own list makes the theft a move between own wallets",
+)

@@ -78,6 +78,7 @@ RULE_TYPES: tuple[RuleType, ...] = (
     operations.FEED_MALFORMED,
     operations.UNWATCHED_INTERVAL,
     operations.CONFIGURATION_REFUSED,
+    operations.WATCHING_LESS,
     operations.CASE_MOVEMENT,
     operations.CASE_ARRIVAL,
 )

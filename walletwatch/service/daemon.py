@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import IntEnum
 
@@ -14,9 +14,20 @@ from walletwatch.alerts.dispatcher import Dispatcher
 from walletwatch.alerts.ports import Sent
 from walletwatch.service.application import Application
 from walletwatch.service.deployment import open_endpoints
-from walletwatch.service.reload import Change, ReloadRefused, prepare, problems_of, record_change, record_refusal
+from walletwatch.service.reload import (
+    Change,
+    ReloadRefused,
+    prepare,
+    problems_of,
+    read_addresses,
+    record_change,
+    record_refusal,
+    record_untold,
+    tell_first,
+)
 from walletwatch.service.scheduler import Scheduler
-from walletwatch.settings import Settings, SettingsError, refreshed, stamps
+from walletwatch.settings import Settings, SettingsError, stamps
+from walletwatch.settings.loading import FileStamp
 from walletwatch.watch.feed_reader import LineAnswer
 from walletwatch.watch.worker import ChainWorker, Tick
 
@@ -64,7 +75,11 @@ class Daemon:
         self._scheduler = Scheduler()
         self._trouble_since: dict[str, datetime] = {}
         self._lock = threading.Lock()
-        self._stamps = stamps(app.settings)
+        self._configuring = threading.Lock()
+        """Held while what is configured or ours is exchanged."""
+        self._stamps: Mapping[str, FileStamp | None] = stamps(app.settings)
+        self._refused: Mapping[str, FileStamp | None] = {}
+        """Address files as they were when they were refused."""
 
     # --- the run ------------------------------------------------------------------------------------------------------
 
@@ -252,8 +267,13 @@ class Daemon:
         """Read the configuration again. It takes effect whole, or what is in force stays, and an alert says so."""
         try:
             if self._load is not None:
-                workers = tuple(self._next.get(w.watched.chain, w) for w in self._workers)
-                self._put_in_force(prepare(self.app, workers, self._load()))
+                with self._configuring:
+                    workers = tuple(self._next.get(w.watched.chain, w) for w in self._workers)
+                    change = prepare(self.app, workers, self._load())
+                    untold = tell_first(self.app, change, lambda: self.stop.wait(0.1))
+                    self._put_in_force(change)
+                if untold:
+                    record_untold(change, untold)
         except SettingsError as error:
             self._refuse(problems_of(error))
         except ReloadRefused as error:
@@ -268,7 +288,7 @@ class Daemon:
             record_change(self.app, change)
             with self._lock:
                 self.app = change.app
-                self._stamps = stamps(change.app.settings)
+                self._stamps = change.stamps
                 self._dispatcher = change.dispatcher
                 self._next.update({worker.watched.chain: worker for worker in change.workers})
         self._start_dispatch()
@@ -312,21 +332,31 @@ class Daemon:
             _log.exception("looking for unpaid requests failed and is tried again")
 
     def _read_addresses(self) -> None:
-        """Take in address files that changed; a file that cannot be read leaves the old addresses in force."""
+        """Take in address files that changed. Files that cannot be used leave the old addresses in force, and an alert
+        says so, once.
+        """
+        if not self._configuring.acquire(blocking=False):
+            return  # another configuration is on its way, with addresses of its own
         try:
-            settings = refreshed(self.app.settings, self._stamps)
-            if settings is self.app.settings:
-                return
-            self._stamps = stamps(settings)
-            self.app.settings = settings
-            for worker in (*self._workers, *self._next.values()):
-                perimeter = settings.perimeter(worker.watched.chain)
-                self.app.record("walletwatch", "perimeter.changed", worker.watched.name, digest=perimeter.digest())
-                worker.renew(perimeter)
-        except SettingsError as error:
-            _log.error("the old addresses stay in force: %s", error)
+            found = stamps(self.app.settings)
+            if found not in (self._stamps, self._refused):
+                self._take_addresses(found)
         except Exception:  # noqa: BLE001 - logged whole, and the thread must go on
             _log.exception("reading the address files failed and is tried again")
+        finally:
+            self._configuring.release()
+
+    def _take_addresses(self, found: Mapping[str, FileStamp | None]) -> None:
+        try:
+            settings = read_addresses(self.app, self._stamps)
+        except SettingsError as error:
+            self._refuse(problems_of(error))
+            self._refused = found
+            return
+        self._stamps = found
+        self.app.settings = settings
+        for worker in (*self._workers, *self._next.values()):
+            worker.renew(settings.perimeter(worker.watched.chain))
 
     def _wake_silenced(self) -> None:
         try:

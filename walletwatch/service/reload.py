@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from chains.source import ChainSource, SourceSpec
 from walletwatch.alerts.dispatcher import Dispatcher
+from walletwatch.domain.alerts import Outcome
 from walletwatch.service.application import Application
-from walletwatch.settings import SecretMissing, Settings, SettingsError
+from walletwatch.service.coverage import Difference, compare, refuse_replaced
+from walletwatch.settings import SecretMissing, Settings, SettingsError, refreshed, stamps
+from walletwatch.settings.loading import FileStamp
+from walletwatch.store import UnitOfWork
 from walletwatch.watch.findings import Incident
 from walletwatch.watch.worker import ChainWorker
+
+_log = logging.getLogger(__name__)
 
 _SHOWN = 50
 
@@ -18,13 +25,16 @@ _SHOWN = 50
 @dataclass(frozen=True, slots=True)
 class Change:
     """`app`, its workers and its dispatcher are to take the place of those that run. `waiting` are the tables whose
-    change needs a restart; `settings` has them as they were.
+    change needs a restart; `settings` has them as they were. `difference` is what will be watched less of; `stamps` are
+    those of the address files as read.
     """
 
     app: Application
     workers: tuple[ChainWorker, ...]
     dispatcher: Dispatcher
     waiting: tuple[str, ...]
+    difference: Difference
+    stamps: Mapping[str, FileStamp | None]
 
 
 class ReloadRefused(Exception):
@@ -62,11 +72,16 @@ def merge(old: Settings, new: Settings) -> tuple[Settings, tuple[str, ...]]:
 
 def prepare(app: Application, workers: tuple[ChainWorker, ...], new: Settings) -> Change:
     """Build all of the new configuration beside the old one, which nothing of this touches. Raises ReloadRefused."""
+    known = stamps(new)
     settings, waiting = merge(app.settings, new)
     try:
+        replaced = refuse_replaced(app.settings, settings)
+        if replaced:
+            raise ReloadRefused([str(problem) for problem in replaced])
         successor = app.successor(settings)
         chosen = tuple(_workers(app, successor, workers))
-        return Change(successor, chosen, successor.dispatcher(), waiting)
+        difference = compare(app.settings, settings, app.deployment.rules, successor.deployment.rules)
+        return Change(successor, chosen, successor.dispatcher(), waiting, difference, known)
     except (ValueError, LookupError, SecretMissing) as error:
         reasons = [str(error)] + [f"{table} was changed too, and needs a restart first" for table in waiting]
         raise ReloadRefused(reasons) from error
@@ -94,10 +109,70 @@ def record_change(old: Application, change: Change) -> None:
         "rules_before": old.deployment.rules_digest,
         "rules_after": change.app.deployment.rules_digest,
         "needs_restart": list(change.waiting),
+        **change.difference.as_json(),
     }
     with old.store.transaction() as unit:
         unit.audit.append("walletwatch", "config.reloaded", str(change.app.settings.file), payload)
         change.app.approvals.keep_policies(unit)
+
+
+def _report(app: Application, unit: UnitOfWork, difference: Difference) -> str:
+    """Raise an alert at the sinks of `app` of what will be watched less of. Returns the alert's id."""
+    about, period = str(app.settings.file), unit.now.isoformat()
+    incident = Incident("watching_less", difference.summary(), about, period, "", difference.as_json())
+    app.judge.findings.report(unit, incident)
+    alert = unit.alerts.by_fingerprint(f"watching_less/{about}/{period}")
+    return "" if alert is None else alert.id
+
+
+def tell_first(app: Application, change: Change, pause: Callable[[], bool]) -> tuple[str, ...]:
+    """Tell the sinks in force what will be watched less of, and wait until each was told or refused it, at most for
+    `[run] give_up_after`. Returns those that were not told. `pause` waits a moment; true if the wait is to end.
+    """
+    if not change.difference:
+        return ()
+    with app.approvals.held(), app.store.transaction() as unit:
+        alert_id = _report(app, unit, change.difference)
+    until = app.store.clock() + app.settings.run.give_up_after
+    untold = _untold(app, alert_id)
+    while untold and app.store.clock() < until and not pause():
+        untold = _untold(app, alert_id)
+    return untold
+
+
+def _untold(app: Application, alert_id: str) -> tuple[str, ...]:
+    with app.store.reading() as unit:
+        alert = unit.alerts.get(alert_id)
+    return () if alert is None else tuple(d.sink for d in alert.deliveries if d.outcome is Outcome.RETRYING)
+
+
+def record_untold(change: Change, untold: tuple[str, ...]) -> None:
+    """Tell the sinks from now on what the ones before them could not be told."""
+    app = change.app
+    _log.error("the configuration takes effect, and %s could not be told of it first", ", ".join(untold))
+    summary = f"{change.difference.summary()}; could not be told to {', '.join(untold)} before it took effect"
+    with app.approvals.held(), app.store.transaction() as unit:
+        evidence = {**change.difference.as_json(), "not_told": list(untold)}
+        about, period = str(app.settings.file), f"{unit.now.isoformat()}/not-told"
+        app.judge.findings.report(unit, Incident("watching_less", summary, about, period, "", evidence))
+
+
+def read_addresses(app: Application, known: Mapping[str, FileStamp | None]) -> Settings:
+    """The configuration in force with its address files read again, where they are no longer as `known`; recorded, and
+    told where addresses came or went. Raises SettingsError for files that cannot be used.
+    """
+    settings = refreshed(app.settings, known)
+    replaced = refuse_replaced(app.settings, settings)
+    if replaced:
+        raise SettingsError(replaced)
+    difference = compare(app.settings, settings)
+    with app.approvals.held(), app.store.transaction() as unit:
+        for chain in settings.chains:
+            payload = {"digest": settings.perimeter(chain.id).digest(), **difference.as_json()}
+            unit.audit.append("walletwatch", "perimeter.changed", chain.name, payload)
+        if difference:
+            _report(app, unit, difference)
+    return settings
 
 
 def record_refusal(app: Application, problems: list[str]) -> None:
