@@ -154,6 +154,8 @@ class Family:
     descriptor_reader: Callable[[ChainId, str], tuple[Branch, ...]] | None = None
     unsigned_reader: Callable[[ChainId, bytes, KnownBefore], UnsignedTransaction] | None = None
     oracle_opener: Callable[[SourceSpec, Address], PriceOracle] | None = None
+    decimals_reader: Callable[[SourceSpec, AssetId], int | None] | None = None
+    """What a token's own contract says of its decimals, None if nothing. Raises ChainError."""
     signature_reader: Callable[[bytes, bytes], Signature] | None = None
     """Who signed a digest for a contract wallet (a Safe), as far as the bytes show."""
     confirmations: int = 20

@@ -19,6 +19,7 @@ FAMILY: Final = Family(
     source_opener=later("chains.evm.source", "open_source"),
     unsigned_reader=later("chains.evm.unsigned_transactions", "read_unsigned_transaction"),
     oracle_opener=later("chains.evm.price_oracle", "open_oracle"),
+    decimals_reader=later("chains.evm.token_decimals", "read_token_decimals"),
     signature_reader=later("chains.evm.safe", "read_signature"),
     confirmations=1,
     finality="finalized",

@@ -57,12 +57,28 @@ def _show(review: Review, settings: Settings, form: Format, *, live: bool) -> No
         typer.echo("\n".join([_summary(settings), *_told(review.warnings), *(f"note: {n}" for n in settings.notes())]))
     try:
         if live:
-            from walletwatch.cli.probes import probe
-
-            probe(settings)
+            _ask(review, settings, rows, form)
     finally:
         if form is not Format.TABLE:
             show_rows(rows, _LISTING, form)
+
+
+def _ask(review: Review, settings: Settings, rows: list[Row], form: Format) -> None:
+    """Ask the world. In a table each answer is shown as soon as it is there; else it is a row."""
+    from walletwatch.cli.probes import Probe, probe
+
+    def tell(answer: Probe | Problem) -> None:
+        if isinstance(answer, Probe):
+            level = "ok" if answer.code is Exit.FINE else "bad"
+            rows.append(_row(level, key=answer.what, what=answer.said))
+            text = f"{'ok ' if level == 'ok' else 'BAD'} {answer.what}: {answer.said}"
+        else:
+            rows.extend(_rows("warning", [answer]))
+            text = f"warning: {answer}"
+        if form is Format.TABLE:
+            typer.echo(text)
+
+    probe(settings, review.tables, tell)
 
 
 def _row(level: str, *, file: str = "", line: int | None = None, key: str = "", what: str, remedy: str = "") -> Row:

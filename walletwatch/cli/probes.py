@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import typer
-
 from chains.errors import ChainError, PermanentError, WrongChain
 from chains.model import AssetId, format_units
 from chains.registry import family_of, open_source
@@ -17,9 +15,11 @@ from walletwatch.cli.errors import Exit, Unavailable, UsageProblem
 from walletwatch.domain.prices import Unknown
 from walletwatch.domain.times import format_utc, utc_now
 from walletwatch.service.application import Application
+from walletwatch.service.live_warnings import warn_of_decimals, warn_of_gaps, warn_of_prices
 from walletwatch.service.prices import ConfiguredPrices, open_prices
-from walletwatch.settings import Settings
+from walletwatch.settings import Problem, Settings
 from walletwatch.settings.chains import ChainSettings
+from walletwatch.settings.partial_settings import PartialSettings
 from walletwatch.store import Store, StoreError, open_store
 
 
@@ -32,12 +32,15 @@ class Probe:
     code: Exit = Exit.FINE
 
 
-def probe(settings: Settings) -> None:
-    """Check every part, print each answer, and raise if one is bad."""
+def probe(settings: Settings, tables: PartialSettings, tell: Callable[[Probe | Problem], None]) -> None:
+    """Check every part and `tell` each answer, and each warning of what contradicts the configuration. Raises if an
+    answer is bad.
+    """
     answers: list[Probe] = []
-    for answer in _check(settings):
-        typer.echo(f"{'ok ' if answer.code is Exit.FINE else 'BAD'} {answer.what}: {answer.said}")
-        answers.append(answer)
+    for answer in _check(settings, tables):
+        tell(answer)
+        if isinstance(answer, Probe):
+            answers.append(answer)
     bad = [answer for answer in answers if answer.code is not Exit.FINE]
     if any(answer.code is Exit.UNREACHABLE for answer in bad):
         raise Unavailable(f"{len(bad)} of {len(answers)} checks failed", where=", ".join(a.what for a in bad))
@@ -45,14 +48,17 @@ def probe(settings: Settings) -> None:
         raise UsageProblem(f"{len(bad)} of {len(answers)} checks failed", where=", ".join(a.what for a in bad))
 
 
-def _check(settings: Settings) -> Iterator[Probe]:
+def _check(settings: Settings, tables: PartialSettings) -> Iterator[Probe | Problem]:
     database = _check_store(settings)
     yield database
     for chain in settings.chains:
         yield from _check_chain(settings, chain)
+    yield from warn_of_decimals(settings, tables)
     yield from _check_prices(settings)
+    yield from warn_of_prices(settings, tables)
     if database.code is Exit.FINE:
         with Application.open(settings) as application:
+            yield from warn_of_gaps(settings, tables, application.store)
             for feed in application.feeds.sources:
                 yield _check_feed(feed, application.store)
             for name in application.sinks:

@@ -3,9 +3,9 @@
 from walletwatch.settings.amounts import AmountReader, Money
 from walletwatch.settings.loading import RuleCheck, load, refreshed, stamps
 from walletwatch.settings.problems import Fault, Problem, SettingsError
-from walletwatch.settings.reviews import Review, review
 from walletwatch.settings.secrets import Secret, SecretMissing
 from walletwatch.settings.settings import Settings
+from walletwatch.settings.warnings import Review, review
 
 __all__ = [
     "AmountReader",

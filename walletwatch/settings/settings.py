@@ -95,6 +95,10 @@ class Settings(Table):
             raise LookupError(f'the address file of the wallet "{wallet}" was not read')
         return self._addresses.get(wallet, ())
 
+    def branches_of(self, wallet: str) -> tuple[Branch, ...]:
+        """The rows of addresses of a wallet's ranged descriptors."""
+        return self._branches.get(wallet, ())
+
     def wallets_of(self, chain: ChainId) -> tuple[WalletSettings, ...]:
         """The wallets on `chain`."""
         return tuple(w for w in self.wallets if self.reader.chain(w.chain) == chain)

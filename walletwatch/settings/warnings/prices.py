@@ -11,7 +11,7 @@ from walletwatch.settings.partial_settings import PartialSettings
 from walletwatch.settings.problems import Problem
 from walletwatch.settings.warnings.tables import is_fiat, line_of, sound, unpriced
 
-_DOLLARS = frozenset({"USDT", "USDC", "DAI", "USDP", "PYUSD", "TUSD", "BUSD", "FDUSD"})
+DOLLARS = frozenset({"USDT", "USDC", "DAI", "USDP", "PYUSD", "TUSD", "BUSD", "FDUSD"})
 """Tokens that stand for one US dollar."""
 _FACTOR = 100
 
@@ -33,7 +33,7 @@ def _of_price(entry: Entry[Any]) -> Iterator[Problem]:
     price = entry.value
     if price.usd == 0:
         yield entry.problem("usd", f"{price.asset} is worth nothing: no limit in USD ever counts it", "write its price")
-    elif price.usd is not None and price.asset in _DOLLARS and not USD_SCALE // 2 <= price.usd <= 2 * USD_SCALE:
+    elif price.usd is not None and price.asset in DOLLARS and not USD_SCALE // 2 <= price.usd <= 2 * USD_SCALE:
         yield entry.problem("usd", f"{price.asset} stands for one dollar", 'usd = "1"')
 
 
