@@ -21,7 +21,7 @@ from measure_structure import (
 
 FIGURES = measure_source(PROJECT)
 BOUNDS = {
-    "modules": 290,
+    "modules": 295,
     "their share, percent": 70,
     "modules with one importer": 85,
     "import circles": 0,

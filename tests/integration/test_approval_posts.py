@@ -201,6 +201,7 @@ def test_acts_that_come_late_by_post_answer_the_alert(tmp_path: Path, fresh_anvi
                 return unit.chain_state.cursor(app.settings.chains[0].id)
 
         wait_for(cursor, "the chain is watched")
+        signed = b"".join(lines(exchange))
         fresh_anvil.send(fresh_anvil.accounts[0], PAYEE, value=10**18)
 
         def told() -> list[Any]:
@@ -208,7 +209,7 @@ def test_acts_that_come_late_by_post_answer_the_alert(tmp_path: Path, fresh_anvi
                 return list(unit.findings.find(Filter(rule="unapproved")))
 
         (finding,) = wait_for(told, "the payment is told as unapproved")
-        assert post(port, b"".join(lines(exchange)))["taken"] == 3
+        assert post(port, signed)["taken"] == 3
         with app.store.reading() as unit:
             assert finding.id in unit.findings.resolutions([finding.id])
 

@@ -340,7 +340,7 @@ def test_check_live_asks_the_feed(feed: Feed, tmp_path: Path) -> None:
 
 def test_on_which_chain_a_feed_lies_must_be_clear(feed: Feed, tmp_path: Path) -> None:
     other = '[[chain]]\nname = "other"\nid = "eip155:10"\nendpoints = ["http://127.0.0.1:9"]\n'
-    with pytest.raises(SettingsError, match="not clear"):
+    with pytest.raises(SettingsError, match="ambiguous"):
         Exchange(tmp_path / "a", toml(feed.node.url, feed) + other)
     settings = Exchange(tmp_path / "b", toml(feed.node.url, feed, 'chain = "anvil"\n') + other).settings()
     (price,) = settings.prices

@@ -39,7 +39,7 @@ def small(tmp_path: Path, more: str = "") -> Settings:
 def test_the_example_loads_and_uses_every_table(example: Settings) -> None:
     written = {key for file in CONFIG.glob("*.example.toml") for key in tomllib.loads(file.read_text("utf-8"))}
     assert written == {*LISTS, *SINGLES, "timezone", "include"}
-    assert example.warnings() == ()
+    assert example.notes() == ()
     assert example.timezone == "Asia/Tokyo"
     assert {"btc-max", "eth-max", "first-payment", "lookalike_destination"} < {rule.rule_id for rule in example.rules}
     assert example.sinks[0].min_severity is Severity.MEDIUM
@@ -208,7 +208,7 @@ def test_the_template_loads_and_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "keys" / "audit.key").write_text("k", encoding="utf-8")
     settings = load(path, environ={}, rule_check=check_rule)
     assert settings.audit.origin == DEFAULT_ORIGIN
-    assert settings.warnings() == (
+    assert settings.notes() == (
         "no [[chain]] yet: nothing is watched",
         "no [[approval_feed]]: outflows are not checked against approvals",
     )

@@ -99,6 +99,6 @@ def warn_of_gaps(settings: Settings, tables: PartialSettings, store: Store) -> I
 
 def _widest_gap(perimeter: Perimeter, row: AddressRange, used: frozenset[bytes]) -> int:
     indexes: Sequence[int] = sorted(
-        index for key, (found, index) in perimeter.places.items() if found is row and key in used
+        index for key, (found, index) in perimeter.indices.items() if found is row and key in used
     )
     return max((later - before for before, later in zip((-1, *indexes), indexes, strict=False)), default=0)

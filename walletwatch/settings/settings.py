@@ -193,7 +193,7 @@ class Settings(Table):
         content["addresses"] = {name: _digest_of(self.addresses_of(name)) for name in known}
         return "sha256:" + hashlib.sha256(rfc8785.dumps(content)).hexdigest()
 
-    def warnings(self) -> tuple[str, ...]:
+    def notes(self) -> tuple[str, ...]:
         """Remarks on a valid configuration, for `check`."""
         warnings: list[str] = []
         if not self.chains:
