@@ -7,14 +7,16 @@ from dataclasses import dataclass
 
 from eth_utils.crypto import keccak
 
-from chains.errors import BlockGone, ChainError, RpcError, Unsupported
+from chains.errors import BlockGone, ChainError, RpcError, Unsupported, WrongChain
 from chains.evm import requests as questions
 from chains.evm.blocks import read_ref
-from chains.evm.fields import data_of, quantity_of
-from chains.evm.params import native_id
+from chains.evm.fields import data_of, parse_address, quantity_of
+from chains.evm.params import native_id, network_of
 from chains.evm.requests import raised
 from chains.model import Address, AssetId, BlockRef
+from chains.rpc.endpoints import open_transport
 from chains.rpc.jsonrpc import Call, Json, Transport
+from chains.source import SourceSpec
 
 SENTINEL = (1).to_bytes(20, "big")
 """The Safe's linked lists begin and end here."""
@@ -74,6 +76,34 @@ def code_call(account: bytes) -> Call:
 def eth_call(contract: bytes, calldata: bytes) -> Call:
     """A contract's answer to a call."""
     return ("eth_call", ({"to": questions.text(contract), "data": questions.text(calldata)},))
+
+
+_DECIMALS = bytes.fromhex("313ce567")
+"""The selector of `decimals()`, optional in ERC-20."""
+_WORD = 32
+
+
+def read_token_decimals(spec: SourceSpec, token: AssetId) -> int | None:
+    """The decimals that a token's own contract states after the node's latest block, None if it states none. Raises
+    ChainError.
+    """
+    number = network_of(spec.chain).number
+
+    def identify(transport: Transport) -> None:
+        found = quantity_of(transport.call("eth_chainId"), "eth_chainId")
+        if found != number:
+            raise WrongChain(f"the node is of eip155:{found}, not eip155:{number}", endpoint=transport.name)
+
+    method, params = eth_call(parse_address(spec.chain, token.reference).key, _DECIMALS)
+    pool = open_transport(spec, identify)
+    try:
+        (answer,) = pool.ask(lambda transport: transport.batch([(method, (*params, "latest"))]))
+        word = data_of(raised(answer), "eth_call")
+    except RpcError:
+        return None
+    finally:
+        pool.close()
+    return int.from_bytes(word, "big") if len(word) == _WORD else None
 
 
 def slot_of(label: str) -> int:

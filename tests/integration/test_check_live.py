@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,12 @@ from nodes.bitcoinds import Bitcoind
 from nodes.contracts import deploy_erc20
 from slack_server import SlackServer
 from walletwatch.cli.main import app
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackServer]:
+    with SlackServer() as server:
+        yield server
 
 
 def warnings_of(exchange: Exchange) -> list[dict[str, object]]:
@@ -79,26 +86,19 @@ usd = "1"
 
 
 @pytest.mark.bitcoind
-def test_a_gap_below_what_was_used_is_named(tmp_path: Path, fresh_bitcoind: Bitcoind) -> None:
-    """Deposits came to the 40th address after 39 that nobody used. Later somebody made the gap limit 20, as other
-    wallets have it, and the deposit was no longer ours.
+def test_a_gap_below_what_was_used_is_named(tmp_path: Path, fresh_bitcoind: Bitcoind, slack: SlackServer) -> None:
+    """A deposit came to an address behind 60 that nobody used. Later somebody made the gap limit 20, as other wallets
+    have it, and the deposit was no longer ours.
     """
-    with SlackServer() as slack:
-        made = open_exchange(tmp_path, fresh_bitcoind, slack)
+    made = open_exchange(tmp_path, fresh_bitcoind, slack)
     late = [made.hot.address() for _ in range(60)][-1]
     made.strangers.node.wallet("miner").pay({late: "1"})
     with made.watched() as watch:
         watch.mine()
     wide = made.exchange.config.read_text()
-    assert [row["key"] for row in _checked(made.exchange)] == []
+    assert [row["key"] for row in warnings_of(made.exchange)] == []
     made.exchange.config.write_text(wide.replace("gap_limit = 200", "gap_limit = 20"))
-    (found,) = _checked(made.exchange)
+    (found,) = warnings_of(made.exchange)
     assert found["key"] == "wallet[1].gap_limit"
     assert found["line"] == line_of(made.exchange, "gap_limit")
     assert re.search(r"\d+ addresses lie between two that were used", str(found["what"]))
-
-
-def _checked(exchange: Exchange) -> list[dict[str, object]]:
-    """The warnings; the sinks of the test are gone, which is told apart."""
-    answer = CliRunner().invoke(app, ["--config", str(exchange.config), "check", "--live", "--format", "json"])
-    return [row for row in json.loads(answer.stdout) if row["level"] == "warning"]

@@ -14,7 +14,7 @@ from walletwatch.service.prices import open_prices
 from walletwatch.settings import Problem, Settings
 from walletwatch.settings.chains import PriceSettings
 from walletwatch.settings.partial_settings import PartialSettings
-from walletwatch.settings.warnings.prices import DOLLARS
+from walletwatch.settings.warnings.chains import DOLLARS
 from walletwatch.store import Store
 
 _FACTOR = 100

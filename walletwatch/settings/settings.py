@@ -195,25 +195,25 @@ class Settings(Table):
 
     def notes(self) -> tuple[str, ...]:
         """Remarks on a valid configuration, for `check`."""
-        warnings: list[str] = []
+        notes: list[str] = []
         if not self.chains:
-            warnings.append("no [[chain]] yet: nothing is watched")
+            notes.append("no [[chain]] yet: nothing is watched")
         idle = [chain.name for chain in self.chains if not self.wallets_of(chain.id)]
-        warnings += [f'no [[wallet]] on the chain "{name}": nothing on it is watched' for name in idle]
+        notes += [f'no [[wallet]] on the chain "{name}": nothing on it is watched' for name in idle]
         if not self.feeds:
-            warnings.append("no [[approval_feed]]: outflows are not checked against approvals")
+            notes.append("no [[approval_feed]]: outflows are not checked against approvals")
         if not self.sinks:
-            warnings.append("no [[sink]]: alerts are kept, but not sent to anyone")
+            notes.append("no [[sink]]: alerts are kept, but not sent to anyone")
         unsigned = [feed.label for feed in self.feeds if feed.signatures == "none"]
         for wallet in self.wallets:
-            warnings += [
+            notes += [
                 f'descriptor {n} of the wallet "{wallet.name}" has no checksum: an error in its path is not detected'
                 for n, text in enumerate(wallet.descriptors, start=1)
                 if "#" not in text
             ]
         exported = [feed.label for feed in self.feeds if feed.type in {"fireblocks", "bitgo"}]
-        warnings += [f'the approvals of "{label}" are not signed: weaker evidence' for label in (*unsigned, *exported)]
-        return tuple(warnings)
+        notes += [f'the approvals of "{label}" are not signed: weaker evidence' for label in (*unsigned, *exported)]
+        return tuple(notes)
 
     def with_addresses(
         self,

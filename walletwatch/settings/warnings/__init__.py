@@ -14,11 +14,10 @@ from walletwatch.settings.loading import RuleCheck, build, examine, resolve_addr
 from walletwatch.settings.partial_settings import PartialSettings
 from walletwatch.settings.problems import Problem, SettingsError
 from walletwatch.settings.settings import Settings
-from walletwatch.settings.warnings.chains import warn_of_chains
+from walletwatch.settings.warnings.chains import warn_of_chains, warn_of_prices
 from walletwatch.settings.warnings.feeds import warn_of_feeds
 from walletwatch.settings.warnings.people import warn_of_people
 from walletwatch.settings.warnings.policies import warn_of_policies
-from walletwatch.settings.warnings.prices import warn_of_prices
 from walletwatch.settings.warnings.rules import warn_of_rules
 
 _CHECKS: tuple[Callable[[PartialSettings], Iterator[Problem]], ...] = (

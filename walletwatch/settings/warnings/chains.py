@@ -1,4 +1,4 @@
-"""Warnings about what is followed and what is ours: chains, tokens, wallets."""
+"""Warnings about what is followed, what is ours and what it is worth: chains, tokens, wallets, prices."""
 
 from __future__ import annotations
 
@@ -7,18 +7,23 @@ from datetime import timedelta
 from typing import Any
 
 from chains.registry import family_of
+from walletwatch.domain.prices import USD_SCALE
 from walletwatch.settings.entries import Entry
 from walletwatch.settings.fields import show_duration
 from walletwatch.settings.partial_settings import PartialSettings
 from walletwatch.settings.problems import Problem
 from walletwatch.settings.sections import WalletSettings
-from walletwatch.settings.warnings.tables import sound, wallets_of
+from walletwatch.settings.warnings.tables import is_fiat, line_of, sound, unpriced, wallets_of
 
 USUAL_GAP = 20
 """The gap limit of BIP 44, by which other wallets look for coins."""
 _SLOWEST_POLL = timedelta(minutes=1)
 _MAIN_NETS = ("bip122:000000000019d6689c085ae165831e93", "eip155:1")
 _BURN = frozenset({"0x" + "00" * 20, "0x000000000000000000000000000000000000dead"})
+
+DOLLARS = frozenset({"USDT", "USDC", "DAI", "USDP", "PYUSD", "TUSD", "BUSD", "FDUSD"})
+"""Tokens that stand for one US dollar."""
+_FACTOR = 100
 
 
 def warn_of_chains(partial: PartialSettings) -> Iterator[Problem]:
@@ -68,3 +73,36 @@ def _of_wallet(partial: PartialSettings, entry: Entry[Any]) -> Iterator[Problem]
         if address.lower() in _BURN:
             message = "nobody holds the key of this address: what is sent there is lost, and would count as ours"
             yield entry.problem(("addresses", n), message, "remove it")
+
+
+def warn_of_prices(partial: PartialSettings) -> Iterator[Problem]:
+    """Prices of nothing, of dollars that are none, and that contradict one another; a tracing floor without prices."""
+    for entry in sound(partial, "price"):
+        yield from _of_price(entry)
+    yield from _contradictions(partial)
+    trace = partial.singles.get("trace")
+    if trace is not None and trace.has("min_value") and is_fiat(trace.value.min_value):
+        missing = unpriced(partial, partial.reader.known())
+        if missing:
+            message = f"what this is worth is not known for {', '.join(missing)}: all of it is followed"
+            yield trace.problem("min_value", message, "add a [[price]] for each")
+
+
+def _of_price(entry: Entry[Any]) -> Iterator[Problem]:
+    price = entry.value
+    if price.usd == 0:
+        yield entry.problem("usd", f"{price.asset} is worth nothing: no limit in USD ever counts it", "write its price")
+    elif price.usd is not None and price.asset in DOLLARS and not USD_SCALE // 2 <= price.usd <= 2 * USD_SCALE:
+        yield entry.problem("usd", f"{price.asset} stands for one dollar", 'usd = "1"')
+
+
+def _contradictions(partial: PartialSettings) -> Iterator[Problem]:
+    """Fixed prices of tokens of one symbol that differ by a factor of a hundred."""
+    first: dict[str, Entry[Any]] = {}
+    for entry in (e for e in sound(partial, "price") if e.value.usd):
+        for symbol in {asset.symbol for asset in partial.reader.assets(entry.value.asset)}:
+            other = first.setdefault(symbol, entry)
+            low, high = sorted((other.value.usd, entry.value.usd))
+            if high >= _FACTOR * low:
+                message = f"{symbol} is worth a hundred times more or less at {line_of(other)}"
+                yield entry.problem("usd", message, "correct one of the two")
